@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Write ziggurat_tables.c: `python gen_ziggurat.py > ziggurat_tables.c`.
+
+The modified Ziggurat of McFarland ("A modified ziggurat algorithm for generating exponentially and
+normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294), for the
+densities f(x) = exp(-x^2/2) on [0, inf) and on [0, 2]:
+
+* LAYERS names stand for equal shares of the whole area A under f.  The first K of them are
+  rectangles [0, x_k] x [y_k, y_k+1] inscribed under the curve, f(x_k) = y_k+1, each of area
+  A / LAYERS: a point in them needs no test.  The rest of the names are redrawn.
+* What the rectangles leave uncovered is drawn by rejection from regions, chosen by Walker's alias
+  method in proportion to the area of their majorants: region k < K is right of rectangle k, region
+  K the cap above all.  The majorant is the triangle
+      (a, y0), (a + width, y0), (a, y0 + height)
+  with the least height that covers the curve.  Region 0 of the normal is the tail beyond x_0, under
+  the exponential f(x_0) exp(-x_0 (x - x_0)) (Marsaglia 1964).
+
+Everything is computed to 45 decimal digits with the standard library alone, so that the tables are
+the same on every machine.
+"""
+
+import math
+from decimal import Context, Decimal, setcontext
+
+LAYERS = 256
+ALIAS_BITS = 24  # of the word that is compared with the alias threshold
+
+setcontext(Context(prec=45))
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
+
+
+def f(x):
+    return (-x * x / 2).exp()
+
+
+def f_inverse(y):
+    return (-2 * y.ln()).sqrt()
+
+
+def bisect(function, low, high):
+    """The root in [low, high] of a function that is positive at low and not at high."""
+    for _ in range(140):  # 2^-140 is below the last of 42 digits
+        middle = (low + high) / 2
+        if function(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def area(limit):
+    """The area under f on [0, limit]: the Taylor series of exp, integrated term by term."""
+    if limit is None:
+        return (PI / 2).sqrt()
+    total, term, n = Decimal(0), limit, 0
+    while abs(term) > Decimal(10) ** -44:
+        total += term / (2 * n + 1)
+        n += 1
+        term *= -limit * limit / (2 * n)
+    return total
+
+
+def inscribe(limit):
+    """Right edges x_k and floors y_k of the inscribed rectangles, and the floor of the cap."""
+    share = area(limit) / LAYERS
+    edges, floors, y = [], [], Decimal(0)
+    while True:
+        right = edges[-1] if edges else (limit or Decimal(10))
+        if limit and y + share / limit <= f(limit):  # below f(2) the area is a plain rectangle
+            x = limit
+        else:
+
+            def excess(x, y=y):
+                return x * (f(x) - y) - share
+
+            # The rectangle's area has one maximum, where its derivative f - x^2 f - y changes sign.
+            widest = bisect(lambda x, y=y: f(x) * (1 - x * x) - y, Decimal(0), min(right, Decimal(1)))
+            if excess(widest) < 0:
+                return edges, floors, y
+            x = bisect(excess, widest, right)
+        edges.append(x)
+        floors.append(y)
+        y += share / x
+
+
+def height(a, width, y0):
+    """The least h with y0 + h (1 - (x - a) / width) >= f(x) on [a, a + width)."""
+
+    def needed(x):
+        return (f(x) - y0) * width / (a + width - x)
+
+    b = a + width
+    at_b = b * f(b) * width  # the limit at b: where f is concave, the tangent there
+    if a >= 1:
+        return f(a) - y0  # convex: the chord
+    if b <= 1:
+        return at_b
+    low, high = a, b  # across the inflection: one maximum, by ternary search
+    for _ in range(150):
+        third = (high - low) / 3
+        if needed(low + third) < needed(high - third):
+            low += third
+        else:
+            high -= third
+    return needed(low)
+
+
+def alias_table(weights):
+    """Walker's alias table (Vose's construction): threshold << 8 | alias, for each column."""
+    one = 1 << ALIAS_BITS
+    total = sum(weights)
+    share = [w * LAYERS * one / total for w in weights]
+    small = [i for i, s in enumerate(share) if s < one]
+    large = [i for i, s in enumerate(share) if s >= one]
+    table = [(one - 1) << 8 | i for i in range(LAYERS)]  # a full column is its own alias
+    while small and large:
+        i, j = small.pop(), large[-1]
+        table[i] = int(share[i].to_integral_value()) << 8 | j
+        share[j] -= one - share[i]
+        if share[j] < one:
+            small.append(large.pop())
+    return table
+
+
+def ziggurat(limit):
+    edges, floors, cap = inscribe(limit)
+    k = len(edges)
+    zero = Decimal(0)
+    a, width, y0, h, weight = ([zero] * LAYERS for _ in range(5))
+    for i in range(k + 1):
+        a[i] = edges[i] if i < k else zero
+        y0[i] = floors[i] if i < k else cap
+        if i == 0 and limit is None:
+            weight[0] = f(a[0]) / a[0]
+            continue
+        if a[i] == limit:
+            continue  # the rectangle reaches the truncation: nothing is left beside it
+        width[i] = f_inverse(y0[i]) - a[i]
+        h[i] = height(a[i], width[i], y0[i])
+        weight[i] = width[i] * h[i] / 2
+    return {
+        "inscribed": k,
+        "tails": 1 if limit is None else 0,
+        "x0": edges[0],
+        "limit": limit,
+        "edge": edges + [zero] * (LAYERS - k),
+        "a": a,
+        "width": width,
+        "y0": y0,
+        "height": h,
+        "alias": alias_table(weight),
+    }
+
+
+def double(x, up=False):
+    """x rounded once to binary64 (float() of a Decimal is correctly rounded)."""
+    value = float(x)
+    if up and Decimal(value) < x:
+        value = math.nextafter(value, math.inf)
+    return value.hex()
+
+
+def single(x):
+    """x rounded once to binary32, through the exact value, not through binary64."""
+    if not x:
+        return "0x0p+0f"
+    exponent = 0
+    while x < 1 << 23:
+        x, exponent = x * 2, exponent - 1
+    while x >= 1 << 24:
+        x, exponent = x / 2, exponent + 1
+    return (int(x.to_integral_value()) * 2.0**exponent).hex() + "f"
+
+
+def rows(values):
+    lines, line = [], "       "
+    for value in values:
+        if len(line) + len(value) + 2 > 100:
+            lines.append(line)
+            line = "       "
+        line += f" {value},"
+    return "\n".join([*lines, line])
+
+
+def c_struct(name, z):
+    inverse = 1 / z["x0"] if z["limit"] is None else Decimal(0)
+    fields = [
+        ("edge_f32", [single(x / (1 << 24)) for x in z["edge"]]),
+        ("edge_f64", [double(x) for x in z["edge"]]),
+        ("alias", [hex(x) for x in z["alias"]]),
+        ("a", [double(x) for x in z["a"]]),
+        ("width", [double(x) for x in z["width"]]),
+        ("y0", [double(x) for x in z["y0"]]),
+        ("height", [double(x, up=True) for x in z["height"]]),
+    ]
+    body = "".join(f"    .{field} = {{\n{rows(values)}\n    }},\n" for field, values in fields)
+    limit = "INFINITY" if z["limit"] is None else double(z["limit"])
+    return (
+        f"const fastinit_ziggurat {name} = {{\n"
+        f"    .inscribed = {z['inscribed']},\n    .tails = {z['tails']},\n    .limit = {limit},\n"
+        f"    .x0 = {double(z['x0'])},\n    .inverse_x0 = {double(inverse)},\n{body}}};\n"
+    )
+
+
+def main():
+    print("/* GENERATED by gen_ziggurat.py, which says what the numbers are; a test compares. */")
+    print("/* clang-format off */")
+    print("#include <math.h>\n")
+    print('#include "ziggurat.h"\n')
+    print(c_struct("fastinit_ziggurat_normal", ziggurat(None)))
+    print(c_struct("fastinit_ziggurat_truncated", ziggurat(Decimal(2))), end="")
+
+
+if __name__ == "__main__":
+    main()

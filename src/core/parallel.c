@@ -1,0 +1,120 @@
+/* The only place that knows of threads. */
+#include "parallel.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "fpenv.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+/* Work is handed out in pieces: of 2 MiB, so that a fresh huge page is touched by one thread, and
+ * smaller where there would be too few of them to balance the threads. */
+enum { PIECE_MAX = 2 << 20, PIECE_MIN = 32 << 10, PIECES_A_THREAD = 4 };
+
+/* Below this a second thread costs more than it saves (waking it takes some 10 us). */
+enum { PARALLEL_MIN = 128 << 10 };
+
+#define POLL_SECONDS 0.05
+
+static atomic_int forked;
+
+#if defined(__unix__) || defined(__APPLE__)
+static void in_child(void)
+{
+    /* libgomp waits forever for the threads that fork() did not copy, whichever library of the
+     * process had started them. */
+    atomic_store(&forked, 1);
+}
+
+void fastinit_parallel_init(void)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&done))
+        pthread_atfork(NULL, NULL, in_child);
+}
+#else
+void fastinit_parallel_init(void) {}
+#endif
+
+int fastinit_openmp(void)
+{
+#ifdef _OPENMP
+    return _OPENMP;
+#else
+    return 0;
+#endif
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct {
+    fastinit_kernel *kernel;
+    char *out;
+    size_t size, n, piece; /* piece in elements */
+    uint64_t start;
+    const fastinit_args *args;
+    int (*poll)(void);
+    double polled; /* of the caller's thread alone */
+    atomic_int stop;
+} job;
+
+static void do_piece(job *j, size_t i, int callers_thread)
+{
+    if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+        return;
+    size_t first = i * j->piece;
+    size_t count = j->n - first < j->piece ? j->n - first : j->piece;
+    fastinit_fpenv saved = fastinit_fpenv_enter();
+    j->kernel(j->out + first * j->size, j->start + first, count, j->args);
+    fastinit_fpenv_leave(saved);
+
+    if (callers_thread && j->poll) {
+        double now = seconds();
+        /* now < polled: the clock was set back. */
+        if (now - j->polled > POLL_SECONDS || now < j->polled) {
+            j->polled = now;
+            if (j->poll())
+                atomic_store(&j->stop, 1);
+        }
+    }
+}
+
+void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t start, size_t n,
+                       const fastinit_args *args, fastinit_run run)
+{
+    size_t threads = run.threads > 1 && fastinit_openmp() ? (size_t)run.threads : 1;
+    if (n * size < PARALLEL_MIN || atomic_load(&forked))
+        threads = 1;
+
+    size_t bytes = PIECE_MAX;
+    if (threads > 1) {
+        bytes = n * size / (threads * PIECES_A_THREAD) / PIECE_MIN * PIECE_MIN;
+        bytes = bytes < PIECE_MIN ? PIECE_MIN : bytes > PIECE_MAX ? PIECE_MAX : bytes;
+    }
+    job j = {kernel, out, size, n, bytes / size, start, args, run.poll, 0, 0};
+    size_t pieces = n / j.piece + (n % j.piece != 0);
+    if (pieces > 1)
+        j.polled = seconds();
+
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
+        for (size_t i = 0; i < pieces; i++)
+            do_piece(&j, i, omp_get_thread_num() == 0);
+        return;
+    }
+#endif
+    for (size_t i = 0; i < pieces; i++)
+        do_piece(&j, i, pieces > 1);
+}

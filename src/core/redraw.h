@@ -1,0 +1,95 @@
+/* Later attempts: the rare path of the Ziggurat, run densely over a list of rejected elements. */
+#ifndef FASTINIT_REDRAW_H
+#define FASTINIT_REDRAW_H
+
+#include "philox.h"
+#include "ziggurat.h"
+
+/* exp(-q) for 0 <= q < 700, within 2 units in the last place.  q = n ln 2 + r with |r| <= ln 2 / 2;
+ * exp(-r) by its Taylor series, whose first dropped term is 0.35^14 / 14! = 2^-57.  n is read off
+ * the low bits of a sum with 1.5 * 2^52.  Never libm's: its last bit differs between systems. */
+VEC vd exp_minus(vd q)
+{
+    static const double inverse_factorial[] = {
+        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+        1.0 / 40320,      1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,
+        1.0 / 6,          1.0 / 2,         1.0,            1.0,
+    };
+    const vd shift = vd_set1(0x1.8p52);
+    vd shifted = vd_add(vd_mul(q, vd_set1(0x1.71547652b82fep+0)), shift); /* 1 / ln 2 */
+    vd n = vd_sub(shifted, shift);
+    vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)), q); /* ln 2, first 33 bits: n times it is exact */
+    r = vd_add(r, vd_mul(n, vd_set1(0x1.a39ef35793c76p-33)));
+    vd p = vd_set1(inverse_factorial[0]);
+    for (int i = 1; i < 14; i++)
+        p = vd_add(vd_mul(p, r), vd_set1(inverse_factorial[i]));
+    vu scale = vu_sub(vu_set1(0x3ff0000000000000), vu_sll(vu_of_bits(shifted), 52)); /* 2^-n */
+    return vd_mul(p, vd_of_bits(scale));
+}
+
+/* -log(u) for 2^-53 <= u < 1, within 2 units in the last place but near u = 1.  u = m * 2^-e with m
+ * in [sqrt(1/2), sqrt(2)); log(m) = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.1716, by its
+ * series, whose first dropped term is s^22 / 23 = 2^-60. */
+VEC vd minus_log(vd u)
+{
+    vu bits = vu_of_bits(u);
+    vd m = vd_of_bits(vu_or(vu_and(bits, vu_set1(0x000fffffffffffff)), vu_set1(0x3ff0000000000000)));
+    /* 1023 - exponent, as a double: a sum with 2^52, whose low bits it fills. */
+    vu e = vu_sub(vu_set1(0x4330000000000000 + 1023), vu_srl(bits, 52));
+    vd n = vd_sub(vd_of_bits(e), vd_set1(0x1p52));
+    vm small = vm_lt(m, vd_set1(0x1.6a09e667f3bcdp+0));
+    m = vd_select(small, m, vd_mul(m, vd_set1(0.5)));
+    n = vd_select(small, n, vd_sub(n, vd_set1(1)));
+    vd s = vd_div(vd_sub(m, vd_set1(1)), vd_add(m, vd_set1(1)));
+    vd s2 = vd_mul(s, s), p = vd_set1(1.0 / 21);
+    for (int i = 19; i > 0; i -= 2)
+        p = vd_add(vd_mul(p, s2), vd_set1(1.0 / i));
+    return vd_sub(vd_mul(n, vd_set1(0x1.62e42fefa39efp-1)), vd_mul(vd_add(s, s), p));
+}
+
+/* One attempt for VEC_W elements, each from the four words of its own block: z, and the bits of the
+ * lanes to try again.
+ *
+ *   x[0] bits 0-7    column of the alias table     x[1]                  u, high 32 bits
+ *   x[0] bits 8-31   compared with its threshold   x[3] bits 0-19        u, low 20 bits
+ *   x[2]             v, high 32 bits               x[3] bits 20-30       v, the next 11 bits
+ *   x[3] bit 31      the sign
+ *
+ * (u, v) is folded into the triangle u + v < 1 and mapped onto the region's majorant; the point is
+ * accepted where it lies under the curve.  In the tail x = x0 + t with t = -log(u) / x0, accepted
+ * with probability exp(-t^2 / 2). */
+VEC vd overhang(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
+{
+    const vu low32 = vu_set1(0xffffffff);
+    const vd one = vd_set1(1);
+
+    vu column = vu_and(x[0], vu_set1(0xff));
+    vu alias = vu_lookup(t->alias, column);
+    vm own = vm_lt_u32(vu_srl(vu_and(x[0], low32), 8), vu_srl(alias, 8));
+    vu region = vu_select(own, column, vu_and(alias, vu_set1(0xff)));
+
+    vu u_bits = vu_or(vu_sll(vu_and(x[1], low32), 20), vu_and(x[3], vu_set1(0xfffff)));
+    vu v_bits = vu_or(vu_sll(vu_and(x[2], low32), 20), vu_and(vu_srl(x[3], 11), vu_set1(0xffe00)));
+    vd u = open_unit(u_bits), v = open_unit(v_bits);
+
+    vm inside = vm_lt(vd_add(u, v), one);
+    vd fold_u = vd_select(inside, u, vd_sub(one, u)), fold_v = vd_select(inside, v, vd_sub(one, v));
+    vd z = vd_add(vd_lookup(t->a, region), vd_mul(fold_u, vd_lookup(t->width, region)));
+    vd y = vd_add(vd_lookup(t->y0, region), vd_mul(fold_v, vd_lookup(t->height, region)));
+    vd argument = z;
+
+    vm tail = vm_lt_u32(region, vu_set1(t->tails));
+    if (vm_bits(tail)) { /* 2% of the elements here */
+        vd beyond = vd_mul(minus_log(u), vd_set1(t->inverse_x0));
+        z = vd_select(tail, vd_add(vd_set1(t->x0), beyond), z);
+        y = vd_select(tail, v, y);
+        argument = vd_select(tail, beyond, argument);
+    }
+    vd density = exp_minus(vd_mul(vd_mul(argument, argument), vd_set1(0.5)));
+    uint32_t accepted = vm_bits(vm_lt(y, density)) & ~vm_bits(vm_lt(vd_set1(t->limit), z));
+    *again = ~accepted & ((1u << VEC_W) - 1);
+    vu sign = vu_sll(vu_and(x[3], vu_set1(0x80000000)), 32);
+    return vd_of_bits(vu_xor(vu_of_bits(z), sign));
+}
+
+#endif

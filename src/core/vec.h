@@ -1,0 +1,41 @@
+/* The small vocabulary of vector operations that the kernels are written in: one file per ISA
+ * defines all of it, kernel.c is compiled once with each.
+ *
+ *   vu    VEC_W lanes of 64 bits; where an operation ends in 32, 2 * VEC_W lanes of 32 bits
+ *   vd    VEC_W doubles            vf    2 * VEC_W floats
+ *   vm    a truth value for each of VEC_W lanes; ..._bits gives it as an integer, lane i in bit i
+ *
+ *   vu_mul32(a, b)      64-bit products of the low halves; the high halves are ignored
+ *   vu_blocks(first)    the numbers first ... first + VEC_W - 1, in the order that vu_pack wants
+ *   vu_pack(x0..x3)     word j of VEC_W blocks, one block a lane (low half; the high half may hold
+ *                       anything), into two vectors in the order of memory: block by block
+ *   vu_ge32, vu_ge64    bits of lane >= k, for lanes and k below 2^31
+ *   vm_lt_u32           lane < lane, for 64-bit lanes below 2^32
+ *   v?_lookup(t, at)    t[at], lane by lane
+ *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
+ *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
+ *
+ * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
+ * the multiplier. */
+#ifndef FASTINIT_VEC_H
+#define FASTINIT_VEC_H
+
+#include <stdint.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define VEC static __forceinline
+#else
+#define VEC static inline __attribute__((always_inline))
+#endif
+
+#if defined FASTINIT_VEC_AVX512
+#include "vec_avx512.h"
+#elif defined FASTINIT_VEC_AVX2
+#include "vec_avx2.h"
+#elif defined FASTINIT_VEC_NEON
+#include "vec_neon.h"
+#else
+#include "vec_portable.h"
+#endif
+
+#endif

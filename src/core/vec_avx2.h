@@ -1,0 +1,87 @@
+/* The vocabulary of vec.h in AVX2. */
+#include <immintrin.h>
+
+#define VEC_W 4
+#define VEC_GROUPS 2
+
+typedef __m256i vu;
+typedef __m256d vd;
+typedef __m256 vf;
+typedef __m256d vm; /* all ones or all zeros a lane */
+
+VEC vu vu_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
+VEC vu vu_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+VEC vu vu_add(vu a, vu b) { return _mm256_add_epi64(a, b); }
+VEC vu vu_sub(vu a, vu b) { return _mm256_sub_epi64(a, b); }
+VEC vu vu_and(vu a, vu b) { return _mm256_and_si256(a, b); }
+VEC vu vu_or(vu a, vu b) { return _mm256_or_si256(a, b); }
+VEC vu vu_xor(vu a, vu b) { return _mm256_xor_si256(a, b); }
+VEC vu vu_xor3(vu a, vu b, vu c) { return vu_xor(vu_xor(a, b), c); }
+VEC vu vu_srl(vu a, int n) { return _mm256_srli_epi64(a, n); }
+VEC vu vu_sll(vu a, int n) { return _mm256_slli_epi64(a, n); }
+VEC vu vu_mul32(vu a, vu b) { return _mm256_mul_epu32(a, b); }
+VEC vu vu_lookup(const uint64_t *t, vu at)
+{
+    return _mm256_i64gather_epi64((const long long *)t, at, 8);
+}
+
+/* unpacklo and unpackhi work inside 128-bit lanes: blocks in the order 0 2 1 3 come out plain. */
+VEC vu vu_blocks(uint64_t first) { return vu_add(vu_set1(first), _mm256_setr_epi64x(0, 2, 1, 3)); }
+VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
+{
+    vu a = _mm256_blend_epi32(x0, vu_sll(x1, 32), 0xaa);
+    vu b = _mm256_blend_epi32(x2, vu_sll(x3, 32), 0xaa);
+    out[0] = _mm256_unpacklo_epi64(a, b);
+    out[1] = _mm256_unpackhi_epi64(a, b);
+}
+
+VEC void vu_store64(uint64_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
+VEC void vu_store32(uint32_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
+
+VEC vu vu_srl32(vu a, int n) { return _mm256_srli_epi32(a, n); }
+VEC vu vu_sra32(vu a, int n) { return _mm256_srai_epi32(a, n); }
+VEC uint32_t vu_ge32(vu a, uint32_t k) /* both below 2^31 */
+{
+    vu m = _mm256_cmpgt_epi32(a, _mm256_set1_epi32((int)k - 1));
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(m));
+}
+VEC uint32_t vu_ge64(vu a, uint64_t k) /* both below 2^63 */
+{
+    vu m = _mm256_cmpgt_epi64(a, vu_set1(k - 1));
+    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(m));
+}
+
+VEC vf vf_set1(float x) { return _mm256_set1_ps(x); }
+VEC vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+VEC vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+VEC vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+VEC vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+VEC vf vf_from_i32(vu a) { return _mm256_cvtepi32_ps(a); }
+VEC vf vf_lookup(const float *t, vu at) { return _mm256_i32gather_ps(t, at, 4); }
+VEC void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
+
+VEC vd vd_set1(double x) { return _mm256_set1_pd(x); }
+VEC vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
+VEC vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
+VEC vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+VEC vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
+VEC vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
+VEC vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+VEC vd vd_lookup(const double *t, vu at) { return _mm256_i64gather_pd(t, at, 8); }
+VEC void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
+VEC vd vd_of_bits(vu a) { return _mm256_castsi256_pd(a); }
+VEC vu vu_of_bits(vd a) { return _mm256_castpd_si256(a); }
+VEC vd vd_from_u53(vu a)
+{
+    /* AVX2 has no 64-bit integer conversion.  The halves become the doubles 2^84 + high * 2^32 and
+     * 2^52 + low by their exponent bits; every step is exact, as the sum has 53 bits. */
+    vd high = vd_of_bits(vu_or(vu_srl(a, 32), vu_set1(0x4530000000000000)));
+    vd low = vd_of_bits(_mm256_blend_epi32(a, vu_set1(0x4330000000000000), 0xaa));
+    return vd_add(vd_sub(high, vd_set1(0x1p84 + 0x1p52)), low);
+}
+
+VEC vm vm_lt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+VEC vm vm_lt_u32(vu a, vu b) { return vd_of_bits(_mm256_cmpgt_epi64(b, a)); }
+VEC uint32_t vm_bits(vm a) { return (uint32_t)_mm256_movemask_pd(a); }
+VEC vd vd_select(vm m, vd a, vd b) { return _mm256_blendv_pd(b, a, m); }
+VEC vu vu_select(vm m, vu a, vu b) { return vu_of_bits(vd_select(m, vd_of_bits(a), vd_of_bits(b))); }

@@ -1,0 +1,29 @@
+"""Initial values for neural networks: on the CPU, into NumPy arrays, the same bits everywhere.
+
+>>> import fastinit
+>>> w = fastinit.truncated_normal((4096, 4096), stddev=0.05, seed=1)
+
+Every element depends on the seed, the distribution, the dtype, its index in C order and the
+parameters, and on nothing else: not on the number of threads, nor on the processor, nor on the
+part of the array that was asked for.
+"""
+
+from importlib.metadata import version as _version
+
+from ._config import show_config
+from ._kernels import STREAM_VERSION
+from ._samplers import random_bits, random_normal, random_uniform, truncated_normal
+from ._threads import get_num_threads, set_num_threads
+
+__version__ = _version("fastinit-kernels")
+
+__all__ = [
+    "STREAM_VERSION",
+    "get_num_threads",
+    "random_bits",
+    "random_normal",
+    "random_uniform",
+    "set_num_threads",
+    "show_config",
+    "truncated_normal",
+]

@@ -1,0 +1,47 @@
+"""What this build is and what it runs on."""
+
+import platform
+import sys
+
+import numpy as np
+
+from . import _kernels, _threads
+
+
+def show_config(mode="stdout"):
+    """Show the version, the stream, the kernels and the threads.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print, or return a dictionary.
+
+    Returns
+    -------
+    dict or None
+
+    Raises
+    ------
+    ValueError
+        Another mode.
+    """
+    from . import __version__
+
+    config = {
+        "version": __version__,
+        "stream version": _kernels.STREAM_VERSION,
+        "ISA in use": _kernels.isa(),
+        "ISAs available": _kernels.isas(),
+        "OpenMP": _kernels.openmp() or None,
+        "threads": _threads.count,
+        "Python": sys.version.split()[0],
+        "NumPy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    if mode == "dicts":
+        return config
+    if mode != "stdout":
+        raise ValueError(f"mode must be 'stdout' or 'dicts', received {mode!r}")
+    for name, value in config.items():
+        print(f"{name + ':':16} {', '.join(value) if isinstance(value, list) else value}")
+    return None

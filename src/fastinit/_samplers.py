@@ -1,0 +1,219 @@
+"""The random fills: parameters checked, memory found, the kernel called."""
+
+from . import _kernels, _threads
+from ._arrays import WORDS, result
+from ._seeds import key
+
+# The largest numbers that round to a finite one of the type.
+_FINITE = {4: float.fromhex("0x1.fffffefffffffp+127"), 8: float.fromhex("0x1.fffffffffffffp+1023")}
+
+
+def _number(name, value):
+    if type(value) is float:
+        return value
+    if isinstance(value, (str, bytes, bytearray)) or value is None:
+        raise TypeError(f"{name} must be a number, received {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, received {value!r}") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, received {value!r}") from None
+
+
+def _check_finite(array, **values):
+    limit = _FINITE[array.itemsize]
+    for name, value in values.items():
+        if not -limit <= value <= limit:
+            raise ValueError(f"{name} must be finite in {array.dtype}, received {value}")
+
+
+def _parameters(array, mean, stddev):
+    mean, stddev = _number("mean", mean), _number("stddev", stddev)
+    if stddev < 0:
+        raise ValueError(f"stddev must be >= 0, received {stddev}")
+    _check_finite(array, mean=mean, stddev=stddev)
+    return mean, stddev
+
+
+def random_bits(shape=None, seed=None, dtype="uint32", *, out=None):
+    """Uniform random words: the plain Philox4x32-10 sequence of a key.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    seed : int, optional
+        0 <= seed < 2**64, the Philox key.  None: fresh entropy at every call.
+    dtype : str or numpy.dtype
+        uint32 (32-bit samples) or uint64 (64-bit samples).
+    out : numpy.ndarray, optional
+        Filled and returned: C-contiguous, aligned, writeable, native, uint32 or uint64.
+
+    Returns
+    -------
+    numpy.ndarray
+        Words; element i depends on ``(seed, dtype, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError, MemoryError
+        As :func:`random_normal`.
+
+    Notes
+    -----
+    Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+
+    Examples
+    --------
+    >>> [hex(word) for word in random_bits(4, seed=0).tolist()]
+    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    """
+    if out is not None and dtype == "uint32":  # the default: out says
+        dtype = None
+    array = result(shape, dtype, out, WORDS)
+    _kernels.bits(array, 0, key(seed), _threads.count)
+    return array
+
+
+def random_uniform(shape=None, minval=-0.05, maxval=0.05, seed=None, dtype=None, *, out=None):
+    """Samples of the uniform distribution on [minval, maxval).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    minval, maxval : float
+        Bounds; ``maxval`` itself is never returned unless it equals ``minval``.  They hold for the
+        numbers given, not only for their nearest ones in the result's dtype.
+    seed : int, optional
+        0 <= seed < 2**64.  None: fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default; 24 random bits) or float64 (53 random bits).
+    out : numpy.ndarray, optional
+        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.
+
+    Returns
+    -------
+    numpy.ndarray
+        Element i depends on ``(seed, dtype, minval, maxval, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        ``minval > maxval``; a bound, or ``maxval - minval``, not finite in the dtype; and as
+        :func:`random_normal`.
+    TypeError, OverflowError, MemoryError, OSError
+        As :func:`random_normal`.
+
+    Notes
+    -----
+    Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
+    """
+    array = result(shape, dtype, out)
+    minval, maxval = _number("minval", minval), _number("maxval", maxval)
+    if minval > maxval:
+        raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
+    _check_finite(array, minval=minval, maxval=maxval)
+    _check_finite(array, **{"maxval - minval": maxval - minval})
+    _kernels.uniform(array, 0, key(seed), minval, maxval, _threads.count)
+    return array
+
+
+def random_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, out=None):
+    """Samples of the normal distribution.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    mean, stddev : float
+        Of the distribution; ``stddev=0`` gives the mean.
+    seed : int, optional
+        0 <= seed < 2**64.  None: fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default) or float64.
+    out : numpy.ndarray, optional
+        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.  A
+        ``numpy.memmap`` has its disk blocks reserved first.
+
+    Returns
+    -------
+    numpy.ndarray
+        Element i depends on ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        A negative dimension; ``stddev`` negative; a parameter not finite in the dtype; a seed out
+        of range; an ``out`` of another shape, read-only, not contiguous, misaligned, byte-swapped.
+    TypeError
+        A shape, seed, parameter or dtype of the wrong type; an ``out`` of another dtype.
+    OverflowError
+        More than 2**64 elements.
+    MemoryError
+        An array too large to allocate.
+    OSError
+        The disk behind a ``numpy.memmap`` is full.
+
+    Notes
+    -----
+    The modified Ziggurat of McFarland, "A modified ziggurat algorithm for generating exponentially
+    and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
+    words of Philox4x32-10 (Salmon et al., SC 2011).
+    """
+    array = result(shape, dtype, out)
+    mean, stddev = _parameters(array, mean, stddev)
+    _kernels.normal(array, 0, key(seed), mean, stddev, _threads.count)
+    return array
+
+
+def truncated_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, out=None):
+    """Samples of the normal distribution, those beyond two standard deviations redrawn.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    mean, stddev : float
+        Of the normal distribution before truncation; what is left has the standard deviation
+        0.8796 ``stddev``.  ``stddev=0`` gives the mean.
+    seed : int, optional
+        0 <= seed < 2**64.  None: fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default) or float64.
+    out : numpy.ndarray, optional
+        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``mean - 2 * stddev <= x <= mean + 2 * stddev``, for the numbers given (but the mean itself,
+        rounded to the dtype, is always allowed).  Element i depends on
+        ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        ``mean - 2 * stddev`` or ``mean + 2 * stddev`` not finite; and as :func:`random_normal`.
+    TypeError, OverflowError, MemoryError, OSError
+        As :func:`random_normal`.
+
+    Notes
+    -----
+    By rejection: the modified Ziggurat of McFarland (see :func:`random_normal`) built over the
+    density on [0, 2].
+
+    Examples
+    --------
+    >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
+    True
+    """
+    array = result(shape, dtype, out)
+    mean, stddev = _parameters(array, mean, stddev)
+    if stddev:
+        _check_finite(
+            array, **{"mean - 2 * stddev": mean - 2 * stddev, "mean + 2 * stddev": mean + 2 * stddev}
+        )
+    _kernels.truncated(array, 0, key(seed), mean, stddev, _threads.count)
+    return array

@@ -1,0 +1,85 @@
+"""How many threads a fill may use."""
+
+import os
+from math import ceil
+from pathlib import Path
+
+
+def _cgroup_quota():
+    """Processors that the control groups of this process grant; None where they set no limit."""
+    limits = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":  # version 2: one tree
+            root, files = Path("/sys/fs/cgroup"), ("cpu.max",)
+        elif "cpu" in controllers.split(","):
+            root, files = Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        else:
+            continue
+        # A limit of any group above holds too.  Inside a container the path may be the host's,
+        # of which only the root is mounted: what cannot be read is passed over.
+        group = root / path.lstrip("/")
+        for directory in (group, *group.parents):
+            if not directory.is_relative_to(root):
+                break
+            try:
+                words = " ".join((directory / file).read_text() for file in files).split()
+                quota, period = int(words[0]), int(words[1])
+            except (OSError, ValueError, IndexError):  # absent, or "max"
+                continue
+            if quota > 0 and period > 0:
+                limits.append(quota / period)
+    return min(limits, default=None)
+
+
+def _default():
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isdecimal() and int(first) > 0:
+        return int(first)
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS, not on Windows
+        count = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return count if quota is None else max(1, min(count, ceil(quota)))
+
+
+_MOST = 4096  # past any machine; each thread costs a stack
+count = min(_default(), _MOST)
+
+
+def get_num_threads():
+    """How many threads a large fill uses.
+
+    The default is ``OMP_NUM_THREADS`` where it is set, or else the number of processors that the
+    affinity mask and the cgroup quota grant.  The values never depend on it.
+    """
+    return count
+
+
+def set_num_threads(n):
+    """Set how many threads a large fill uses, for the whole process.
+
+    Parameters
+    ----------
+    n : int
+        From 1 to 4096.
+
+    Raises
+    ------
+    TypeError
+        ``n`` is no integer.
+    ValueError
+        ``n`` is out of range.
+    """
+    global count
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"n must be an integer, received {n!r} of type {type(n).__name__}")
+    n = n.__index__()
+    if not 1 <= n <= _MOST:
+        raise ValueError(f"n must be from 1 to {_MOST}, received {n}")
+    count = n
