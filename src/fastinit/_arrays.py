@@ -16,9 +16,7 @@ _HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
 
 
 def as_dtype(dtype, allowed):
-    """The numpy.dtype that is meant; None means the first of those allowed."""
-    if dtype is None:
-        return allowed[0]
+    """The numpy.dtype that is meant."""
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -31,6 +29,12 @@ def as_dtype(dtype, allowed):
 
 def as_shape(shape):
     """A shape as a tuple of Python integers; an integer n means (n,)."""
+    if type(shape) is tuple:  # the common case first: a call for a few elements is made of such lines
+        for d in shape:
+            if type(d) is not int or d < 0:
+                break
+        else:
+            return shape
     try:
         if type(shape) is tuple or not hasattr(type(shape), "__index__"):
             dims = tuple([d.__index__() for d in shape])
@@ -126,6 +130,6 @@ def result(shape, dtype, out, allowed=FLOATS):
     if out is None:
         if shape is None:
             raise TypeError("shape is required where out is not given")
-        return empty(as_shape(shape), as_dtype(dtype, allowed))
+        return empty(as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed))
     _check_out(out, shape, dtype, allowed)
     return out

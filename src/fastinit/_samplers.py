@@ -21,18 +21,24 @@ def _number(name, value):
         raise TypeError(f"{name} must be a number, received {value!r}") from None
 
 
-def _check_finite(array, **values):
-    limit = _FINITE[array.itemsize]
+def _check_finite(limit, dtype, **values):
     for name, value in values.items():
         if not -limit <= value <= limit:
-            raise ValueError(f"{name} must be finite in {array.dtype}, received {value}")
+            raise ValueError(f"{name} must be finite in {dtype}, received {value}")
 
 
-def _parameters(array, mean, stddev):
+def _normal_parameters(array, mean, stddev, sigmas=0):
+    """mean and stddev as floats; mean +- sigmas * stddev, too, is finite in the array's dtype."""
     mean, stddev = _number("mean", mean), _number("stddev", stddev)
-    if stddev < 0:
-        raise ValueError(f"stddev must be >= 0, received {stddev}")
-    _check_finite(array, mean=mean, stddev=stddev)
+    limit = _FINITE[array.itemsize]
+    reach = sigmas * stddev
+    # One comparison for the good case: a call for a few elements is made of such lines.
+    if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
+        if stddev < 0:
+            raise ValueError(f"stddev must be >= 0, received {stddev}")
+        _check_finite(limit, array.dtype, mean=mean, stddev=stddev)
+        bounds = {f"mean - {sigmas} * stddev": mean - reach, f"mean + {sigmas} * stddev": mean + reach}
+        _check_finite(limit, array.dtype, **bounds)
     return mean, stddev
 
 
@@ -112,10 +118,12 @@ def random_uniform(shape=None, minval=-0.05, maxval=0.05, seed=None, dtype=None,
     """
     array = result(shape, dtype, out)
     minval, maxval = _number("minval", minval), _number("maxval", maxval)
-    if minval > maxval:
-        raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
-    _check_finite(array, minval=minval, maxval=maxval)
-    _check_finite(array, **{"maxval - minval": maxval - minval})
+    limit = _FINITE[array.itemsize]
+    if not (-limit <= minval <= maxval <= limit and maxval - minval <= limit):
+        if minval > maxval:
+            raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
+        _check_finite(limit, array.dtype, minval=minval, maxval=maxval)
+        _check_finite(limit, array.dtype, **{"maxval - minval": maxval - minval})
     _kernels.uniform(array, 0, key(seed), minval, maxval, _threads.count)
     return array
 
@@ -163,7 +171,7 @@ def random_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, o
     words of Philox4x32-10 (Salmon et al., SC 2011).
     """
     array = result(shape, dtype, out)
-    mean, stddev = _parameters(array, mean, stddev)
+    mean, stddev = _normal_parameters(array, mean, stddev)
     _kernels.normal(array, 0, key(seed), mean, stddev, _threads.count)
     return array
 
@@ -210,10 +218,6 @@ def truncated_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *
     True
     """
     array = result(shape, dtype, out)
-    mean, stddev = _parameters(array, mean, stddev)
-    if stddev:
-        _check_finite(
-            array, **{"mean - 2 * stddev": mean - 2 * stddev, "mean + 2 * stddev": mean + 2 * stddev}
-        )
+    mean, stddev = _normal_parameters(array, mean, stddev, sigmas=2)
     _kernels.truncated(array, 0, key(seed), mean, stddev, _threads.count)
     return array
