@@ -31,12 +31,12 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """The numpy.dtype that is meant."""
     try:
         found = np.dtype(dtype)
+        if found in allowed:
+            return found
     except TypeError:
-        found = None
-    if found not in allowed:
-        names = " or ".join(d.name for d in allowed)
-        raise TypeError(f"dtype must be {names}, received {dtype!r}")
-    return found
+        pass  # no dtype at all
+    names = " or ".join(d.name for d in allowed)
+    raise TypeError(f"dtype must be {names}, received {dtype!r}")
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
@@ -113,7 +113,9 @@ def _reserve(out: NDArray[Any]) -> None:
     except FileNotFoundError:  # unlinked since: there is no name to reserve by
         return
     try:
-        os.posix_fallocate(fd, position, out.nbytes)
+        # A shorter file has taken the place of the mapped one: it is none of ours.
+        if os.fstat(fd).st_size >= position + out.nbytes:
+            os.posix_fallocate(fd, position, out.nbytes)
     finally:
         os.close(fd)
 
