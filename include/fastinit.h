@@ -27,17 +27,17 @@
  * 4. Uniform.  u = (sample >> 8) * 2^-24 in binary32, or (sample >> 11) * 2^-53 in binary64.
  *    value = min(max(u * scale + offset, low), high), where, all in the result's type,
  *      scale = maxval - minval (computed in binary64, then rounded), offset = minval rounded,
- *      low  = the least number >= minval, high = the greatest number < maxval;
- *      where there is none in between (minval = maxval among them), low = high = offset.
+ *      low = the least number >= minval, high = the greatest number < maxval, and low = high where
+ *      there is none in between.  If minval = maxval, low = high = offset.
  *
  * 5. Normal and truncated normal.  A standard variate z by the modified Ziggurat (McFarland 2016)
  *    with the tables of src/core/ziggurat_tables.c, one set for each of the two distributions;
  *    src/core/gen_ziggurat.py defines them.  Then value = z * stddev + mean, with stddev, mean and,
  *    for float32, z rounded to the result's type first.  The truncated value is held to
  *    min(max(value, low), high):
- *      low  = the least number >= mean - 2 * stddev (computed in binary64), high likewise the
- *      greatest <= mean + 2 * stddev; neither passes the rounded mean.
- *    The bounds touch values in their last bit alone: truncation is by rejection, not by clamping.
+ *      low = the least number >= mean - 2 * stddev, high = the greatest <= mean + 2 * stddev (of
+ * the exact real numbers), but neither passes the rounded mean. The bounds touch values in their
+ * last bit alone: truncation is by rejection, not by clamping.
  *
  *    First attempt, 32-bit sample w: layer = w mod 256; s = the signed integer in bits 8-31;
  *      z = (2s + 1) * edge_f32[layer] in binary32 (edge_f32 holds the factor 2^-24).
@@ -84,15 +84,15 @@ int fastinit_openmp(void);                    /* the value of _OPENMP, 0 if buil
 /* How to run a fill. */
 typedef struct {
     int threads;       /* at most so many; small fills use fewer */
-    int (*poll)(void); /* NULL, or: called on the caller's thread every 50 ms; non-zero stops the
-                          fill, which leaves the array with undefined values */
+    int (*poll)(void); /* NULL, or: called on the caller's thread every 50 ms, between pieces of
+                          at most 2 MiB; non-zero stops the fill, which leaves undefined values */
 } fastinit_run;
 
 /* Each fills out[0] ... out[n - 1] with the elements start ... start + n - 1 of the array of that
  * seed.  They allocate nothing, cannot fail and check nothing: start + n <= 2^64; minval <= maxval,
- * stddev >= 0; all parameters, and maxval - minval, finite in the result's type.  They may be
- * called from several threads at once; the caller's floating-point environment changes nothing and
- * is left as it was. */
+ * stddev >= 0; all parameters, maxval - minval and mean +- 2 * stddev finite in the result's type.
+ * They may be called from several threads at once; the caller's floating-point environment changes
+ * nothing and is left as it was. */
 void fastinit_bits_u32(uint32_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
 void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
 

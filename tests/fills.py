@@ -11,7 +11,7 @@ KINDS = [
 ]
 # Not the defaults, and none of them exact in binary.
 PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
-GUARD = 64
+GUARD = 1024  # bytes: more than a batch, so that what is written beyond shows here
 _PATTERN = 0xA5
 
 

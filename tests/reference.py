@@ -7,6 +7,7 @@ The tables come from their generator, not from the C file that it writes.
 import importlib.util
 import math
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -207,14 +208,16 @@ def element(kind, dtype, seed, i, *parameters):
         u = real(sample(tag, width, seed, i) >> width - digits) * real(2.0**-digits)
         low = _step(real, minval, lambda y: y >= minval, math.inf)
         high = _step(real, maxval, lambda y: y < maxval, -math.inf)
-        if low > high:
+        low = min(low, high)
+        if minval == maxval:
             low = high = real(minval)
         return _held(u * real(maxval - minval) + real(minval), low, high)
     mean, stddev = parameters
     value = real(variate(tag, width, seed, i).z) * real(stddev) + real(mean)
     if tag == TRUNCATED:
-        least, greatest = mean - 2 * stddev, mean + 2 * stddev
-        low = min(_step(real, least, lambda y: y >= least, math.inf), real(mean))
-        high = max(_step(real, greatest, lambda y: y <= greatest, -math.inf), real(mean))
+        least = Fraction(mean) - 2 * Fraction(stddev)
+        greatest = Fraction(mean) + 2 * Fraction(stddev)
+        low = min(_step(real, float(least), lambda y: y >= least, math.inf), real(mean))
+        high = max(_step(real, float(greatest), lambda y: y <= greatest, -math.inf), real(mean))
         value = _held(value, low, high)
     return value

@@ -53,7 +53,7 @@ def test_shapes(sampler, shape, dims):
 @samplers
 @pytest.mark.parametrize("shape", [2.0, "23", (2, 3.0), (2, None), [[2, 3]], {2: 3.5}.values(), 1j])
 def test_shapes_of_the_wrong_type(sampler, shape):
-    with pytest.raises(TypeError, match="shape must be a sequence of integers, received"):
+    with pytest.raises(TypeError, match="shape must be an integer or a sequence of them, received"):
         sampler(shape, seed=1)
 
 
@@ -312,7 +312,7 @@ def test_bad_seeds_are_refused_before_a_byte_is_written(sampler):
 @pytest.mark.parametrize(
     ("sampler", "parameters"),
     [
-        (random_normal, (MAX32, MAX32)),
+        (random_normal, (0.0, 0.07 * MAX32)),
         (random_uniform, (-0.5 * MAX32, 0.49 * MAX32)),
         (random_uniform, (MAX32, MAX32)),
         (truncated_normal, (MAX32, 0.0)),

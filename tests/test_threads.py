@@ -257,8 +257,8 @@ def send():
     os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 
 latencies = []
-for attempt in range(3):
-    timer = threading.Timer(0.3, send)
+for attempt in range(5):
+    timer = threading.Timer(0.2, send)
     timer.start()
     try:
         _kernels.truncated(out, 0, 1, 0.0, 1.0, int(sys.argv[3]))
@@ -279,9 +279,9 @@ print(latencies)
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize(("name", "error"), [("SIGINT", "KeyboardInterrupt"), ("SIGALRM", "Alarm")])
 def test_a_signal_stops_a_long_fill_within_200_ms(tmp_path, n, name, error):
-    """The fill takes 10 s and more.  On a busy machine one of three may come late, not all."""
+    """The fill takes 10 s and more.  On a busy machine some of five may come late, not all."""
     latencies = ast.literal_eval(run_python(INTERRUPT, tmp_path / "part", name, n, error))
-    assert len(latencies) == 3
+    assert len(latencies) == 5
     assert min(latencies) < 0.2
     assert max(latencies) < 2
 

@@ -7,6 +7,10 @@
 #include "fpenv.h"
 #include "parallel.h"
 
+#ifdef __FAST_MATH__
+#error "the stream is exactly rounded arithmetic: build without -ffast-math"
+#endif
+
 int fastinit_init(void)
 {
     fastinit_parallel_init();
@@ -30,48 +34,63 @@ void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, f
     fastinit_parallel(fastinit_ops_in_use()->bits_u64, out, sizeof *out, start, n, &args, run);
 }
 
-/* A double to the nearest float32, to the least one >= x, to the greatest one <= x or < x. */
-static double nearest(double x) { return (float)x; }
-static double at_least(double x)
+/* Rounded to binary32.  Through a volatile: GCC 12 (-O2 and up) drops the roundings of a.scale and
+ * a.offset below when its vectorizer takes them as a pair; tests/test_reference.py sees it. */
+static double rounded(double x)
 {
-    float f = (float)x;
-    return f < x ? nextafterf(f, INFINITY) : f;
+    volatile float f = (float)x;
+    return f;
 }
-static double at_most(double x)
+
+/* A number x + error (|error| at most half a unit of x) to the least or the greatest number of the
+ * result's type that is not below or above it. */
+static double least(double x, double error, int single)
 {
-    float f = (float)x;
-    return f > x ? nextafterf(f, -INFINITY) : f;
+    double f = single ? rounded(x) : x;
+    if (f > x || (f == x && error <= 0))
+        return f;
+    return single ? nextafterf((float)f, INFINITY) : nextafter(f, INFINITY);
 }
-static double below(double x)
-{
-    float f = (float)x;
-    return f >= x ? nextafterf(f, -INFINITY) : f;
-}
+static double greatest(double x, double error, int single) { return -least(-x, -error, single); }
 
 typedef fastinit_args prepare(uint64_t seed, double p, double q, int single);
 
 static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval, int single)
 {
-    fastinit_args a = {seed, maxval - minval, minval, minval, nextafter(maxval, -INFINITY)};
+    fastinit_args a = {seed, maxval - minval, minval, 0, 0};
     if (single) {
-        a.scale = nearest(a.scale);
-        a.offset = nearest(minval);
-        a.low = at_least(minval);
-        a.high = below(maxval);
+        a.scale = rounded(a.scale);
+        a.offset = rounded(a.offset);
     }
-    if (a.low > a.high)
+    if (minval == maxval) {
         a.low = a.high = a.offset;
+        return a;
+    }
+    a.low = least(minval, 0, single);
+    a.high = greatest(maxval, -1, single); /* below maxval, not maxval itself */
+    if (a.low > a.high)
+        a.low = a.high;
     return a;
+}
+
+/* mean + reach and the error of that sum, exactly (Knuth's TwoSum). */
+static double sum(double mean, double reach, double *error)
+{
+    double s = mean + reach, b = s - mean;
+    *error = (mean - (s - b)) + (reach - b);
+    return s;
 }
 
 static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, int single)
 {
-    fastinit_args a = {seed, stddev, mean, mean - 2 * stddev, mean + 2 * stddev};
+    fastinit_args a = {seed, stddev, mean, 0, 0};
+    double error, bound = sum(mean, -2 * stddev, &error);
+    a.low = least(bound, error, single);
+    bound = sum(mean, 2 * stddev, &error);
+    a.high = greatest(bound, error, single);
     if (single) {
-        a.scale = nearest(stddev);
-        a.offset = nearest(mean);
-        a.low = at_least(a.low);
-        a.high = at_most(a.high);
+        a.scale = rounded(stddev);
+        a.offset = rounded(mean);
     }
     a.low = a.low > a.offset ? a.offset : a.low;
     a.high = a.high < a.offset ? a.offset : a.high;

@@ -9,6 +9,9 @@
 #include "redraw.h"
 #include "ziggurat.h"
 
+#ifdef __FAST_MATH__
+#error "the stream is exactly rounded arithmetic: build without -ffast-math"
+#endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision");
 
 enum { BITS, UNIFORM, NORMAL, TRUNCATED }; /* a distribution's tag: counter word 3 */
@@ -170,12 +173,13 @@ VEC void fill(int kind, size_t size, char *out, uint64_t start, size_t n, const 
                 masks[b] =
                     batch(kind, size, out + (from - first) * size, batch_block, block_high, a);
             } else {
-                char aside[BATCH * 8];
+                uint64_t aside[BATCH]; /* of the strictest alignment of all types */
                 const size_t skip = from < first ? first - from : 0;
                 const size_t keep = (from + BATCH < last ? BATCH : last - from) - skip;
-                masks[b] = batch(kind, size, aside, batch_block, block_high, a);
+                masks[b] = batch(kind, size, (char *)aside, batch_block, block_high, a);
                 masks[b] &= ~(uint64_t)0 >> (BATCH - keep) << skip;
-                memcpy(out + (from + skip - first) * size, aside + skip * size, keep * size);
+                memcpy(out + (from + skip - first) * size, (char *)aside + skip * size,
+                       keep * size);
             }
         }
         if (kind >= NORMAL) {

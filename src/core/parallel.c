@@ -17,8 +17,8 @@
  * smaller where there would be too few of them to balance the threads. */
 enum { PIECE_MAX = 2 << 20, PIECE_MIN = 32 << 10, PIECES_A_THREAD = 4 };
 
-/* Below this a second thread costs more than it saves (waking it takes some 10 us). */
-enum { PARALLEL_MIN = 128 << 10 };
+/* The least work for which it pays to wake a thread (some 10 us). */
+enum { THREAD_MIN = 128 << 10 };
 
 #define POLL_SECONDS 0.05
 
@@ -93,8 +93,10 @@ static void do_piece(job *j, size_t i, int callers_thread)
 void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t start, size_t n,
                        const fastinit_args *args, fastinit_run run)
 {
-    size_t threads = run.threads > 1 && fastinit_openmp() ? (size_t)run.threads : 1;
-    if (n * size < PARALLEL_MIN || atomic_load(&forked))
+    size_t threads = n * size / THREAD_MIN;
+    if (threads > (size_t)run.threads)
+        threads = (size_t)run.threads;
+    if (!fastinit_openmp() || atomic_load(&forked))
         threads = 1;
 
     size_t bytes = PIECE_MAX;

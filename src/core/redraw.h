@@ -25,7 +25,7 @@ VEC vd exp_minus(vd q)
     return vd_mul(p, vd_of_bits(scale));
 }
 
-/* -log(u) for 2^-53 <= u < 1, within 2 units in the last place but near u = 1.  u = m * 2^-e with m
+/* -log(u) for 2^-53 <= u < 1, within 3 units in the last place but near u = 1.  u = m * 2^-e with m
  * in [sqrt(1/2), sqrt(2)); log(m) = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.1716, by its
  * series, whose first dropped term is s^22 / 23 = 2^-60. */
 VEC vd minus_log(vd u)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import stat
 import sys
+from contextlib import suppress
 from math import prod
+from operator import index
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,29 +38,35 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
         found = np.dtype(dtype)
         if found in allowed:
             return found
-    except TypeError:
-        pass  # no dtype at all
+    except (TypeError, ValueError, SyntaxError):  # all are in use for what is no dtype
+        pass
     names = " or ".join(d.name for d in allowed)
     raise TypeError(f"dtype must be {names}, received {dtype!r}")
 
 
+def _dimension(d: Any) -> int:
+    if isinstance(d, (bool, np.bool_)):
+        raise TypeError
+    return index(d)
+
+
 def as_shape(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of Python integers; an integer n means (n,)."""
-    if (
-        type(shape) is tuple
-    ):  # the common case first: a call for a few elements is made of such lines
+    if type(shape) is tuple:  # the common case first, for calls for a few elements
         for d in shape:
             if type(d) is not int or d < 0:
                 break
         else:
             return shape
+    dims: tuple[int, ...]
     try:
-        if type(shape) is tuple or not hasattr(type(shape), "__index__"):
-            dims = tuple([d.__index__() for d in shape])
-        else:
-            dims = (shape.__index__(),)
-    except (TypeError, AttributeError):
-        raise TypeError(f"shape must be a sequence of integers, received {shape!r}") from None
+        dims = (_dimension(shape),)
+    except TypeError:
+        try:
+            dims = tuple([_dimension(d) for d in shape])
+        except TypeError:
+            message = f"shape must be an integer or a sequence of them, received {shape!r}"
+            raise TypeError(message) from None
     if dims and min(dims) < 0:
         raise ValueError(f"shape must not have negative dimensions, received {shape!r}")
     return dims
@@ -68,8 +79,9 @@ def _pages(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> NDArray
     address = np.frombuffer(memory, np.uint8, 1).__array_interface__["data"][0]
     offset = -address % HUGE_PAGE
     # Whole huge pages alone: one more would cost up to 2 MiB that nobody asked for.
-    memory.madvise(mmap.MADV_HUGEPAGE, offset, nbytes // HUGE_PAGE * HUGE_PAGE)
-    return np.ndarray(shape, dtype, memory, offset)
+    with suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE, offset, nbytes // HUGE_PAGE * HUGE_PAGE)
+    return np.frombuffer(memory, dtype, nbytes // dtype.itemsize, offset).reshape(shape)
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -89,6 +101,30 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         ) from None
 
 
+def _backing(address: int) -> tuple[int, int] | None:
+    """Descriptor and offset of the file that is mapped, shared, at an address.
+
+    Not by the name that an array may know: the file may have been replaced since, or have none.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+        descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return None
+    for line in lines:
+        span, access, offset, _, inode = line.split(maxsplit=5)[:5]
+        first, end = (int(part, 16) for part in span.split("-"))
+        if first <= address < end:
+            if not access.endswith("s") or inode == "0":
+                return None
+            for fd in descriptors:  # mmap objects keep one open
+                with suppress(OSError):
+                    status = os.fstat(fd)
+                    if status.st_ino == int(inode) and stat.S_ISREG(status.st_mode):
+                        return fd, int(offset, 16) + address - first
+    return None
+
+
 def _reserve(out: NDArray[Any]) -> None:
     """Reserve the disk blocks behind a memory-mapped file.
 
@@ -96,28 +132,19 @@ def _reserve(out: NDArray[Any]) -> None:
     OSError instead.
     """
     base: Any = out
-    while base is not None and not isinstance(base, np.memmap):
-        base = getattr(base, "base", None)
-    mapped: Any = base
-    if mapped is None or mapped._mmap is None or mapped.filename is None or mapped.mode == "c":
+    while isinstance(base, (np.ndarray, memoryview)):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if not isinstance(base, mmap.mmap) or not hasattr(os, "posix_fallocate"):
         return
-    if not hasattr(os, "posix_fallocate"):
-        return
-    # mapped.offset is that of the first array made from the file, not of a slice of it: count from
-    # the start of the mapping.
-    begin = np.frombuffer(mapped._mmap, np.uint8, 1).__array_interface__["data"][0]
-    position = out.__array_interface__["data"][0] - begin
-    position += mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
-    try:
-        fd = os.open(mapped.filename, os.O_RDWR)
-    except FileNotFoundError:  # unlinked since: there is no name to reserve by
+    found = _backing(out.__array_interface__["data"][0])
+    if found is None:
         return
     try:
-        # A shorter file has taken the place of the mapped one: it is none of ours.
-        if os.fstat(fd).st_size >= position + out.nbytes:
-            os.posix_fallocate(fd, position, out.nbytes)
-    finally:
-        os.close(fd)
+        os.posix_fallocate(*found, out.nbytes)
+    except OSError as error:
+        # Others mean that the file system, or this way of having opened the file, cannot do it.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
 
 
 def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:
@@ -138,20 +165,27 @@ def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: 
         raise ValueError(f"out must be C-contiguous, received strides {out.strides}")
     if not out.flags.aligned:
         raise ValueError("out must be aligned to its dtype, received a misaligned array")
-    if out.nbytes and (type(out) is not np.ndarray or out.base is not None):
-        _reserve(out)
 
 
-def result(
+def target(
     shape: Shape | None,
     dtype: DTypeLike | None,
     out: NDArray[Any] | None,
     allowed: DTypes = FLOATS,
-) -> NDArray[Any]:
-    """The array to fill: ``out`` once it is found fit, or a fresh one."""
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the result; ``out`` is found fit for it.  Nothing is allocated yet."""
+    if out is not None:
+        _check_out(out, shape, dtype, allowed)
+        return out.shape, out.dtype
+    if shape is None:
+        raise TypeError("shape is required where out is not given")
+    return as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed)
+
+
+def claim(shape: tuple[int, ...], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """The array to fill, once all arguments are found good: ``out`` or a fresh one."""
     if out is None:
-        if shape is None:
-            raise TypeError("shape is required where out is not given")
-        return empty(as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed))
-    _check_out(out, shape, dtype, allowed)
+        return empty(shape, dtype)
+    if out.base is not None and out.nbytes:
+        _reserve(out)
     return out

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _kernels, _threads
-from ._arrays import WORDS, result
+from ._arrays import WORDS, claim, target
 from ._seeds import key
 
 if TYPE_CHECKING:
     from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from ._arrays import Shape
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # The largest numbers that round to a finite one of the type.
 _FINITE = {4: float.fromhex("0x1.fffffefffffffp+127"), 8: float.fromhex("0x1.fffffffffffffp+1023")}
+
+# No normal variate lies further out: x0 - log(2**-53) / x0 = 13.7 for the tail's start x0 = 3.64.
+_LARGEST_Z = 14
 
 
 def _number(name: str, value: Any) -> float:
@@ -42,22 +46,22 @@ def _check_finite(limit: float, dtype: object, **values: float) -> None:
 
 
 def _normal_parameters(
-    array: Array, mean: object, stddev: object, sigmas: int = 0
+    kind: np.dtype[Any], mean: object, stddev: object, sigmas: int
 ) -> tuple[float, float]:
-    """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in the array's dtype."""
+    """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in that dtype."""
     mean, stddev = _number("mean", mean), _number("stddev", stddev)
-    limit = _FINITE[array.itemsize]
+    limit = _FINITE[kind.itemsize]
     reach = sigmas * stddev
     # One comparison for the good case: a call for a few elements is made of such lines.
     if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
         if stddev < 0:
             raise ValueError(f"stddev must be >= 0, received {stddev}")
-        _check_finite(limit, array.dtype, mean=mean, stddev=stddev)
+        _check_finite(limit, kind, mean=mean, stddev=stddev)
         bounds = {
             f"mean - {sigmas} * stddev": mean - reach,
             f"mean + {sigmas} * stddev": mean + reach,
         }
-        _check_finite(limit, array.dtype, **bounds)
+        _check_finite(limit, kind, **bounds)
     return mean, stddev
 
 
@@ -100,8 +104,10 @@ def random_bits(
     >>> [hex(word) for word in random_bits(4, seed=0).tolist()]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    array = result(shape, dtype, out, WORDS)
-    _kernels.bits(array, 0, key(seed), _threads.count)
+    dims, kind = target(shape, dtype, out, WORDS)
+    seed = key(seed)
+    array = claim(dims, kind, out)
+    _kernels.bits(array, 0, seed, _threads.count)
     return array
 
 
@@ -147,15 +153,17 @@ def random_uniform(
     -----
     Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
     """
-    array = result(shape, dtype, out)
+    dims, kind = target(shape, dtype, out)
     minval, maxval = _number("minval", minval), _number("maxval", maxval)
-    limit = _FINITE[array.itemsize]
+    limit = _FINITE[kind.itemsize]
     if not (-limit <= minval <= maxval <= limit and maxval - minval <= limit):
         if minval > maxval:
             raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
-        _check_finite(limit, array.dtype, minval=minval, maxval=maxval)
-        _check_finite(limit, array.dtype, **{"maxval - minval": maxval - minval})
-    _kernels.uniform(array, 0, key(seed), minval, maxval, _threads.count)
+        _check_finite(limit, kind, minval=minval, maxval=maxval)
+        _check_finite(limit, kind, **{"maxval - minval": maxval - minval})
+    seed = key(seed)
+    array = claim(dims, kind, out)
+    _kernels.uniform(array, 0, seed, minval, maxval, _threads.count)
     return array
 
 
@@ -192,8 +200,9 @@ def random_normal(
     Raises
     ------
     ValueError
-        A negative dimension; ``stddev`` negative; a parameter not finite in the dtype; a seed out
-        of range; an ``out`` of another shape, read-only, not contiguous, misaligned, byte-swapped.
+        A negative dimension; ``stddev`` negative; ``mean`` or ``mean +- 14 * stddev`` (no sample
+        lies further out) not finite in the dtype; a seed out of range; an ``out`` of another shape,
+        read-only, not contiguous, misaligned, byte-swapped.
     TypeError
         A shape, seed, parameter or dtype of the wrong type; an ``out`` of another dtype.
     OverflowError
@@ -209,9 +218,11 @@ def random_normal(
     and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
     words of Philox4x32-10 (Salmon et al., SC 2011).
     """
-    array = result(shape, dtype, out)
-    mean, stddev = _normal_parameters(array, mean, stddev)
-    _kernels.normal(array, 0, key(seed), mean, stddev, _threads.count)
+    dims, kind = target(shape, dtype, out)
+    mean, stddev = _normal_parameters(kind, mean, stddev, _LARGEST_Z)
+    seed = key(seed)
+    array = claim(dims, kind, out)
+    _kernels.normal(array, 0, seed, mean, stddev, _threads.count)
     return array
 
 
@@ -264,7 +275,9 @@ def truncated_normal(
     >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
     True
     """
-    array = result(shape, dtype, out)
-    mean, stddev = _normal_parameters(array, mean, stddev, sigmas=2)
-    _kernels.truncated(array, 0, key(seed), mean, stddev, _threads.count)
+    dims, kind = target(shape, dtype, out)
+    mean, stddev = _normal_parameters(kind, mean, stddev, 2)
+    seed = key(seed)
+    array = claim(dims, kind, out)
+    _kernels.truncated(array, 0, seed, mean, stddev, _threads.count)
     return array

@@ -11,10 +11,10 @@ def _cgroup_quota() -> float | None:
     limits = []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return None
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":  # version 2: one tree
             root, files = Path("/sys/fs/cgroup"), ["cpu.max"]
         elif "cpu" in controllers.split(","):
@@ -39,7 +39,7 @@ def _cgroup_quota() -> float | None:
 
 def _default() -> int:
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if first.isdecimal() and int(first) > 0:
+    if first.isdecimal() and len(first) < 10 and int(first) > 0:
         return int(first)
     try:
         count = len(os.sched_getaffinity(0))
@@ -57,7 +57,8 @@ def get_num_threads() -> int:
     """How many threads a large fill uses.
 
     The default is ``OMP_NUM_THREADS`` where it is set, or else the number of processors that the
-    affinity mask and the cgroup quota grant.  The values never depend on it.
+    affinity mask and the cgroup quota grant.  The values never depend on it.  The child of a fork
+    fills on one thread whatever this says: OpenMP's threads may not survive a fork.
     """
     return count
 
