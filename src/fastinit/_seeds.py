@@ -1,36 +1,39 @@
 """Seeds: what a caller may pass, and the 64-bit key that it stands for."""
 
 import threading
+from collections.abc import Mapping
 from hashlib import blake2b
+from operator import index
 from os import urandom
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
 _MOST = (1 << 64) - 1
 
 
-def _integer(seed, name="seed", others=""):
+def _integer(seed: Any, name: str = "seed", wanted: str = "an integer or None") -> int:
     """An integer seed, checked; bool is none."""
     if type(seed) is not int:
         if isinstance(seed, (bool, np.bool_)) or not hasattr(type(seed), "__index__"):
             kind = type(seed).__name__
-            raise TypeError(f"{name} must be an integer{others}, received {seed!r} of type {kind}")
+            raise TypeError(f"{name} must be {wanted}, received {seed!r} of type {kind}")
         try:
-            seed = seed.__index__()
+            seed = index(seed)
         except TypeError:  # an array of more than one element
-            raise TypeError(f"{name} must be an integer{others}, received {seed!r}") from None
+            raise TypeError(f"{name} must be {wanted}, received {seed!r}") from None
     if not 0 <= seed <= _MOST:
         raise ValueError(f"{name} must be in 0 <= {name} < 2**64, received {seed}")
-    return seed
+    return int(seed)
 
 
-def _word(root, data, purpose):
+def _word(root: int, data: bytes, purpose: bytes) -> int:
     """64 bits of keyed BLAKE2b (RFC 7693): a pure function of its arguments, the same for ever."""
     digest = blake2b(data, digest_size=8, key=root.to_bytes(8, "little"), person=purpose)
     return int.from_bytes(digest.digest(), "little")
 
 
-def derive_seed(root, name):
+def derive_seed(root: SupportsIndex, name: str) -> int:
     """A 64-bit seed for a named parameter, from the one seed of a model.
 
     Parameters
@@ -66,7 +69,7 @@ def derive_seed(root, name):
     """
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, received {name!r} of type {type(name).__name__}")
-    return _word(_integer(root, "root"), name.encode(), b"fastinit.derive")
+    return _word(_integer(root, "root", "an integer"), name.encode(), b"fastinit.derive")
 
 
 class SeedGenerator:
@@ -100,55 +103,55 @@ class SeedGenerator:
     False
     """
 
-    def __init__(self, seed=None, name=None):
+    def __init__(self, seed: SupportsIndex | None = None, name: str | None = None) -> None:
         self.seed = None if seed is None else _integer(seed)
         self.name = name
-        self._root = key(None) if seed is None else self.seed
+        self._root = key(self.seed)
         self._count = 0
         self._lock = threading.Lock()
 
-    def next(self):
+    def next(self) -> int:
         """The next seed, 0 <= seed < 2**64."""
         with self._lock:
             count = self._count
             self._count += 1
         return _word(self._root, count.to_bytes(8, "little"), b"fastinit.next")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments, as Keras writes them: JSON-serialisable."""
         return {"seed": self.seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A generator at its beginning, from :meth:`get_config` or from Keras's."""
         return cls(**config)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             return {name: value for name, value in vars(self).items() if name != "_lock"}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=threading.Lock())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"
         return f"SeedGenerator(seed={self.seed}{name})"
 
 
-def _is_source(seed):
+def _is_source(seed: Any) -> bool:
     """Whether every use of the seed gives another key."""
     if seed is None or isinstance(seed, np.random.Generator):
         return True
     return callable(getattr(seed, "next", None)) and not isinstance(seed, type)
 
 
-def check(seed):
+def check(seed: Any) -> None:
     """Raise as :func:`key` does, but let nothing advance."""
     if not _is_source(seed):
         key(seed)
 
 
-def key(seed):
+def key(seed: Any) -> int:
     """The Philox key, 0 <= key < 2**64, for one use of a seed.
 
     An integer is the key itself; None is fresh entropy; a SeedGenerator, a numpy.random.Generator
@@ -167,4 +170,4 @@ def key(seed):
             return _integer(drawn)
         low, high = (int(word) & 0xFFFFFFFF for word in np.asarray(drawn))
         return low | high << 32
-    return _integer(seed, others=", None, a SeedGenerator or a numpy.random.Generator")
+    return _integer(seed)
