@@ -9,14 +9,14 @@
  * Every element is a function of (seed, distribution, dtype, index i in the whole array in C order,
  * parameters), and of nothing else.
  *
- * 1. Words.  Philox4x32-10 (Salmon et al., SC 2011).  Key: the low half of the 64-bit seed, then the
- *    high half.  Counter words: c0, c1 the low and high half of a 64-bit position; c2 the attempt; c3
- *    the distribution's tag: raw bits 0, uniform 1, normal 2, truncated normal 3, orthogonal 4.
- *    In the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i % 4 of
- *    block i / 4; a 64-bit sample is word 2 * (i % 2) (its low half) and the next one (its high half)
- *    of block i / 2.  In later attempts (c2 = 1, 2, ...) the position is i itself, and the element
- *    has the four words x0 ... x3 of the block to itself.
- *    float32 and uint32 take 32-bit samples, float64 and uint64 take 64-bit ones.
+ * 1. Words.  Philox4x32-10 (Salmon et al., SC 2011).  Key: the low half of the 64-bit seed, then
+ * the high half.  Counter words: c0, c1 the low and high half of a 64-bit position; c2 the attempt;
+ * c3 the distribution's tag: raw bits 0, uniform 1, normal 2, truncated normal 3, orthogonal 4. In
+ * the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i % 4 of block
+ * i / 4; a 64-bit sample is word 2 * (i % 2) (its low half) and the next one (its high half) of
+ * block i / 2.  In later attempts (c2 = 1, 2, ...) the position is i itself, and the element has
+ * the four words x0 ... x3 of the block to itself. float32 and uint32 take 32-bit samples, float64
+ * and uint64 take 64-bit ones.
  *
  * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest even, in the order
  *    written, never contracted, subnormals kept.  min(a, b) is a < b ? a : b, max(a, b) is
@@ -90,9 +90,9 @@ typedef struct {
 
 /* Each fills out[0] ... out[n - 1] with the elements start ... start + n - 1 of the array of that
  * seed.  They allocate nothing, cannot fail and check nothing: start + n <= 2^64; minval <= maxval,
- * stddev >= 0; all parameters, and maxval - minval, finite in the result's type.  They may be called
- * from several threads at once; the caller's floating-point environment changes nothing and is
- * left as it was. */
+ * stddev >= 0; all parameters, and maxval - minval, finite in the result's type.  They may be
+ * called from several threads at once; the caller's floating-point environment changes nothing and
+ * is left as it was. */
 void fastinit_bits_u32(uint32_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
 void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
 

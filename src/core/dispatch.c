@@ -10,8 +10,8 @@
 #if defined(FASTINIT_HAVE_AVX2) || defined(FASTINIT_HAVE_AVX512)
 #include <cpuid.h>
 
-/* Bits of CPUID leaf 7 EBX that a variant's flags let the compiler use, and of XCR0 that say that the
- * system saves the registers. */
+/* Bits of CPUID leaf 7 EBX that a variant's flags let the compiler use, and of XCR0 that say that
+ * the system saves the registers. */
 enum {
     AVX2 = 1 << 5,
     AVX512F = 1 << 16,

@@ -80,7 +80,8 @@ static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, i
 
 /* Volatile: the compiler, which knows nothing of rounding modes, must not see into the calls, or it
  * may move their arithmetic out of the environment that surrounds them. */
-static prepare *volatile const uniform_args = prepare_uniform, *volatile const normal_args = prepare_normal;
+static prepare *volatile const uniform_args = prepare_uniform, *volatile const normal_args =
+                                                                   prepare_normal;
 
 #define FILL(name, T, make_args, p, q, single)                                                     \
     void fastinit_##name(T *out, uint64_t start, size_t n, uint64_t seed, double p, double q,      \

@@ -1,6 +1,6 @@
-/* The sampling kernels, written once in the vocabulary of vec.h and compiled once per ISA.  All that
- * this file defines is static, but for one struct of pointers: instructions that the processor may
- * lack never leave it. */
+/* The sampling kernels, written once in the vocabulary of vec.h and compiled once per ISA.  All
+ * that this file defines is static, but for one struct of pointers: instructions that the processor
+ * may lack never leave it. */
 #include <float.h>
 #include <string.h>
 
@@ -13,10 +13,10 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their
 
 enum { BITS, UNIFORM, NORMAL, TRUNCATED }; /* a distribution's tag: counter word 3 */
 
-/* A batch is as many elements as a redraw mask has bits.  A chunk is the span whose rejected elements
- * are collected before they are redrawn: long enough to fill the vectors of the redraw (1% of it),
- * short enough for its result to be in the level-1 or 2 cache still.  Both divide 2^32, so the
- * high half of the block number is the same all through a chunk. */
+/* A batch is as many elements as a redraw mask has bits.  A chunk is the span whose rejected
+ * elements are collected before they are redrawn: long enough to fill the vectors of the redraw (1%
+ * of it), short enough for its result to be in the level-1 or 2 cache still.  Both divide 2^32, so
+ * the high half of the block number is the same all through a chunk. */
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
@@ -147,8 +147,8 @@ VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, u
     }
 }
 
-/* Elements start ... start + n - 1.  Batches are cut at fixed places of the whole array; one that is
- * wanted in part is made aside. */
+/* Elements start ... start + n - 1.  Batches are cut at fixed places of the whole array; one that
+ * is wanted in part is made aside. */
 VEC void fill(int kind, size_t size, char *out, uint64_t start, size_t n, const fastinit_args *args)
 {
     const fastinit_args a = *args; /* a copy: stores to out cannot change it */
@@ -167,7 +167,8 @@ VEC void fill(int kind, size_t size, char *out, uint64_t start, size_t n, const 
             const size_t from = b * BATCH;
             const uint64_t batch_block = block + from / (16 / size);
             if (from >= first && from + BATCH <= last) {
-                masks[b] = batch(kind, size, out + (from - first) * size, batch_block, block_high, a);
+                masks[b] =
+                    batch(kind, size, out + (from - first) * size, batch_block, block_high, a);
             } else {
                 char aside[BATCH * 8];
                 const size_t skip = from < first ? first - from : 0;

@@ -22,9 +22,9 @@ VEC void philox(vu x[VEC_GROUPS][4], uint64_t key)
         const vu v0 = vu_set1(k0), v1 = vu_set1(k1);
         for (int g = 0; g < VEC_GROUPS; g++) {
             vu p0 = vu_mul32(x[g][0], m0), p1 = vu_mul32(x[g][2], m1);
-            x[g][0] = vu_xor3(vu_srl(p1, 32), x[g][1], v0);
+            x[g][0] = vu_xor3(x[g][1], v0, vu_srl(p1, 32)); /* the product last: it comes last */
             x[g][1] = p1;
-            x[g][2] = vu_xor3(vu_srl(p0, 32), x[g][3], v1);
+            x[g][2] = vu_xor3(x[g][3], v1, vu_srl(p0, 32));
             x[g][3] = p0;
         }
         k0 += 0x9E3779B9; /* golden ratio */

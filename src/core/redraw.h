@@ -11,14 +11,26 @@
 VEC vd exp_minus(vd q)
 {
     static const double inverse_factorial[] = {
-        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
-        1.0 / 40320,      1.0 / 5040,      1.0 / 720,      1.0 / 120,     1.0 / 24,
-        1.0 / 6,          1.0 / 2,         1.0,            1.0,
+        1.0 / 6227020800,
+        1.0 / 479001600,
+        1.0 / 39916800,
+        1.0 / 3628800,
+        1.0 / 362880,
+        1.0 / 40320,
+        1.0 / 5040,
+        1.0 / 720,
+        1.0 / 120,
+        1.0 / 24,
+        1.0 / 6,
+        1.0 / 2,
+        1.0,
+        1.0,
     };
     const vd shift = vd_set1(0x1.8p52);
     vd shifted = vd_add(vd_mul(q, vd_set1(0x1.71547652b82fep+0)), shift); /* 1 / ln 2 */
     vd n = vd_sub(shifted, shift);
-    vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)), q); /* ln 2, first 33 bits: n times it is exact */
+    vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)),
+                  q); /* ln 2, first 33 bits: n times it is exact */
     r = vd_add(r, vd_mul(n, vd_set1(0x1.a39ef35793c76p-33)));
     vd p = vd_set1(inverse_factorial[0]);
     for (int i = 1; i < 14; i++)
@@ -33,7 +45,8 @@ VEC vd exp_minus(vd q)
 VEC vd minus_log(vd u)
 {
     vu bits = vu_of_bits(u);
-    vd m = vd_of_bits(vu_or(vu_and(bits, vu_set1(0x000fffffffffffff)), vu_set1(0x3ff0000000000000)));
+    vd m =
+        vd_of_bits(vu_or(vu_and(bits, vu_set1(0x000fffffffffffff)), vu_set1(0x3ff0000000000000)));
     /* 1023 - exponent, as a double: a sum with 2^52, whose low bits it fills. */
     vu e = vu_sub(vu_set1(0x4330000000000000 + 1023), vu_srl(bits, 52));
     vd n = vd_sub(vd_of_bits(e), vd_set1(0x1p52));

@@ -84,4 +84,7 @@ VEC vm vm_lt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 VEC vm vm_lt_u32(vu a, vu b) { return vd_of_bits(_mm256_cmpgt_epi64(b, a)); }
 VEC uint32_t vm_bits(vm a) { return (uint32_t)_mm256_movemask_pd(a); }
 VEC vd vd_select(vm m, vd a, vd b) { return _mm256_blendv_pd(b, a, m); }
-VEC vu vu_select(vm m, vu a, vu b) { return vu_of_bits(vd_select(m, vd_of_bits(a), vd_of_bits(b))); }
+VEC vu vu_select(vm m, vu a, vu b)
+{
+    return vu_of_bits(vd_select(m, vd_of_bits(a), vd_of_bits(b)));
+}

@@ -1,9 +1,9 @@
 /* The vocabulary of vec.h in plain C: what every other variant must reproduce bit for bit.
  *
- * One 64-bit lane, two groups in flight.  Wider "vectors" of arrays were tried and lost: no compiler
- * of today turns their 32 x 32 -> 64 bit products into SSE2's, and what they do instead costs more
- * than the scalar multiplier (float32 uniform, GCC 12: 4.7 ns with 4 lanes, 3.5 with 2, 3.3 so).
- * Words are taken out with shifts: the byte order of the machine does not matter. */
+ * One 64-bit lane, two groups in flight.  Wider "vectors" of arrays were tried and lost: no
+ * compiler of today turns their 32 x 32 -> 64 bit products into SSE2's, and what they do instead
+ * costs more than the scalar multiplier (float32 uniform, GCC 12: 4.7 ns with 4 lanes, 3.5 with
+ * 2, 3.3 so). Words are taken out with shifts: the byte order of the machine does not matter. */
 #include <string.h>
 
 #define VEC_W 1

@@ -29,8 +29,8 @@ VEC vd open_unit(vu m)
 
 /* 2 * VEC_W words to standard normals; the bits of those to be redrawn.
  *
- * Bits 0-7 of a word name the layer, bits 8-31 are a signed 24-bit integer s.  2s + 1 is odd, so that
- * z is symmetric and never zero, and below 2^24, so that its conversion is exact. */
+ * Bits 0-7 of a word name the layer, bits 8-31 are a signed 24-bit integer s.  2s + 1 is odd, so
+ * that z is symmetric and never zero, and below 2^24, so that its conversion is exact. */
 VEC vf ziggurat_f32(const fastinit_ziggurat *t, vu words, uint32_t *redraw)
 {
     vu layer = vu_and(words, vu_set1(0x000000ff000000ff));

@@ -112,7 +112,7 @@ def orthogonal(
 def random_bits(
     shape: _Shape | None = None,
     seed: _Seed = None,
-    dtype: DTypeLike = "uint32",
+    dtype: DTypeLike = None,
     *,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...

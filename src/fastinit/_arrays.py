@@ -1,11 +1,23 @@
 """The arrays that are filled: shapes, dtypes, memory for fresh ones, and the checks of ``out``."""
 
+from __future__ import annotations
+
 import mmap
 import os
 import sys
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, SupportsIndex, TypeAlias
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+    DTypes: TypeAlias = tuple[np.dtype[Any], ...]
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 WORDS = (np.dtype("uint32"), np.dtype("uint64"))
@@ -15,7 +27,7 @@ _LARGE = 2 * HUGE_PAGE  # from here on fresh memory comes as huge pages
 _HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
 
 
-def as_dtype(dtype, allowed):
+def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """The numpy.dtype that is meant."""
     try:
         found = np.dtype(dtype)
@@ -27,9 +39,11 @@ def as_dtype(dtype, allowed):
     return found
 
 
-def as_shape(shape):
+def as_shape(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of Python integers; an integer n means (n,)."""
-    if type(shape) is tuple:  # the common case first: a call for a few elements is made of such lines
+    if (
+        type(shape) is tuple
+    ):  # the common case first: a call for a few elements is made of such lines
         for d in shape:
             if type(d) is not int or d < 0:
                 break
@@ -47,7 +61,7 @@ def as_shape(shape):
     return dims
 
 
-def _pages(shape, dtype, nbytes):
+def _pages(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> NDArray[Any]:
     """A fresh array on 2 MiB-aligned memory with huge pages advised, freed with the array."""
     # Private: it must not be shared with the children of fork(), nor live in shared memory.
     memory = mmap.mmap(-1, nbytes + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -58,8 +72,8 @@ def _pages(shape, dtype, nbytes):
     return np.ndarray(shape, dtype, memory, offset)
 
 
-def empty(shape, dtype):
-    """A fresh array; its memory is not touched yet, so that the threads that fill it do so first."""
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A fresh array, its memory untouched, so that the threads that fill it touch it first."""
     nbytes = prod(shape) * dtype.itemsize
     if nbytes < _LARGE:
         return np.empty(shape, dtype)
@@ -75,15 +89,16 @@ def empty(shape, dtype):
         ) from None
 
 
-def _reserve(out):
+def _reserve(out: NDArray[Any]) -> None:
     """Reserve the disk blocks behind a memory-mapped file.
 
     Writing to a hole of a file on a full disk would end the process with SIGBUS; this raises
     OSError instead.
     """
-    mapped = out
-    while mapped is not None and not isinstance(mapped, np.memmap):
-        mapped = getattr(mapped, "base", None)
+    base: Any = out
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    mapped: Any = base
     if mapped is None or mapped._mmap is None or mapped.filename is None or mapped.mode == "c":
         return
     if not hasattr(os, "posix_fallocate"):
@@ -103,7 +118,7 @@ def _reserve(out):
         os.close(fd)
 
 
-def _check_out(out, shape, dtype, allowed):
+def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy.ndarray, received {type(out).__name__}")
     if not out.dtype.isnative and out.dtype.newbyteorder("=") in allowed:
@@ -125,7 +140,12 @@ def _check_out(out, shape, dtype, allowed):
         _reserve(out)
 
 
-def result(shape, dtype, out, allowed=FLOATS):
+def result(
+    shape: Shape | None,
+    dtype: DTypeLike | None,
+    out: NDArray[Any] | None,
+    allowed: DTypes = FLOATS,
+) -> NDArray[Any]:
     """The array to fill: ``out`` once it is found fit, or a fresh one."""
     if out is None:
         if shape is None:

@@ -2,13 +2,14 @@
 
 import platform
 import sys
+from typing import Any
 
 import numpy as np
 
 from . import _kernels, _threads
 
 
-def show_config(mode="stdout"):
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Show the version, the stream, the kernels and the threads.
 
     Parameters

@@ -1,14 +1,28 @@
 """The random fills: parameters checked, memory found, the kernel called."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from . import _kernels, _threads
 from ._arrays import WORDS, result
 from ._seeds import key
+
+if TYPE_CHECKING:
+    from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from ._arrays import Shape
+
+    Seed: TypeAlias = SupportsIndex | None
+    Array: TypeAlias = NDArray[Any]
 
 # The largest numbers that round to a finite one of the type.
 _FINITE = {4: float.fromhex("0x1.fffffefffffffp+127"), 8: float.fromhex("0x1.fffffffffffffp+1023")}
 
 
-def _number(name, value):
+def _number(name: str, value: Any) -> float:
     if type(value) is float:
         return value
     if isinstance(value, (str, bytes, bytearray)) or value is None:
@@ -21,14 +35,16 @@ def _number(name, value):
         raise TypeError(f"{name} must be a number, received {value!r}") from None
 
 
-def _check_finite(limit, dtype, **values):
+def _check_finite(limit: float, dtype: object, **values: float) -> None:
     for name, value in values.items():
         if not -limit <= value <= limit:
             raise ValueError(f"{name} must be finite in {dtype}, received {value}")
 
 
-def _normal_parameters(array, mean, stddev, sigmas=0):
-    """mean and stddev as floats; mean +- sigmas * stddev, too, is finite in the array's dtype."""
+def _normal_parameters(
+    array: Array, mean: object, stddev: object, sigmas: int = 0
+) -> tuple[float, float]:
+    """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in the array's dtype."""
     mean, stddev = _number("mean", mean), _number("stddev", stddev)
     limit = _FINITE[array.itemsize]
     reach = sigmas * stddev
@@ -37,12 +53,21 @@ def _normal_parameters(array, mean, stddev, sigmas=0):
         if stddev < 0:
             raise ValueError(f"stddev must be >= 0, received {stddev}")
         _check_finite(limit, array.dtype, mean=mean, stddev=stddev)
-        bounds = {f"mean - {sigmas} * stddev": mean - reach, f"mean + {sigmas} * stddev": mean + reach}
+        bounds = {
+            f"mean - {sigmas} * stddev": mean - reach,
+            f"mean + {sigmas} * stddev": mean + reach,
+        }
         _check_finite(limit, array.dtype, **bounds)
     return mean, stddev
 
 
-def random_bits(shape=None, seed=None, dtype="uint32", *, out=None):
+def random_bits(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Array | None = None,
+) -> Array:
     """Uniform random words: the plain Philox4x32-10 sequence of a key.
 
     Parameters
@@ -51,8 +76,8 @@ def random_bits(shape=None, seed=None, dtype="uint32", *, out=None):
         Shape of the result; may be left out where ``out`` is given.
     seed : int, optional
         0 <= seed < 2**64, the Philox key.  None: fresh entropy at every call.
-    dtype : str or numpy.dtype
-        uint32 (32-bit samples) or uint64 (64-bit samples).
+    dtype : str or numpy.dtype, optional
+        uint32 (the default; 32-bit samples) or uint64 (64-bit samples).
     out : numpy.ndarray, optional
         Filled and returned: C-contiguous, aligned, writeable, native, uint32 or uint64.
 
@@ -75,14 +100,20 @@ def random_bits(shape=None, seed=None, dtype="uint32", *, out=None):
     >>> [hex(word) for word in random_bits(4, seed=0).tolist()]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    if out is not None and dtype == "uint32":  # the default: out says
-        dtype = None
     array = result(shape, dtype, out, WORDS)
     _kernels.bits(array, 0, key(seed), _threads.count)
     return array
 
 
-def random_uniform(shape=None, minval=-0.05, maxval=0.05, seed=None, dtype=None, *, out=None):
+def random_uniform(
+    shape: Shape | None = None,
+    minval: SupportsFloat = -0.05,
+    maxval: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Array | None = None,
+) -> Array:
     """Samples of the uniform distribution on [minval, maxval).
 
     Parameters
@@ -128,7 +159,15 @@ def random_uniform(shape=None, minval=-0.05, maxval=0.05, seed=None, dtype=None,
     return array
 
 
-def random_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, out=None):
+def random_normal(
+    shape: Shape | None = None,
+    mean: SupportsFloat = 0.0,
+    stddev: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Array | None = None,
+) -> Array:
     """Samples of the normal distribution.
 
     Parameters
@@ -176,7 +215,15 @@ def random_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, o
     return array
 
 
-def truncated_normal(shape=None, mean=0.0, stddev=0.05, seed=None, dtype=None, *, out=None):
+def truncated_normal(
+    shape: Shape | None = None,
+    mean: SupportsFloat = 0.0,
+    stddev: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Array | None = None,
+) -> Array:
     """Samples of the normal distribution, those beyond two standard deviations redrawn.
 
     Parameters

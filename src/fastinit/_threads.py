@@ -3,9 +3,10 @@
 import os
 from math import ceil
 from pathlib import Path
+from typing import SupportsIndex
 
 
-def _cgroup_quota():
+def _cgroup_quota() -> float | None:
     """Processors that the control groups of this process grant; None where they set no limit."""
     limits = []
     try:
@@ -15,9 +16,9 @@ def _cgroup_quota():
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # version 2: one tree
-            root, files = Path("/sys/fs/cgroup"), ("cpu.max",)
+            root, files = Path("/sys/fs/cgroup"), ["cpu.max"]
         elif "cpu" in controllers.split(","):
-            root, files = Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            root, files = Path("/sys/fs/cgroup/cpu"), ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
         # A limit of any group above holds too.  Inside a container the path may be the host's,
@@ -36,7 +37,7 @@ def _cgroup_quota():
     return min(limits, default=None)
 
 
-def _default():
+def _default() -> int:
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if first.isdecimal() and int(first) > 0:
         return int(first)
@@ -52,7 +53,7 @@ _MOST = 4096  # past any machine; each thread costs a stack
 count = min(_default(), _MOST)
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """How many threads a large fill uses.
 
     The default is ``OMP_NUM_THREADS`` where it is set, or else the number of processors that the
@@ -61,7 +62,7 @@ def get_num_threads():
     return count
 
 
-def set_num_threads(n):
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a large fill uses, for the whole process.
 
     Parameters
