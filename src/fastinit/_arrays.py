@@ -33,7 +33,7 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in allowed:
+    if found is None or found not in allowed:  # None equals the dtype float64
         names = " or ".join(d.name for d in allowed)
         raise TypeError(f"dtype must be {names}, received {dtype!r}")
     return found
