@@ -259,9 +259,11 @@ def test_stft_is_the_transform():
 
 @pytest.mark.parametrize(
     ("arguments", "shape"),
-    [({"side": "left"}, None), ({"side": None}, None), ({"scaling": "power"}, None)]
-    + [({"window": "glass"}, None), ({"window": "kaiser"}, None)]
-    + [({"window": [1, 2, 3]}, (4, 1, 3)), ({}, (4, 4)), ({}, (4, 2, 3))],
+    [
+        *[({"side": "left"}, None), ({"side": None}, None), ({"scaling": "power"}, None)],
+        *[({"window": "glass"}, None), ({"window": "kaiser"}, None)],
+        *[({"window": [1, 2, 3]}, (4, 1, 3)), ({}, (4, 4)), ({}, (4, 2, 3))],
+    ],
     ids=repr,
 )
 def test_wrong_arguments_of_stft(arguments, shape):
@@ -426,10 +428,18 @@ def test_arrays_as_identifiers():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [(None, "Glorot"), ("none", "Glorot"), ("linear", "Glorot"), ("tanh", "Glorot")]
-    + [("sigmoid", "Glorot"), ("logistic", "Glorot"), ("softmax", "Glorot"), ("relu", "He")]
-    + [("ReLU", "He"), ("LeakyReLU", "He"), ("leaky_relu", "He"), ("PReLU", "He"), ("elu", "He")]
-    + [("gelu", "He"), ("swish", "He"), ("selu", "Lecun"), ("SELU", "Lecun")],
+    [
+        *[(None, "Glorot"), ("none", "Glorot"), ("linear", "Glorot"), ("tanh", "Glorot")],
+        *[("sigmoid", "Glorot"), ("logistic", "Glorot"), ("softmax", "Glorot"), ("relu", "He")],
+        *[
+            ("ReLU", "He"),
+            ("LeakyReLU", "He"),
+            ("leaky_relu", "He"),
+            ("PReLU", "He"),
+            ("elu", "He"),
+        ],
+        *[("gelu", "He"), ("swish", "He"), ("selu", "Lecun"), ("SELU", "Lecun")],
+    ],
 )
 def test_for_activation(name, expected):
     assert type(initializers.for_activation(name)).__name__ == f"{expected}Normal"
@@ -500,7 +510,7 @@ def test_wrong_out(row):
     out = np.full(shape_of(row), 7.0, np.float32)
     for wrong, error in (
         (out.astype(out.dtype.newbyteorder()), ValueError),
-        (np.asfortranarray(np.full(shape_of(row)[:-1] + (5,), 7.0, np.float32)), ValueError),
+        (np.asfortranarray(np.full((*shape_of(row)[:-1], 5), 7.0, np.float32)), ValueError),
         (out.astype("datetime64[s]"), TypeError),
     ):
         before = wrong.copy()

@@ -31,8 +31,15 @@ def test_derived_seeds_differ():
 
 @pytest.mark.parametrize(
     ("root", "name", "error"),
-    [(-1, "a", ValueError), (2**64, "a", ValueError), (None, "a", TypeError)]
-    + [(True, "a", TypeError), (1.0, "a", TypeError), (1, b"a", TypeError), (1, None, TypeError)],
+    [
+        *[(-1, "a", ValueError), (2**64, "a", ValueError), (None, "a", TypeError)],
+        *[
+            (True, "a", TypeError),
+            (1.0, "a", TypeError),
+            (1, b"a", TypeError),
+            (1, None, TypeError),
+        ],
+    ],
 )
 def test_wrong_arguments_of_derive_seed(root, name, error):
     with pytest.raises(error, match=r"^(root|name) must be"):

@@ -148,6 +148,7 @@ ROWS = (
         summary="The standard initialization of networks before Glorot's.",
         formula="U(-r, r), r = sqrt(1 / fan_in)",
         paper="Glorot & Bengio, AISTATS 2010, equation 1",
+        keras=False,
     ),
     Row(
         _constants.identity,
