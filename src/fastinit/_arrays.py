@@ -31,12 +31,12 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """The numpy.dtype that is meant."""
     try:
         found = np.dtype(dtype)
+        if found in allowed:
+            return found
     except TypeError:
-        found = None
-    if found is None or found not in allowed:  # None equals the dtype float64
-        names = " or ".join(d.name for d in allowed)
-        raise TypeError(f"dtype must be {names}, received {dtype!r}")
-    return found
+        pass  # no dtype at all
+    names = " or ".join(d.name for d in allowed)
+    raise TypeError(f"dtype must be {names}, received {dtype!r}")
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
