@@ -10,31 +10,17 @@
  * the low bits of a sum with 1.5 * 2^52.  Never libm's: its last bit differs between systems. */
 VEC vd exp_minus(vd q)
 {
-    static const double inverse_factorial[] = {
-        1.0 / 6227020800,
-        1.0 / 479001600,
-        1.0 / 39916800,
-        1.0 / 3628800,
-        1.0 / 362880,
-        1.0 / 40320,
-        1.0 / 5040,
-        1.0 / 720,
-        1.0 / 120,
-        1.0 / 24,
-        1.0 / 6,
-        1.0 / 2,
-        1.0,
-        1.0,
-    };
     const vd shift = vd_set1(0x1.8p52);
     vd shifted = vd_add(vd_mul(q, vd_set1(0x1.71547652b82fep+0)), shift); /* 1 / ln 2 */
     vd n = vd_sub(shifted, shift);
-    vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)),
-                  q); /* ln 2, first 33 bits: n times it is exact */
+    /* r as -r.  ln 2 in two parts, the first of 33 bits: n times it is exact. */
+    vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)), q);
     r = vd_add(r, vd_mul(n, vd_set1(0x1.a39ef35793c76p-33)));
-    vd p = vd_set1(inverse_factorial[0]);
-    for (int i = 1; i < 14; i++)
-        p = vd_add(vd_mul(p, r), vd_set1(inverse_factorial[i]));
+    const double factorial[] = {1,    1,     2,      6,       24,       120,       720,
+                                5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800};
+    vd p = vd_set1(1 / factorial[13]);
+    for (int i = 12; i >= 0; i--)
+        p = vd_add(vd_mul(p, r), vd_set1(1 / factorial[i]));
     vu scale = vu_sub(vu_set1(0x3ff0000000000000), vu_sll(vu_of_bits(shifted), 52)); /* 2^-n */
     return vd_mul(p, vd_of_bits(scale));
 }
@@ -45,8 +31,8 @@ VEC vd exp_minus(vd q)
 VEC vd minus_log(vd u)
 {
     vu bits = vu_of_bits(u);
-    vd m =
-        vd_of_bits(vu_or(vu_and(bits, vu_set1(0x000fffffffffffff)), vu_set1(0x3ff0000000000000)));
+    vu mantissa = vu_and(bits, vu_set1(0x000fffffffffffff));
+    vd m = vd_of_bits(vu_or(mantissa, vu_set1(0x3ff0000000000000)));
     /* 1023 - exponent, as a double: a sum with 2^52, whose low bits it fills. */
     vu e = vu_sub(vu_set1(0x4330000000000000 + 1023), vu_srl(bits, 52));
     vd n = vd_sub(vd_of_bits(e), vd_set1(0x1p52));

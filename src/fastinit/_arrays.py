@@ -113,7 +113,9 @@ def _reserve(out: NDArray[Any]) -> None:
     except FileNotFoundError:  # unlinked since: there is no name to reserve by
         return
     try:
-        os.posix_fallocate(fd, position, out.nbytes)
+        # A shorter file has taken the place of the mapped one: it is none of ours.
+        if os.fstat(fd).st_size >= position + out.nbytes:
+            os.posix_fallocate(fd, position, out.nbytes)
     finally:
         os.close(fd)
 

@@ -2,9 +2,12 @@
 """The door to the C core (include/fastinit.h): pointers in, nothing computed, nothing checked."""
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
+from cpython.exc cimport PyErr_Occurred
 from libc.stdint cimport uint32_t, uint64_t
 
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept  # cpython.exc's version would print the exception and drop it
 
 cdef extern from "fastinit.h" nogil:
     int FASTINIT_STREAM_VERSION

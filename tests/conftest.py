@@ -1,0 +1,36 @@
+import platform
+
+import pytest
+
+from fastinit import _kernels
+
+# What src/meson.build builds, to be able to name what this processor lacks.
+BUILT = {
+    "x86_64": ["portable", "avx2", "avx512"],
+    "AMD64": ["portable", "avx2", "avx512"],
+    "aarch64": ["portable", "neon"],
+    "arm64": ["portable", "neon"],
+}.get(platform.machine(), ["portable"])
+
+
+def _kernels_tested():
+    lacking = [name for name in BUILT if name not in _kernels.isas()]
+    note = f"; NOT tested, this processor lacks: {', '.join(lacking)}" if lacking else ""
+    return f"fastinit kernels tested: {', '.join(_kernels.isas())}{note}"
+
+
+def pytest_report_header():
+    return _kernels_tested()
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(_kernels_tested())
+
+
+@pytest.fixture(params=_kernels.isas())
+def isa(request):
+    """Each of the kernels that this processor can run, in use for one test."""
+    before = _kernels.isa()
+    _kernels.use_isa(request.param)
+    yield request.param
+    _kernels.use_isa(before)

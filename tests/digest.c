@@ -1,0 +1,185 @@
+/* Digests of fills by each variant that this processor can run, one a line:
+ *
+ *     <ISA> <function> <parameters> start=<first index> n=<elements> <64-bit FNV-1a, hexadecimal>
+ *
+ * `digest [ISA]`: all variants, or one.  Any two variants of any two machines must agree; so must,
+ * which is checked here, one thread and several, and every rounding mode of the caller. */
+#include <fenv.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fastinit.h"
+
+enum { N_MAX = 70001, THREADS = 3 };
+
+static const uint64_t SEED = 0x9E3779B97F4A7C15; /* both halves of the key in use */
+
+/* Beginnings; the carries of the element and of the block; the last elements. */
+static const uint64_t starts[] = {
+    0,
+    1,
+    63,
+    8191,
+    ((uint64_t)1 << 32) - 700,
+    ((uint64_t)1 << 33) - 5,
+    ((uint64_t)1 << 34) - 5,
+    UINT64_MAX - 19999,
+};
+static const size_t sizes[] = {1, 64, 1000, 20000};
+
+/* One long fill for each function and parameters: it is cut into pieces for the threads. */
+static const uint64_t long_start = ((uint64_t)1 << 34) - 30000;
+
+typedef union {
+    uint32_t u32[N_MAX];
+    uint64_t u64[N_MAX];
+    float f32[N_MAX];
+    double f64[N_MAX];
+    unsigned char bytes[N_MAX * 8];
+} buffer;
+
+typedef struct {
+    const char *function;
+    size_t size;
+    double p, q;
+} fill;
+
+static const fill fills[] = {
+    {"bits_u32", 4, 0, 0},
+    {"bits_u64", 8, 0, 0},
+    {"uniform_f32", 4, 0, 1},
+    {"uniform_f32", 4, -0.05, 0.1},
+    {"uniform_f32", 4, -1e-40, 1e-40},
+    {"uniform_f32", 4, 16777216, 16777219},
+    {"uniform_f64", 8, 0, 1},
+    {"uniform_f64", 8, -0.05, 0.1},
+    {"uniform_f64", 8, -1e-310, 1e-310},
+    {"normal_f32", 4, 0, 1},
+    {"normal_f32", 4, 0.1, 0.7},
+    {"normal_f32", 4, 0, 1e-40},
+    {"normal_f32", 4, -2.5, 0},
+    {"normal_f64", 8, 0, 1},
+    {"normal_f64", 8, 0.1, 0.7},
+    {"normal_f64", 8, 0, 1e-310},
+    {"truncated_f32", 4, 0, 1},
+    {"truncated_f32", 4, 1000, 0.05},
+    {"truncated_f32", 4, 1e-40, 1e-40},
+    {"truncated_f64", 8, 0, 1},
+    {"truncated_f64", 8, 1000, 0.05},
+    {"truncated_f64", 8, 1e-310, 1e-310},
+};
+
+static const int rounding_modes[] = {
+#ifdef FE_UPWARD
+    FE_UPWARD,
+#endif
+#ifdef FE_TOWARDZERO
+    FE_TOWARDZERO,
+#endif
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void run(const fill *f, buffer *out, uint64_t start, size_t n, int threads)
+{
+    const fastinit_run how = {threads, NULL};
+    const char *name = f->function;
+
+    if (!strcmp(name, "bits_u32"))
+        fastinit_bits_u32(out->u32, start, n, SEED, how);
+    else if (!strcmp(name, "bits_u64"))
+        fastinit_bits_u64(out->u64, start, n, SEED, how);
+    else if (!strcmp(name, "uniform_f32"))
+        fastinit_uniform_f32(out->f32, start, n, SEED, f->p, f->q, how);
+    else if (!strcmp(name, "uniform_f64"))
+        fastinit_uniform_f64(out->f64, start, n, SEED, f->p, f->q, how);
+    else if (!strcmp(name, "normal_f32"))
+        fastinit_normal_f32(out->f32, start, n, SEED, f->p, f->q, how);
+    else if (!strcmp(name, "normal_f64"))
+        fastinit_normal_f64(out->f64, start, n, SEED, f->p, f->q, how);
+    else if (!strcmp(name, "truncated_f32"))
+        fastinit_truncated_f32(out->f32, start, n, SEED, f->p, f->q, how);
+    else if (!strcmp(name, "truncated_f64"))
+        fastinit_truncated_f64(out->f64, start, n, SEED, f->p, f->q, how);
+    else
+        abort();
+}
+
+static uint64_t digest(const unsigned char *bytes, size_t n)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3;
+    return hash;
+}
+
+static void fail(const fill *f, const char *what)
+{
+    fprintf(stderr, "%s %s(%g, %g): %s\n", fastinit_isa(), f->function, f->p, f->q, what);
+    exit(1);
+}
+
+static void line(const fill *f, buffer *out, uint64_t start, size_t n)
+{
+    run(f, out, start, n, 1);
+    printf("%s %s(%.17g,%.17g) start=%" PRIu64 " n=%zu %016" PRIx64 "\n", fastinit_isa(),
+           f->function, f->p, f->q, start, n, digest(out->bytes, n * f->size));
+}
+
+/* The array in out once more, in every other way, into another. */
+static void compare(const fill *f, const buffer *out, buffer *other, uint64_t start, size_t n)
+{
+    run(f, other, start, n, THREADS);
+    if (memcmp(out, other, n * f->size))
+        fail(f, "differs on several threads");
+
+    for (size_t i = 0; i < COUNT(rounding_modes); i++) {
+        memset(other, 0, sizeof *other);
+        if (fesetround(rounding_modes[i]))
+            fail(f, "no such rounding mode");
+        run(f, other, start, n, THREADS);
+        int after = fegetround();
+        fesetround(FE_TONEAREST);
+        if (after != rounding_modes[i])
+            fail(f, "changed the caller's rounding mode");
+        if (memcmp(out, other, n * f->size))
+            fail(f, "differs in another rounding mode");
+    }
+}
+
+static void philox_line(void)
+{
+    uint32_t counter[4] = {0xfffffffe, 5, 0xffffffff, 3}, key[2] = {0xa4093822, 0x299f31d0}, x[4];
+    fastinit_philox(counter, key, x);
+    printf("%s philox %08" PRIx32 " %08" PRIx32 " %08" PRIx32 " %08" PRIx32 "\n", fastinit_isa(),
+           x[0], x[1], x[2], x[3]);
+}
+
+int main(int argc, char **argv)
+{
+    static buffer out, other;
+    int lines = 0;
+
+    if (fastinit_init() != FASTINIT_OK)
+        return 2;
+    for (const char *const *isa = fastinit_isas(); *isa; isa++) {
+        if (argc > 1 && strcmp(argv[1], *isa))
+            continue;
+        if (!fastinit_isa_available(*isa))
+            continue;
+        if (fastinit_use_isa(*isa) != FASTINIT_OK || strcmp(fastinit_isa(), *isa))
+            return 2;
+        philox_line();
+        for (size_t i = 0; i < COUNT(fills); i++) {
+            for (size_t j = 0; j < COUNT(starts); j++)
+                for (size_t k = 0; k < COUNT(sizes); k++)
+                    line(&fills[i], &out, starts[j], sizes[k]);
+            line(&fills[i], &out, long_start, N_MAX);
+            compare(&fills[i], &out, &other, long_start, N_MAX);
+        }
+        lines++;
+    }
+    return lines ? 0 : 2;
+}

@@ -1,0 +1,45 @@
+"""Every kernel by one way of calling, and comparison in every bit."""
+
+import numpy as np
+
+from fastinit import _kernels
+
+FLOAT_KINDS = ("uniform", "normal", "truncated")
+KINDS = [
+    *[("bits", dtype) for dtype in ("uint32", "uint64")],
+    *[(kind, dtype) for kind in FLOAT_KINDS for dtype in ("float32", "float64")],
+]
+# Not the defaults, and none of them exact in binary.
+PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
+GUARD = 64
+_PATTERN = 0xA5
+
+
+def fill(kind, dtype, start, n, seed=1, parameters=None, threads=1):
+    """Elements start ... start + n - 1 of an array; checks that nothing beside them is written."""
+    dtype = np.dtype(dtype)
+    raw = np.full(n * dtype.itemsize + 2 * GUARD, _PATTERN, np.uint8)
+    out = raw[GUARD : raw.size - GUARD].view(dtype)
+    parameters = PARAMETERS[kind] if parameters is None else parameters
+    getattr(_kernels, kind)(out, start, seed, *parameters, threads)
+    assert (raw[:GUARD] == _PATTERN).all()
+    assert (raw[raw.size - GUARD :] == _PATTERN).all()
+    return out
+
+
+def as_bits(array):
+    """The array as unsigned integers: a NaN equals itself, and -0.0 is not 0.0."""
+    array = np.asarray(array)
+    return array.view(f"uint{8 * array.itemsize}")
+
+
+def assert_same_bits(found, expected):
+    found, expected = as_bits(found), as_bits(expected)
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    if not np.array_equal(found, expected):
+        at = np.flatnonzero(found != expected)
+        i = at[0]
+        raise AssertionError(
+            f"{at.size} of {found.size} differ, the first at {i}: {found[i]:#x} != {expected[i]:#x}"
+        )

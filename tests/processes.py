@@ -1,0 +1,24 @@
+"""Tests that need a process of their own: a signal, a fork, a fresh pool of threads."""
+
+import os
+import subprocess
+import sys
+
+
+def run_python(code, *arguments, timeout=60, prefix=(), **environment):
+    """Run code in a fresh interpreter and return what it prints; a variable of None is unset."""
+    # Threads of other libraries would be counted with ours.
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    env.pop("OMP_NUM_THREADS", None)
+    env.pop("FASTINIT_ISA", None)
+    for name, value in environment.items():
+        env[name] = value
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", code, *map(str, arguments)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()

@@ -1,0 +1,220 @@
+"""The stream of include/fastinit.h a second time: one element after the other, in Python integers
+and scalars of IEEE arithmetic.  Slow, and equal to the kernels in every bit.
+
+The tables come from their generator, not from the C file that it writes.
+"""
+
+import importlib.util
+import math
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+BITS, UNIFORM, NORMAL, TRUNCATED = range(4)
+TAGS = {"bits": BITS, "uniform": UNIFORM, "normal": NORMAL, "truncated": TRUNCATED}
+WORD = 2**32 - 1
+
+
+def _generator():
+    path = ROOT / "src" / "core" / "gen_ziggurat.py"
+    spec = importlib.util.spec_from_file_location("gen_ziggurat", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+gen_ziggurat = _generator()
+ziggurat = cache(gen_ziggurat.ziggurat)  # some 2 s each
+
+
+# Words
+
+
+def philox(counter, key):
+    """Philox4x32-10 of four words and two; of uint64 arrays of words too, elementwise."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        a, b = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & WORD, (a >> 32) ^ c3 ^ k1, a & WORD
+        k0, k1 = (k0 + 0x9E3779B9) & WORD, (k1 + 0xBB67AE85) & WORD
+    return c0, c1, c2, c3
+
+
+def block(tag, seed, position, attempt=0):
+    return philox((position & WORD, position >> 32, attempt, tag), (seed & WORD, seed >> 32))
+
+
+def sample(tag, width, seed, i):
+    """The first attempt's 32 or 64 bits for element i."""
+    if width == 32:
+        return block(tag, seed, i // 4)[i % 4]
+    words = block(tag, seed, i // 2)
+    return words[2 * (i % 2)] | words[2 * (i % 2) + 1] << 32
+
+
+def samples(tag, width, seed, start, n):
+    """The same for n elements at once, to look for those that need a second attempt."""
+    per = 128 // width
+    first = start // per
+    positions = np.arange((start + n - 1) // per + 1 - first, dtype=np.uint64) + np.uint64(first)
+    words = np.stack(block(tag, seed, positions), axis=1).reshape(-1, per, 32 * 4 // width)
+    words = words.reshape(-1) if width == 32 else words[..., 0] | words[..., 1] << 32
+    return words.reshape(-1)[start % per :][:n]
+
+
+# Standard variates
+
+
+class Draw(NamedTuple):
+    z: float
+    attempts: int
+    region: int | None  # of the accepted attempt, None if that was the first
+
+
+@cache
+def tables(tag):
+    z = ziggurat(None if tag == NORMAL else Decimal(2))
+
+    def binary64(name, up=False):
+        return [float.fromhex(gen_ziggurat.double(x, up)) for x in z[name]]
+
+    return SimpleNamespace(
+        inscribed=z["inscribed"],
+        has_tail=tag == NORMAL,
+        limit=math.inf if tag == NORMAL else 2.0,
+        x0=float(z["x0"]),
+        inverse_x0=float(1 / z["x0"]),
+        edge_f32=[
+            np.float32(float.fromhex(gen_ziggurat.single(x / 2**24).rstrip("f"))) for x in z["edge"]
+        ],
+        edge_f64=binary64("edge"),
+        alias=z["alias"],
+        a=binary64("a"),
+        width=binary64("width"),
+        y0=binary64("y0"),
+        height=binary64("height", up=True),
+    )
+
+
+def bits_of(x, low, high):
+    """Bits low ... high of x."""
+    return x >> low & (1 << high - low + 1) - 1
+
+
+def first_attempt(tag, width, word):
+    """z, or None if it is refused."""
+    t = tables(tag)
+    layer = word % 256
+    if layer >= t.inscribed:
+        return None
+    if width == 32:
+        s = bits_of(word, 8, 31)
+        s -= 2**24 if s >= 2**23 else 0
+        return np.float32(2 * s + 1) * t.edge_f32[layer]
+    z = (2 * bits_of(word, 12, 63) + 1) * 2.0**-53 * t.edge_f64[layer]
+    return -z if bits_of(word, 11, 11) else z
+
+
+INVERSE_LN_2 = float.fromhex("0x1.71547652b82fep+0")
+LN_2 = float.fromhex("0x1.62e42fefa39efp-1")
+LN_2_HIGH = float.fromhex("0x1.62e42feep-1")
+LN_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
+
+
+def exp_minus(q):
+    """exp(-q) by the steps of src/core/redraw.h."""
+    n = float(round(q * INVERSE_LN_2))  # half to even, as the sum with 1.5 * 2^52
+    r = n * LN_2_HIGH - q + n * LN_2_LOW
+    p = 1 / math.factorial(13)
+    for k in range(12, -1, -1):
+        p = p * r + 1 / math.factorial(k)
+    return p * 2.0**-n
+
+
+def minus_log(u):
+    """-log(u) by the steps of src/core/redraw.h."""
+    m, exponent = math.frexp(u)
+    if m < SQRT_HALF:
+        m, exponent = 2 * m, exponent - 1
+    s = (m - 1) / (m + 1)
+    p = 1 / 21
+    for k in range(19, 0, -2):
+        p = p * (s * s) + 1 / k
+    return -exponent * LN_2 - (s + s) * p
+
+
+def later_attempt(tag, x0, x1, x2, x3):
+    """z and the region, or None and the region if it is refused."""
+    t = tables(tag)
+    region = x0 % 256
+    threshold, alias = divmod(t.alias[region], 256)
+    if x0 >> 8 >= threshold:
+        region = alias
+    u = (2 * (x1 * 2**20 + x3 % 2**20) + 1) * 2.0**-53
+    v = (2 * (x2 * 2**20 + bits_of(x3, 20, 30) * 2**9) + 1) * 2.0**-53
+    if t.has_tail and region == 0:
+        argument = minus_log(u) * t.inverse_x0
+        z, y = t.x0 + argument, v
+    else:
+        if not u + v < 1:
+            u, v = 1 - u, 1 - v
+        z = argument = t.a[region] + u * t.width[region]
+        y = t.y0[region] + v * t.height[region]
+    if not (y < exp_minus(argument * argument * 0.5) and z <= t.limit):
+        return None, region
+    return -z if bits_of(x3, 31, 31) else z, region
+
+
+def variate(tag, width, seed, i):
+    """The standard variate of element i."""
+    z, region, attempt = first_attempt(tag, width, sample(tag, width, seed, i)), None, 0
+    while z is None:
+        attempt += 1
+        z, region = later_attempt(tag, *block(tag, seed, i, attempt))
+    return Draw(z, attempt + 1, region)
+
+
+# Values
+
+
+def _step(real, x, fits, towards):
+    """x rounded to the type real, or its neighbour if the rounded one does not fit."""
+    y = real(x)
+    return y if fits(float(y)) else np.nextafter(y, real(towards))
+
+
+def _held(value, low, high):
+    value = value if value > low else low
+    return value if value < high else high
+
+
+def element(kind, dtype, seed, i, *parameters):
+    """Element i of the array, as a NumPy scalar."""
+    dtype = np.dtype(dtype)
+    tag, width, real = TAGS[kind], 8 * dtype.itemsize, dtype.type
+    if tag == BITS:
+        return real(sample(tag, width, seed, i))
+    if tag == UNIFORM:
+        minval, maxval = parameters
+        digits = 24 if width == 32 else 53
+        u = real(sample(tag, width, seed, i) >> width - digits) * real(2.0**-digits)
+        low = _step(real, minval, lambda y: y >= minval, math.inf)
+        high = _step(real, maxval, lambda y: y < maxval, -math.inf)
+        if low > high:
+            low = high = real(minval)
+        return _held(u * real(maxval - minval) + real(minval), low, high)
+    mean, stddev = parameters
+    value = real(variate(tag, width, seed, i).z) * real(stddev) + real(mean)
+    if tag == TRUNCATED:
+        least, greatest = mean - 2 * stddev, mean + 2 * stddev
+        low = min(_step(real, least, lambda y: y >= least, math.inf), real(mean))
+        high = max(_step(real, greatest, lambda y: y <= greatest, -math.inf), real(mean))
+        value = _held(value, low, high)
+    return value

@@ -1,0 +1,332 @@
+"""Shapes, dtypes, parameters and ``out``: what is accepted, and what is refused untouched."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from fills import assert_same_bits
+
+import fastinit
+from fastinit import random_bits, random_normal, random_uniform, truncated_normal
+
+FLOAT_SAMPLERS = [random_uniform, random_normal, truncated_normal]
+SAMPLERS = [random_bits, *FLOAT_SAMPLERS]
+samplers = pytest.mark.parametrize("sampler", SAMPLERS)
+float_samplers = pytest.mark.parametrize("sampler", FLOAT_SAMPLERS)
+
+
+def dtypes_of(sampler):
+    return ("uint32", "uint64") if sampler is random_bits else ("float32", "float64")
+
+
+# Shapes
+
+
+@samplers
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [
+        ((), ()),
+        (0, (0,)),
+        (7, (7,)),
+        (np.int64(7), (7,)),
+        ([2, 3], (2, 3)),
+        ((np.uint8(2), 3, 4), (2, 3, 4)),
+        ((0,), (0,)),
+        ((3, 0, 2), (3, 0, 2)),
+        ((1,) * 32, (1,) * 32),
+    ],
+)
+def test_shapes(sampler, shape, dims):
+    for dtype in dtypes_of(sampler):
+        found = sampler(shape, seed=1, dtype=dtype)
+        assert type(found) is np.ndarray
+        assert found.shape == dims
+        assert found.dtype == dtype
+        assert found.flags.c_contiguous
+        assert found.flags.writeable
+        flat = sampler(math.prod(dims), seed=1, dtype=dtype)
+        assert_same_bits(found.reshape(-1), flat)
+
+
+@samplers
+@pytest.mark.parametrize("shape", [2.0, "23", (2, 3.0), (2, None), [[2, 3]], {2: 3.5}.values(), 1j])
+def test_shapes_of_the_wrong_type(sampler, shape):
+    with pytest.raises(TypeError, match="shape must be a sequence of integers, received"):
+        sampler(shape, seed=1)
+
+
+@samplers
+@pytest.mark.parametrize("shape", [-1, (-1,), (3, -2), (0, -1), np.int8(-5)])
+def test_negative_dimensions(sampler, shape):
+    message = f"shape must not have negative dimensions, received {shape!r}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sampler(shape, seed=1)
+
+
+@samplers
+def test_no_shape(sampler):
+    with pytest.raises(TypeError, match="shape is required where out is not given"):
+        sampler(seed=1)
+
+
+@samplers
+@pytest.mark.parametrize("shape", [(2**32, 2**32, 2), 2**65, (2**64, 2**64)])
+def test_more_elements_than_the_counter(sampler, shape):
+    with pytest.raises(OverflowError, match="2\\*\\*64 elements"):
+        sampler(shape, seed=1)
+
+
+@samplers
+@pytest.mark.parametrize("shape", [2**64, 2**62, (2**31, 2**31), 2**50])
+def test_too_large_to_allocate(sampler, shape):
+    with pytest.raises(MemoryError, match=re.escape("cannot allocate ") + ".* GiB for shape"):
+        sampler(shape, seed=1)
+
+
+# Dtypes
+
+
+@float_samplers
+@pytest.mark.parametrize("dtype", ["float32", "f4", np.float32, np.dtype("float32"), None])
+def test_float32_by_its_names(sampler, dtype):
+    assert sampler(4, seed=1, dtype=dtype).dtype == np.float32
+
+
+@float_samplers
+@pytest.mark.parametrize("dtype", ["float64", "d", float, np.float64])
+def test_float64_by_its_names(sampler, dtype):
+    assert sampler(4, seed=1, dtype=dtype).dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "u8", np.uint64])
+def test_uint64_by_its_names(dtype):
+    assert random_bits(4, seed=1, dtype=dtype).dtype == np.uint64
+
+
+@samplers
+@pytest.mark.parametrize(
+    "dtype", ["int32", int, bool, "float16", "complex64", "S4", "O", "nonsense", 3, "f4,f4"]
+)
+def test_other_dtypes(sampler, dtype):
+    names = " or ".join(dtypes_of(sampler))
+    message = f"dtype must be {names}, received {dtype!r}"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        sampler(4, seed=1, dtype=dtype)
+
+
+@samplers
+def test_dtypes_in_foreign_byte_order(sampler):
+    for dtype in dtypes_of(sampler):
+        with pytest.raises(TypeError, match="dtype must be"):
+            sampler(4, seed=1, dtype=np.dtype(dtype).newbyteorder())
+
+
+# out
+
+
+@samplers
+def test_out_is_filled_and_returned(sampler):
+    for dtype in dtypes_of(sampler):
+        expected = sampler((30, 7), seed=1, dtype=dtype)
+        for shape in (None, (30, 7), [30, 7]):
+            for given in (None, dtype):
+                if sampler is random_bits and given is None:
+                    given = "uint32"  # its default stands for None
+                out = np.zeros((30, 7), dtype)
+                if sampler is random_bits and dtype == "uint64" and given == "uint32":
+                    assert sampler(shape, seed=1, out=out) is out
+                else:
+                    assert sampler(shape, seed=1, dtype=given, out=out) is out
+                assert_same_bits(out.reshape(-1), expected.reshape(-1))
+
+
+@samplers
+def test_out_may_be_a_slice_a_subclass_or_empty(sampler):
+    dtype = dtypes_of(sampler)[0]
+    expected = sampler((3, 7), seed=1)
+
+    class Sub(np.ndarray):
+        pass
+
+    rows = np.zeros((5, 7), dtype)
+    sampler(seed=1, out=rows[1:4])
+    assert_same_bits(rows[1:4].reshape(-1), expected.reshape(-1))
+    assert not rows[0].any()
+    assert not rows[4].any()
+    sub = np.zeros((3, 7), dtype).view(Sub)
+    assert sampler(seed=1, out=sub) is sub
+    assert_same_bits(np.asarray(sub).reshape(-1), expected.reshape(-1))
+    for shape in ((), (0,), (0, 3)):
+        out = np.zeros(shape, dtype)
+        assert sampler(seed=1, out=out) is out
+
+
+def _read_only(dtype):
+    out = np.zeros(8, dtype)
+    out.flags.writeable = False
+    return out
+
+
+BAD_OUT = {
+    "a list": (
+        lambda dtype: [0.0] * 8,
+        {},
+        TypeError,
+        "out must be a numpy.ndarray, received list",
+    ),
+    "bytes": (lambda dtype: bytearray(32), {}, TypeError, "received bytearray"),
+    "a scalar": (lambda dtype: np.dtype(dtype).type(0), {}, TypeError, "numpy.ndarray, received"),
+    "integers": (lambda dtype: np.zeros(8, "int32"), {}, TypeError, "out must have dtype"),
+    "half": (lambda dtype: np.zeros(8, "float16"), {}, TypeError, "out must have dtype"),
+    "objects": (lambda dtype: np.zeros(8, "O"), {}, TypeError, "out must have dtype"),
+    "swapped": (
+        lambda dtype: np.zeros(8, np.dtype(dtype).newbyteorder()),
+        {},
+        ValueError,
+        "out must be in native byte order",
+    ),
+    "shape": (
+        lambda dtype: np.zeros(8, dtype),
+        {"shape": (2, 4)},
+        ValueError,
+        "out has shape (8,)",
+    ),
+    "length": (lambda dtype: np.zeros(8, dtype), {"shape": 7}, ValueError, "but shape=7 was asked"),
+    "read-only": (_read_only, {}, ValueError, "out must be writeable"),
+    "strided": (lambda dtype: np.zeros(16, dtype)[::2], {}, ValueError, "must be C-contiguous"),
+    "backwards": (lambda dtype: np.zeros(8, dtype)[::-1], {}, ValueError, "must be C-contiguous"),
+    "transposed": (lambda dtype: np.zeros((2, 4), dtype).T, {}, ValueError, "must be C-contiguous"),
+    "misaligned": (
+        lambda dtype: np.zeros(100, "u1")[1 : 1 + 8 * np.dtype(dtype).itemsize].view(dtype),
+        {},
+        ValueError,
+        "out must be aligned",
+    ),
+}
+
+
+def contents(out):
+    return list(out) if isinstance(out, list) else bytes(out)
+
+
+@samplers
+@pytest.mark.parametrize("case", BAD_OUT)
+def test_bad_out_is_refused_untouched(sampler, case):
+    make, extra, error, message = BAD_OUT[case]
+    for dtype in dtypes_of(sampler):
+        out = make(dtype)
+        before = contents(out)
+        with pytest.raises(error, match=re.escape(message)):
+            sampler(seed=1, out=out, **extra)
+        assert contents(out) == before
+
+
+@float_samplers
+def test_out_of_another_dtype_than_asked_for(sampler):
+    out = np.zeros(8, "float64")
+    with pytest.raises(TypeError, match="out has dtype float64, but dtype='float32' was asked for"):
+        sampler(seed=1, dtype="float32", out=out)
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, received 'nonsense'"):
+        sampler(seed=1, dtype="nonsense", out=out)
+    assert not out.any()
+
+
+def test_out_of_random_bits_of_another_dtype_than_asked_for():
+    out = np.zeros(8, "uint32")
+    with pytest.raises(TypeError, match="out has dtype uint32, but dtype='uint64' was asked for"):
+        random_bits(seed=1, dtype="uint64", out=out)
+    assert not out.any()
+
+
+# Parameters
+
+INF, NAN = math.inf, math.nan
+MAX32 = float(np.finfo("float32").max)
+MAX64 = float(np.finfo("float64").max)
+
+# sampler, its two parameters, dtypes refused, error, message
+BAD_PARAMETERS = [
+    *[
+        (sampler, (0.0, stddev), "48", ValueError, f"stddev must be >= 0, received {stddev}")
+        for sampler in (random_normal, truncated_normal)
+        for stddev in (-1.0, -5e-324, -INF)
+    ],
+    *[
+        (sampler, parameters, "48", ValueError, f"{name} must be finite")
+        for sampler in (random_normal, truncated_normal)
+        for bad in (INF, NAN)
+        for name, parameters in (("mean", (bad, 1.0)), ("stddev", (0.0, bad)), ("mean", (-bad, 1)))
+    ],
+    (random_normal, (1e39, 1.0), "4", ValueError, "mean must be finite in float32, received 1e+39"),
+    (random_normal, (0.0, 1e39), "4", ValueError, "stddev must be finite in float32"),
+    (random_normal, (10**400, 1.0), "48", ValueError, "mean must be finite"),
+    (truncated_normal, (0.0, 0.6 * MAX32), "4", ValueError, "mean - 2 * stddev must be finite"),
+    (truncated_normal, (MAX32, 1e38), "4", ValueError, "mean + 2 * stddev must be finite"),
+    (truncated_normal, (0.0, 0.6 * MAX64), "48", ValueError, "must be finite"),
+    (random_uniform, (1.0, 0.0), "48", ValueError, "minval must be <= maxval, received minval=1.0"),
+    (random_uniform, (INF, INF), "48", ValueError, "minval must be finite"),
+    (random_uniform, (-INF, 0.0), "48", ValueError, "minval must be finite"),
+    (random_uniform, (0.0, NAN), "48", ValueError, "maxval must be finite"),
+    (random_uniform, (NAN, 1.0), "48", ValueError, "minval must be finite"),
+    (random_uniform, (0.0, 1e39), "4", ValueError, "maxval must be finite in float32"),
+    (random_uniform, (-MAX32, MAX32), "4", ValueError, "maxval - minval must be finite in float32"),
+    (random_uniform, (-MAX64, MAX64), "8", ValueError, "maxval - minval must be finite in float64"),
+    *[
+        (sampler, parameters, "48", TypeError, f"{name} must be a number, received {bad!r}")
+        for sampler, p, q in (
+            (random_uniform, "minval", "maxval"),
+            (random_normal, "mean", "stddev"),
+            (truncated_normal, "mean", "stddev"),
+        )
+        for bad in ("0.5", b"1", None, 1j, [1.0], {})
+        for name, parameters in ((p, (bad, 1.0)), (q, (0.0, bad)))
+    ],
+]
+
+
+@pytest.mark.parametrize(("sampler", "parameters", "sizes", "error", "message"), BAD_PARAMETERS)
+def test_bad_parameters_are_refused_before_a_byte_is_written(
+    sampler, parameters, sizes, error, message
+):
+    for size in sizes:
+        dtype = f"float{8 * int(size)}"
+        out = np.zeros(8, dtype)
+        with pytest.raises(error, match=re.escape(message)):
+            sampler(8, *parameters, seed=1, out=out)
+        assert not out.any()
+        with pytest.raises(error, match=re.escape(message)):
+            sampler(8, *parameters, seed=1, dtype=dtype)
+
+
+@samplers
+def test_bad_seeds_are_refused_before_a_byte_is_written(sampler):
+    out = np.zeros(8, dtypes_of(sampler)[0])
+    for seed, error in ((-1, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match="seed"):
+            sampler(seed=seed, out=out)
+    assert not out.any()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "parameters"),
+    [
+        (random_normal, (MAX32, MAX32)),
+        (random_uniform, (-0.5 * MAX32, 0.49 * MAX32)),
+        (random_uniform, (MAX32, MAX32)),
+        (truncated_normal, (MAX32, 0.0)),
+        (truncated_normal, (0.0, 0.49 * MAX32)),
+        (truncated_normal, (0, np.float32(1))),
+        (random_uniform, (np.array(-1), True)),
+    ],
+)
+def test_parameters_at_the_edge_are_accepted(sampler, parameters):
+    x = sampler(1000, *parameters, seed=1)
+    if sampler is not random_normal:
+        assert np.isfinite(x).all()
+
+
+def test_all_public_names_are_there():
+    for name in fastinit.__all__:
+        assert hasattr(fastinit, name)

@@ -1,0 +1,289 @@
+"""What the numbers are distributed like.
+
+Seeds are fixed, so a test passes always or never.  The thresholds are those at which a right stream
+would fail for one seed in a million or fewer: 5.5 standard deviations (4e-8), p = 1e-6.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import reference
+from fills import as_bits
+from scipy import stats
+
+import fastinit
+from fastinit import _kernels
+
+N = 2**22
+SIGMAS, P = 5.5, 1e-6
+
+SAMPLERS = {
+    "uniform": (fastinit.random_uniform, (-0.3, 1.1), stats.uniform(-0.3, 1.4)),
+    "normal": (fastinit.random_normal, (0.1, 0.7), stats.norm(0.1, 0.7)),
+    "truncated": (fastinit.truncated_normal, (0.1, 0.7), stats.truncnorm(-2, 2, 0.1, 0.7)),
+}
+STANDARD = {"uniform": (0.0, 1.0), "normal": (0.0, 1.0), "truncated": (0.0, 1.0)}
+every = pytest.mark.parametrize("dtype", ["float32", "float64"])
+kinds = pytest.mark.parametrize("kind", SAMPLERS)
+
+
+@cache
+def drawn(kind, dtype, standard=False):
+    sampler, parameters, _ = SAMPLERS[kind]
+    return sampler(N, *(STANDARD[kind] if standard else parameters), seed=2024, dtype=dtype)
+
+
+def within(count, n, p):
+    """Whether a binomial count is near its expectation."""
+    return abs(count - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1
+
+
+@every
+@kinds
+def test_moments(kind, dtype):
+    law = SAMPLERS[kind][2]
+    x = drawn(kind, dtype).astype(np.float64)
+    for k in (1, 2, 3, 4):
+        moment = law.moment(k)
+        error = np.sqrt((law.moment(2 * k) - moment**2) / N)
+        assert abs(np.mean(x**k) - moment) < SIGMAS * error
+
+
+@cache
+def probabilities(kind, dtype):
+    """What the law's distribution function makes uniform of the samples."""
+    return SAMPLERS[kind][2].cdf(drawn(kind, dtype))
+
+
+@every
+@kinds
+def test_kolmogorov_smirnov(kind, dtype):
+    assert stats.kstest(probabilities(kind, dtype), "uniform", method="asymp").pvalue > P
+
+
+@every
+@kinds
+def test_chi_squared(kind, dtype):
+    """Over 2000 cells of equal probability; too good a fit is no fit either."""
+    cells = 2000
+    at = (probabilities(kind, dtype) * cells).astype(int)
+    counts = np.bincount(np.minimum(at, cells - 1), minlength=cells)
+    assert P < stats.chisquare(counts).pvalue < 1 - P
+
+
+def test_truncated_stddev_is_that_of_the_parent():
+    x = drawn("truncated", "float64", True)
+    assert np.std(x) == pytest.approx(0.87962566103423978, rel=0.003)  # 5.5 sigma: 0.0014
+
+
+@every
+def test_normal_tail(dtype):
+    """Shipped by others: the tail on the wrong layer (13.7 times its mass); a wrong R."""
+    x, n = drawn("normal", dtype, True), N
+    for bound in (2, 3, 3.6, 4):
+        for side in (x, -x):
+            assert within((side > bound).sum(), n, stats.norm.sf(bound))
+    x0 = reference.tables(reference.NORMAL).x0
+    beyond = np.abs(x[np.abs(x) > x0]).astype(np.float64)
+    assert beyond.size > 1000
+    mass = stats.norm.sf(x0)
+    assert stats.kstest(beyond, lambda t: 1 - stats.norm.sf(t) / mass).pvalue > P
+
+
+@every
+@pytest.mark.parametrize("kind", ["normal", "truncated"])
+def test_symmetry(kind, dtype):
+    """Shipped by others: never negative outside the tail.  In every range of |z|, half are."""
+    x = drawn(kind, dtype, True)
+    edges = [
+        0,
+        0.01,
+        0.1,
+        0.3,
+        0.6,
+        1,
+        1.5,
+        1.9,
+        2,
+        *([2.5, 3, 3.6, 9] if kind == "normal" else []),
+    ]
+    positive = np.histogram(x, edges)[0]
+    both = np.histogram(np.abs(x), edges)[0]
+    assert (both > 100).all()
+    for count, n in zip(positive, both, strict=True):
+        assert within(count, n, 0.5)
+
+
+@every
+@kinds
+def test_low_bits_of_the_mantissa(kind, dtype):
+    """Shipped by others: the lowest bit always 0.  The last 8, in turn, as often 1 as 0."""
+    x = drawn(kind, dtype, True)
+    if kind == "uniform":  # k of u = k 2^-24 or k 2^-53: the float's own last bits may be zeros
+        bits = (x * (2.0**24 if dtype == "float32" else 2.0**53)).astype(np.uint64)
+    else:
+        bits = as_bits(x)
+    for bit in range(8):
+        assert within((bits >> bit & 1).sum(), N, 0.5)
+
+
+@every
+@pytest.mark.parametrize("kind", ["normal", "truncated"])
+def test_index_bits_are_not_those_of_the_value(kind, dtype):
+    """Shipped by others: bits of the layer's index reused in the value.
+
+    The low bits of the integer that is multiplied by the layer's edge: independent of the layer.
+    """
+    x = drawn(kind, dtype, True)
+    tag, width = reference.TAGS[kind], x.itemsize * 8
+    t = reference.tables(tag)
+    layer = (reference.samples(tag, width, 2024, 0, N) % 256).astype(int)
+    first = layer < t.inscribed
+    edge = np.array(t.edge_f64)[layer[first]]
+    # The magnitude over the edge is uniform on (0, 1): in 16 cells, for layers by their low bits.
+    u = np.abs(x[first].astype(np.float64)) / edge
+    for cells in (u * 16, u * 2**16 % 16):  # its highest and its lower bits
+        pairs = layer[first] % 16 * 16 + np.minimum(cells.astype(int), 15)
+        table = np.bincount(pairs, minlength=256).reshape(16, 16)
+        assert stats.chi2_contingency(table).pvalue > P
+
+
+@every
+@pytest.mark.parametrize("kind", ["normal", "truncated"])
+def test_redraws_do_not_reuse_the_first_word(kind, dtype):
+    """Shipped by others: a redraw that reuses its first word.  It would tell the new value."""
+    x = drawn(kind, dtype, True)
+    tag, width = reference.TAGS[kind], x.itemsize * 8
+    words = reference.samples(tag, width, 2024, 0, N)
+    redrawn = words % 256 >= reference.tables(tag).inscribed
+    value, rest = x[redrawn], (words[redrawn] >> 8).astype(np.float64)
+    n = value.size
+    assert n > 30_000
+    assert abs(stats.spearmanr(value, rest).statistic) < SIGMAS / np.sqrt(n)
+    assert abs(stats.spearmanr(np.abs(value), rest).statistic) < SIGMAS / np.sqrt(n)
+    # The sign bits of both first attempts, and its lowest other bit, against the new sign.
+    for bit in (8, 11, width - 1):
+        same = (words[redrawn] >> bit & 1) == (value > 0)
+        assert within(same.sum(), n, 0.5)
+
+
+@every
+def test_truncated_by_rejection_not_by_clamping(dtype):
+    x = drawn("truncated", dtype, True)
+    # float32 numbers near 2 are 1.2e-7 apart: 4e6 samples of density 0.057 there give 0.03 of +-2.
+    assert (np.abs(x) == 2).sum() <= 3
+    last = stats.truncnorm(-2, 2).sf(1.99)
+    assert within((x > 1.99).sum(), N, last)
+    assert within((x < -1.99).sum(), N, last)
+
+
+NARROW = [(0.0, 0.05), (0.0, 1.0), (1000.0, 0.05), (-3.0, 1e-6), (1e8, 30.0), (0.0, 1e-44)]
+
+
+@every
+@pytest.mark.parametrize(("mean", "stddev"), NARROW)
+def test_truncated_within_two_sigma(isa, dtype, mean, stddev):
+    """For the numbers given, in binary64.  Where float32 is coarse, most values round outwards."""
+    x = fastinit.truncated_normal(2**20, mean, stddev, seed=5, dtype=dtype).astype(np.float64)
+    assert x.min() >= mean - 2 * stddev
+    assert x.max() <= mean + 2 * stddev
+    assert np.unique(x).size > 3
+
+
+@every
+@pytest.mark.parametrize("sampler", [fastinit.random_normal, fastinit.truncated_normal])
+@pytest.mark.parametrize("mean", [0.0, 0.1, -1e-45, 3e38])
+def test_stddev_0_gives_the_mean(isa, sampler, mean, dtype):
+    x = sampler(10_000, mean, 0.0, seed=5, dtype=dtype)
+    assert (x == np.dtype(dtype).type(mean)).all()
+
+
+@cache
+def end_cells():
+    """Where float32 uniforms have u = 0 and u = 1 - 2^-24, the first of each for seed 8."""
+    out = np.empty(2**22, np.float32)
+    found = {}
+    for start in range(0, 2**29, out.size):  # each cell comes 32 times: absent for e^-32 of seeds
+        _kernels.uniform(out, start, 8, 0.0, 1.0, 1)
+        for name, at in (("first", out.argmin()), ("last", out.argmax())):
+            if out[at] == (0 if name == "first" else np.float32(1 - 2**-24)):
+                found.setdefault(name, start + int(at))
+        if len(found) == 2:
+            break
+    return found
+
+
+def test_uniform_takes_both_end_cells():
+    assert set(end_cells()) == {"first", "last"}
+
+
+RANGES = [
+    (-0.05, 0.05),  # float32(-0.05) < -0.05, float32(0.05) > 0.05
+    (0.05, 0.1),
+    (-1.0, 1.0),
+    (1.0, float(np.nextafter(1, 2))),
+    (1.0, float(np.nextafter(np.float32(1), np.float32(2)))),
+    (16777216.0, 16777218.0),
+    (1e8, 1e8 + 50),
+    (0.0, 5e-324),
+    (-1e38, 2e38),
+]
+
+
+@every
+@pytest.mark.parametrize(("minval", "maxval"), RANGES)
+def test_uniform_stays_in_its_range(isa, dtype, minval, maxval):
+    """Shipped by others: a uniform that returns its upper bound.  Compared in binary64."""
+    real = np.dtype(dtype).type
+    greatest = real(maxval)
+    if float(greatest) >= maxval:
+        greatest = np.nextafter(greatest, real(-np.inf))
+    fits = float(greatest) >= minval
+    starts = [0, *(at - at % 64 for at in end_cells().values())]
+    for start in starts:
+        x = np.empty(2**18 if start == 0 else 64, dtype)
+        _kernels.uniform(x, start, 8, minval, maxval, 1)
+        x = x.astype(np.float64)
+        if fits:
+            assert x.min() >= minval
+            assert x.max() < maxval
+        else:  # no number of the type in between
+            assert (x == float(real(minval))).all()
+
+
+def test_uniform_of_an_empty_range_is_its_bound(isa):
+    assert (fastinit.random_uniform(1000, 0.1, 0.1, seed=1) == np.float32(0.1)).all()
+
+
+def correlated(a, b):
+    a, b = (v.astype(np.float64) for v in (a, b))
+    return abs(np.corrcoef(a, b)[0, 1]) > SIGMAS / np.sqrt(a.size)
+
+
+@every
+def test_independent_across_distributions_seeds_and_neighbours(dtype):
+    bits = fastinit.random_bits(N, seed=2024, dtype="uint32" if dtype == "float32" else "uint64")
+    same_seed = [bits] + [drawn(kind, dtype, True) for kind in SAMPLERS]
+    for i, a in enumerate(same_seed):
+        for b in same_seed[:i]:
+            assert not correlated(a, b)
+        for lag in (1, 2, 3, 4, 8, 64, 8192):
+            assert not correlated(a[lag:], a[:-lag])
+    for seed in (2025, 2024 + 2**32, 2024 ^ 2**63):  # either half of the key
+        other = fastinit.random_normal(N, 0.0, 1.0, seed=seed, dtype=dtype)
+        assert not correlated(same_seed[2], other)
+
+
+@every
+@pytest.mark.parametrize("kind", ["normal", "truncated"])
+def test_few_values_twice(kind, dtype):
+    """As many equal pairs as the spacing of the numbers makes: 2^24 values, say, would show."""
+    x = drawn(kind, dtype, True)
+    repeated = N - np.unique(x).size
+    if dtype == "float64":
+        assert repeated == 0  # 4e6^2 / 2 pairs of 2^52 values or more: 2e-3 expected
+    else:
+        grid = drawn(kind, "float64", True).astype(np.float32)
+        expected = N - np.unique(grid).size
+        assert repeated < 1.5 * expected

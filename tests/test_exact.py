@@ -1,0 +1,119 @@
+"""One array, however it is cut, whatever kernel runs and however many threads: the same bits.
+
+The portable kernels on one thread, in one piece, are the measure; test_reference.py compares these
+with the contract.
+"""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fills import KINDS, assert_same_bits, fill
+
+from fastinit import _kernels
+
+BATCH, CHUNK = 64, 8192  # elements: kernel.c
+PIECE_MIN, PIECE_MAX, PARALLEL_MIN = 32 << 10, 2 << 20, 128 << 10  # bytes: parallel.c
+
+THREADS = (1, 2, 3, 7)
+kinds = pytest.mark.parametrize(("kind", "dtype"), KINDS)
+
+
+@cache
+def whole(kind, dtype, start, n):
+    """The measure, in aligned runs of a chunk: nothing is cut but at its start and end."""
+    before = _kernels.isa()
+    _kernels.use_isa("portable")
+    cuts = [start, *range(start - start % CHUNK + CHUNK, start + n, CHUNK), start + n]
+    parts = [fill(kind, dtype, a, b - a) for a, b in pairwise(cuts)]
+    _kernels.use_isa(before)
+    return np.concatenate(parts)
+
+
+@kinds
+def test_every_small_size_at_every_kind_of_start(isa, kind, dtype):
+    longest = 200
+    for start in (0, 1, 3, BATCH - 1, BATCH, 1000, CHUNK - 100, CHUNK - 1, CHUNK):
+        expected = whole(kind, dtype, start, longest)
+        for n in range(longest + 1):
+            assert_same_bits(fill(kind, dtype, start, n), expected[:n])
+
+
+@kinds
+def test_every_start_in_a_batch(isa, kind, dtype):
+    """Four batches: each start of the first, ends in each of the next."""
+    expected = whole(kind, dtype, 0, 4 * BATCH)
+    for start in range(BATCH + 1):
+        for end in (start + 1, start + 5, BATCH, 2 * BATCH - 1, 2 * BATCH + start, 4 * BATCH):
+            n = max(0, end - start)
+            assert_same_bits(fill(kind, dtype, start, n), expected[start : start + n])
+
+
+@kinds
+def test_around_the_chunks(isa, kind, dtype):
+    expected = whole(kind, dtype, 0, 3 * CHUNK + 200)
+    for start in (0, 1, BATCH + 3, CHUNK - 1, CHUNK):
+        for end in (CHUNK, 2 * CHUNK, 3 * CHUNK):
+            for n in range(end - start - 2, end - start + 3):
+                n = max(n, 0)
+                assert_same_bits(fill(kind, dtype, start, n), expected[start : start + n])
+
+
+def piece_ends(itemsize, threads):
+    """Sizes, in elements, around which parallel.c cuts otherwise."""
+    sizes = [PARALLEL_MIN, 5 * PIECE_MIN, 9 * PIECE_MIN * threads]
+    sizes += [PIECE_MAX] if threads == 1 else [4 * threads * PIECE_MIN * 2]
+    return [size // itemsize + d for size in sizes for d in (-1, 0, 1)]
+
+
+@kinds
+@pytest.mark.parametrize("threads", THREADS)
+def test_around_the_pieces_of_each_thread(isa, kind, dtype, threads):
+    """A start that is no multiple of anything puts the pieces' ends inside batches too."""
+    ends = piece_ends(np.dtype(dtype).itemsize, threads)
+    expected = whole(kind, dtype, 0, 600_000)
+    for start in (0, 5, CHUNK + BATCH + 7):
+        for n in ends:
+            found = fill(kind, dtype, start, n, threads=threads)
+            assert_same_bits(found, expected[start : start + n])
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_pieces(isa, dtype, threads):
+    """So large that every thread count cuts at PIECE_MAX; one kind, as all are cut alike."""
+    n = (4 * 7 + 1) * PIECE_MAX // np.dtype(dtype).itemsize + 3
+    found = fill("truncated", dtype, 11, n, threads=threads)
+    assert_same_bits(found, whole("truncated", dtype, 11, n))
+
+
+# 2^32 elements; 2^32 blocks of 64-bit and of 32-bit samples; the sign bit; the last element.
+CARRIES = [2**32, 2**33, 2**34, 2**63, 2**64]
+
+
+@kinds
+@pytest.mark.parametrize("position", CARRIES)
+def test_across_the_carries_without_the_array(isa, kind, dtype, position):
+    span = 40_000  # enough for pieces
+    start = position - span if position == 2**64 else position - span // 2
+    expected = whole(kind, dtype, start, span)
+    for threads in THREADS:
+        assert_same_bits(fill(kind, dtype, start, span, threads=threads), expected)
+    for first in (1, 4093, span // 2 - 1, span // 2, span - 1):
+        for n in (1, 2, 65, span - first):
+            n = min(n, span - first)
+            found = fill(kind, dtype, start + first, n)
+            assert_same_bits(found, expected[first : first + n])
+
+
+@kinds
+def test_positions_do_not_repeat(isa, kind, dtype):
+    """Counter carry lost at 2^32: the stream would start again at one of the carries."""
+    starts = [0, *CARRIES[:-1], 2**64 - 1000]
+    found = [fill(kind, dtype, start, 1000) for start in starts]
+    for i, a in enumerate(found):
+        for b in found[:i]:
+            # Equal by chance: float32 uniforms have 2^24 values, so 1000 pairs have 6e-5 in all;
+            # there are 15 pairs of starts. 3 of 1000: below 1e-12.
+            assert (a == b).sum() < 3

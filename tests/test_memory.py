@@ -1,0 +1,222 @@
+"""The memory of fresh arrays, and memory-mapped files as ``out``."""
+
+import errno
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fills import assert_same_bits
+from processes import run_python
+
+import fastinit
+from fastinit import _arrays
+
+HUGE_PAGE = 2 << 20
+linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="the system has no huge pages")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("extra", [0, 1, 1000])
+def test_large_arrays_begin_on_a_huge_page(dtype, extra):
+    n = 2 * HUGE_PAGE // np.dtype(dtype).itemsize + extra
+    x = fastinit.random_uniform(n, seed=1, dtype=dtype)
+    assert x.ctypes.data % HUGE_PAGE == 0
+    x[-1] = 1  # writeable to the end
+    assert x.flags.writeable
+
+
+FREED = """
+import numpy as np, fastinit
+def kib(name):
+    for line in open("/proc/self/status"):
+        if line.startswith(name):
+            return int(line.split()[1])
+fastinit.random_normal(10**6, seed=1)
+size, resident = kib("VmSize"), kib("VmRSS")
+x = fastinit.random_normal((100, 2**17), seed=1)
+view = x[3]
+assert kib("VmSize") > size + 50 * 1024 and kib("VmRSS") > resident + 50 * 1024
+del x
+assert kib("VmRSS") > resident + 50 * 1024  # a view keeps all
+view[:] = 1
+del view
+print(kib("VmSize") - size, kib("VmRSS") - resident)
+for i in range(50):
+    fastinit.random_normal((100, 2**17), seed=i)
+print(kib("VmSize") - size, kib("VmRSS") - resident)
+"""
+
+
+@linux
+def test_memory_is_freed_with_the_array():
+    lines = run_python(FREED).splitlines()
+    for line in lines:
+        for grown in line.split():
+            assert int(grown) < 1024
+
+
+PEAK = """
+import sys, numpy as np, fastinit
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+n, dtype, sampler = int(sys.argv[1]), sys.argv[2], getattr(fastinit, sys.argv[3])
+fastinit.set_num_threads(n)
+sampler(10, seed=1, dtype=dtype)
+before = peak()
+x = sampler((1000, 12345), seed=1, dtype=dtype)
+print(peak() - before - x.nbytes // 1024)
+"""
+
+
+@linux
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sampler", ["random_uniform", "random_normal", "truncated_normal"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_peak_is_the_result_and_a_mebibyte_a_thread(sampler, dtype, threads):
+    assert int(run_python(PEAK, threads, dtype, sampler)) < 1024 * threads
+
+
+# Memory-mapped files
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "weights"
+
+
+@pytest.mark.parametrize("offset", [0, 64, 4096, mmap.ALLOCATIONGRANULARITY + 24])
+def test_memmap(path, offset):
+    expected = fastinit.random_normal((500, 300), seed=1)
+    mapped = np.memmap(path, "float32", "w+", offset, (500, 300))
+    assert fastinit.random_normal(seed=1, out=mapped) is mapped
+    mapped.flush()
+    assert_same_bits(np.fromfile(path, "float32", offset=offset), expected.reshape(-1))
+    assert path.stat().st_size == offset + expected.nbytes
+
+
+@pytest.mark.parametrize("offset", [0, 64, mmap.ALLOCATIONGRANULARITY + 24])
+def test_parts_of_a_memmap(path, offset):
+    n = 100_000
+    mapped = np.memmap(path, "float64", "w+", offset, n)
+    begin = 3 * 4096 + 5
+    for part in (mapped[begin : begin + 20_000], np.asarray(mapped)[begin : begin + 20_000]):
+        mapped[:] = 0
+        fastinit.truncated_normal(seed=1, out=part)
+        assert_same_bits(part, fastinit.truncated_normal(20_000, seed=1, dtype="float64"))
+        assert not mapped[:begin].any()
+        assert not mapped[begin + 20_000 :].any()
+    assert path.stat().st_size == offset + 8 * n
+
+
+def test_memmap_opened_again(path):
+    np.memmap(path, "float32", "w+", shape=1000).flush()
+    mapped = np.memmap(path, "float32", "r+")
+    fastinit.random_uniform(seed=1, out=mapped)
+    assert_same_bits(mapped, fastinit.random_uniform(1000, seed=1))
+
+
+def test_memmap_read_only_is_refused(path):
+    np.memmap(path, "float32", "w+", shape=1000).flush()
+    with pytest.raises(ValueError, match="out must be writeable"):
+        fastinit.random_uniform(seed=1, out=np.memmap(path, "float32", "r"))
+    assert not np.fromfile(path, "float32").any()
+
+
+def test_memmap_copied_on_write_leaves_the_file(path):
+    np.memmap(path, "float32", "w+", shape=1000).flush()
+    mapped = np.memmap(path, "float32", "c")
+    fastinit.random_uniform(seed=1, out=mapped)
+    assert_same_bits(mapped, fastinit.random_uniform(1000, seed=1))
+    assert not np.fromfile(path, "float32").any()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a mapped file cannot be removed")
+def test_memmap_of_a_file_removed_since(path):
+    mapped = np.memmap(path, "float32", "w+", shape=1000)
+    path.unlink()
+    fastinit.random_uniform(seed=1, out=mapped)
+    assert_same_bits(mapped, fastinit.random_uniform(1000, seed=1))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a mapped file cannot be replaced")
+def test_memmap_of_a_file_replaced_since(path):
+    """Another file has its name: that one must not be touched."""
+    mapped = np.memmap(path, "float32", "w+", shape=100_000)
+    path.unlink()
+    path.write_bytes(b"other")
+    fastinit.random_uniform(seed=1, out=mapped)
+    assert path.read_bytes() == b"other"
+
+
+needs_fallocate = pytest.mark.skipif(
+    not hasattr(os, "posix_fallocate"), reason="the system has no posix_fallocate()"
+)
+
+
+@needs_fallocate
+@pytest.mark.parametrize("offset", [0, 64, 4096, 3 * mmap.ALLOCATIONGRANULARITY + 24])
+def test_the_blocks_reserved_are_those_of_out(path, monkeypatch, offset):
+    asked = []
+    monkeypatch.setattr(_arrays.os, "posix_fallocate", lambda fd, at, n: asked.append((at, n)))
+    mapped = np.memmap(path, "float32", "w+", offset, (500, 300))
+    fastinit.random_normal(seed=1, out=mapped)
+    fastinit.random_normal(seed=1, out=mapped[100:200])
+    fastinit.random_normal(seed=1, out=np.asarray(mapped)[7, 5:])
+    fastinit.random_normal(seed=1, out=mapped[:0])
+    assert asked == [
+        (offset, 500 * 300 * 4),
+        (offset + 100 * 300 * 4, 100 * 300 * 4),
+        (offset + (7 * 300 + 5) * 4, 295 * 4),
+    ]
+
+
+@needs_fallocate
+def test_nothing_is_written_if_blocks_are_refused(path, monkeypatch):
+    def refuse(fd, at, n):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_arrays.os, "posix_fallocate", refuse)
+    mapped = np.memmap(path, "float32", "w+", shape=1000)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        fastinit.random_normal(seed=1, out=mapped)
+    assert not mapped.any()
+
+
+FULL = """
+import errno, subprocess, sys, numpy as np, fastinit
+directory = sys.argv[1]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], check=True)
+small = np.memmap(directory + "/small", "float32", "w+", shape=1000)
+fastinit.random_normal(seed=1, out=small)
+holes = np.memmap(directory + "/large", "float32", "w+", shape=16 << 20)
+for out in (holes, holes[1000:], np.asarray(holes)):
+    try:
+        fastinit.random_normal(seed=1, out=out)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+    else:
+        print("no error")
+fastinit.random_normal(seed=1, out=holes[:1000])
+assert (holes[:1000] == small).all()
+"""
+
+
+@linux
+def test_a_full_disk(tmp_path):
+    """An error, not the end of the process by SIGBUS.  In a namespace of its own mounts."""
+    unshare = shutil.which("unshare")
+    if not unshare:
+        pytest.skip("a small disk cannot be mounted: no unshare")
+    prefix = [unshare, "--mount"] + (["--map-root-user"] if os.geteuid() else [])
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
+    tried = subprocess.run([*prefix, *mount], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {tried.stderr.strip()}")
+    assert run_python(FULL, tmp_path, prefix=prefix).split() == ["ENOSPC"] * 3
