@@ -29,7 +29,7 @@ except ImportError:
 pytestmark = [
     pytest.mark.integration,
     # What Keras and its backends warn of on the way is theirs.
-    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.skipif(
         not keras.__version__.startswith("3.15."), reason="made for Keras 3.15 and compared with it"
     ),
