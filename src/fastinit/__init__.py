@@ -10,20 +10,26 @@ part of the array that was asked for.
 
 from importlib.metadata import version as _version
 
+from . import _registry, initializers
 from ._config import show_config
 from ._kernels import STREAM_VERSION
-from ._samplers import random_bits, random_normal, random_uniform, truncated_normal
+from ._samplers import random_bits
+from ._seeds import SeedGenerator, derive_seed
 from ._threads import get_num_threads, set_num_threads
 
 __version__ = _version("fastinit-kernels")
 
+# One function for every initializer of the table; __init__.pyi spells them out.
+globals().update(_registry.FUNCTIONS)
+
 __all__ = [
     "STREAM_VERSION",
+    "SeedGenerator",
+    "derive_seed",
     "get_num_threads",
+    "initializers",
     "random_bits",
-    "random_normal",
-    "random_uniform",
     "set_num_threads",
     "show_config",
-    "truncated_normal",
+    *_registry.FUNCTIONS,
 ]

@@ -1,0 +1,91 @@
+"""The base class of initializers."""
+
+import copy
+from inspect import signature
+
+import numpy as np
+
+from ._serialization import decode, encode
+
+
+class Initializer:
+    """Base class: a rule that gives an array for a shape and a dtype.
+
+    A subclass stores the arguments of its constructor under their own names and defines
+    ``__call__``; its configuration, equality and repr follow from them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Diagonal(Initializer):
+    ...     def __init__(self, value=1.0):
+    ...         self.value = value
+    ...
+    ...     def __call__(self, shape, dtype=None):
+    ...         return self.value * np.eye(*shape, dtype=dtype or "float32")
+    >>> Diagonal(2.0)
+    Diagonal(value=2.0)
+    >>> Diagonal(2.0) == Diagonal.from_config(Diagonal(2.0).get_config())
+    True
+    """
+
+    _keras_module = "keras.initializers"
+
+    def __call__(self, shape, dtype=None):
+        """The initial values.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            Shape of the result.
+        dtype : str or numpy.dtype, optional
+            float32 where it is left out.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        NotImplementedError
+            By this base class.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
+
+    def _arguments(self):
+        names = signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def get_config(self):
+        """The arguments of the constructor as a dictionary that JSON can hold.
+
+        Raises
+        ------
+        TypeError
+            An argument that JSON cannot hold, such as a numpy.random.Generator.
+        """
+        return {name: encode(value) for name, value in self._arguments().items()}
+
+    @classmethod
+    def from_config(cls, config):
+        """The initializer that :meth:`get_config`, here or in Keras, wrote down."""
+        return cls(**{name: decode(value) for name, value in config.items()})
+
+    def clone(self):
+        """An equal initializer; a SeedGenerator is shared with it, so that values differ."""
+        return copy.copy(self)
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, others = self._arguments(), other._arguments()
+        return mine.keys() == others.keys() and all(
+            mine[name] is others[name] or np.array_equal(mine[name], others[name]) for name in mine
+        )
+
+    def __hash__(self):
+        return hash(type(self))  # the arguments may change, and arrays have no hash
+
+    def __repr__(self):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({arguments})"

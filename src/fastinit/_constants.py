@@ -1,0 +1,139 @@
+"""The initializers that draw nothing: constants, the identity, Fourier kernels."""
+
+import numpy as np
+
+from . import _windows
+from ._arrays import FLOATS, as_dtype, as_shape, empty, result
+from ._orthogonal import check_gain
+
+_REALS = (*FLOATS, np.dtype("float16"))
+# What Keras calls a dtype, less strings and what needs ml_dtypes; the first is the default.
+_NUMBERS = _REALS + tuple(
+    np.dtype(name)
+    for name in (
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("bool", "complex64", "complex128"),
+    )
+)
+
+
+def _filled(shape, value, dtype, out):
+    array = result(shape, dtype, out, _NUMBERS)
+    array.fill(value)
+    return array
+
+
+def zeros(shape=None, dtype=None, *, out=None):
+    """See the registry."""
+    if out is not None or shape is None:
+        return _filled(shape, 0, dtype, out)
+    dims = as_shape(shape)
+    dtype = _NUMBERS[0] if dtype is None else as_dtype(dtype, _NUMBERS)
+    try:
+        return np.zeros(dims, dtype)  # fresh pages are zero: nothing need be written
+    except (ValueError, MemoryError):
+        return empty(dims, dtype)  # too large: raises, and says how
+
+
+def ones(shape=None, dtype=None, *, out=None):
+    """See the registry."""
+    return _filled(shape, 1, dtype, out)
+
+
+def check_value(value):
+    """Raise TypeError where the value is no number and no array of numbers; else the array."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind in "OSUMmT":
+        raise TypeError(f"value must be a number or an array of numbers, received {value!r}")
+    return array
+
+
+def constant(shape=None, value=0.0, dtype=None, *, out=None):
+    """See the registry."""
+    values = check_value(value)
+    array = result(shape, dtype, out, _NUMBERS)
+    if values.dtype.kind == "c" and array.dtype.kind != "c":
+        raise TypeError(f"value is complex, but dtype is {array.dtype}")
+    if values.ndim > array.ndim or any(
+        have not in (1, want)
+        for have, want in zip(values.shape[::-1], array.shape[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"value must be a scalar or an array of the shape, received shape={array.shape} "
+            f"and a value of shape {values.shape}"
+        )
+    if array.dtype.kind in "iu":
+        whole = np.trunc(values)
+        with np.errstate(invalid="ignore"):
+            values = values.astype(array.dtype)
+        if not np.array_equal(values, whole):
+            raise ValueError(f"value must fit into {array.dtype}, received {value!r}")
+    np.copyto(array, values, casting="unsafe")
+    return array
+
+
+def identity(shape=None, gain=1.0, dtype=None, *, out=None):
+    """See the registry."""
+    if shape is not None:
+        shape = as_shape(shape)
+    dims = shape if shape is not None else getattr(out, "shape", (0, 0))
+    if len(dims) != 2:
+        raise ValueError(f"shape must have two dimensions for a matrix, received {dims}")
+    gain = check_gain(gain)
+    array = zeros(shape, dtype, out=out)
+    np.fill_diagonal(array, np.asarray(gain).astype(array.dtype))
+    return array
+
+
+def check_stft(side, window, scaling, periodic):
+    """Raise where an argument is wrong."""
+    for name, value, known in (("side", side, ("real", "imag")), ("scaling", scaling, _SCALINGS)):
+        if not (value is None or isinstance(value, str)) or value not in known:
+            names = ", ".join(map(repr, known))
+            raise ValueError(f"{name} must be one of {names}, received {value!r}")
+    if isinstance(window, str):
+        _windows.check(window)
+
+
+_SCALINGS = {
+    None: lambda window: 1.0,
+    "density": lambda window: np.sqrt(np.square(window).sum()),
+    "spectrum": lambda window: np.abs(window).sum(),
+}
+
+
+def stft(
+    shape=None,
+    side="real",
+    window="hann",
+    scaling="density",
+    periodic=False,
+    dtype=None,
+    *,
+    out=None,
+):
+    """See the registry."""
+    check_stft(side, window, scaling, periodic)
+    array = result(shape, dtype, out, _REALS)
+    if array.ndim != 3 or array.shape[1] != 1:
+        raise ValueError(f"shape must be (frame length, 1, frequencies), received {array.shape}")
+    length, _, frequencies = array.shape
+    weights = np.ones(length)
+    if window is not None:
+        named = isinstance(window, str)
+        weights = _windows.window(window, length, periodic) if named else np.asarray(window, float)
+        if weights.shape != (length,):
+            raise ValueError(
+                f"window must have the length {length} of a frame, received shape {weights.shape}"
+            )
+        weights = weights / _SCALINGS[scaling](weights)
+    # exp(-2 pi i t f / n) for the n // 2 + 1 frequencies of a real transform of n samples.  The
+    # product is reduced in integers: its cosine keeps all bits at the end of a long frame, too.
+    n = max(1, 2 * (frequencies - 1))
+    turns = np.outer(np.arange(length), np.arange(frequencies)) % n / n
+    wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
+    array[:, 0, :] = weights[:, np.newaxis] * wave
+    return array

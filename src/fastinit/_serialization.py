@@ -1,0 +1,71 @@
+"""Objects as JSON and back, in the format of Keras 3."""
+
+import types
+
+import numpy as np
+
+from ._seeds import SeedGenerator
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def encode(value):
+    """What JSON can hold, for an argument of an initializer."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    if isinstance(value, dict):
+        return {name: encode(item) for name, item in value.items()}
+    if isinstance(value, np.random.Generator):
+        raise TypeError(
+            "seed is a numpy.random.Generator, which has no configuration; "
+            "fastinit.SeedGenerator has one"
+        )
+    if hasattr(value, "get_config") or isinstance(value, types.FunctionType):
+        return describe(value)
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return array.item()
+        config = {"value": array.tolist(), "dtype": array.dtype.name}
+        return {"class_name": "__numpy__", "config": config}
+    raise TypeError(f"cannot serialize {value!r} of type {type(value).__name__}")
+
+
+def decode(config):
+    """The argument that :func:`encode`, or Keras, wrote down."""
+    if isinstance(config, list):
+        return [decode(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    if "class_name" not in config or "config" not in config:
+        return {name: decode(item) for name, item in config.items()}
+    if config["class_name"] in ("__numpy__", "__tensor__"):
+        return np.array(config["config"]["value"], config["config"]["dtype"])
+    if config["class_name"] == "SeedGenerator":
+        return SeedGenerator.from_config(config["config"])
+    raise ValueError(f"unknown class_name in a config, received {config!r}")
+
+
+def describe(value):
+    """The dictionary that Keras writes for an object: where its class is, its arguments."""
+    if isinstance(value, types.FunctionType):
+        if value.__name__ == "<lambda>":
+            raise TypeError("cannot serialize a lambda: give the function a name")
+        module, name, config, registered = "builtins", "function", value.__name__, "function"
+    elif hasattr(value, "get_config"):
+        cls = type(value)
+        module, name, registered = cls.__module__, cls.__name__, cls.__name__
+        # A subclass does not inherit the place in Keras.
+        home = "keras.random" if name == "SeedGenerator" else vars(cls).get("_keras_module")
+        if home:
+            module, registered = home, None
+        elif module == "__main__":
+            module = None
+        config = encode(value.get_config())
+    else:
+        raise TypeError(f"cannot serialize {value!r}: it has no get_config()")
+    return {"module": module, "class_name": name, "config": config, "registered_name": registered}

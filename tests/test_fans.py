@@ -1,0 +1,173 @@
+from math import inf, nan, prod, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastinit
+from fastinit import _fans, _registry, initializers
+from fastinit._fans import compute_fans
+
+same_cases_every_run = settings(derandomize=True, deadline=None, max_examples=200)
+shapes = st.lists(st.integers(0, 6), max_size=5).map(tuple)
+PRESETS = [row for row in _registry.ROWS if row.preset]
+
+
+def convention(shape):
+    """The fans as the design states them."""
+    if not shape:
+        return 1, 1
+    if len(shape) == 1:
+        return shape[0], shape[0]
+    window = prod(shape[:-2])
+    return window * shape[-2], window * shape[-1]
+
+
+@same_cases_every_run
+@given(shapes)
+def test_convention(shape):
+    assert compute_fans(shape) == convention(shape)
+    assert all(type(fan) is int for fan in compute_fans(shape))
+
+
+@st.composite
+def shapes_and_axes(draw):
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5).map(tuple))
+    axis = st.integers(-len(shape), len(shape) - 1)
+    return shape, draw(st.lists(axis, max_size=4)), draw(st.lists(axis, max_size=4))
+
+
+@same_cases_every_run
+@given(shapes_and_axes())
+def test_axes(case):
+    shape, inputs, outputs = case
+    expected = prod(shape[a] for a in inputs), prod(shape[a] for a in outputs)
+    assert compute_fans(shape, inputs, outputs) == expected
+    assert compute_fans(shape, inputs, None) == convention(shape)  # as Keras: both, or none
+    assert compute_fans(shape, None, outputs) == convention(shape)
+
+
+def bound(shape, mode="fan_in", scale=1.0, **axes):
+    """The limit of the uniform distribution that is drawn, read off what the sampler is given."""
+    seen = []
+    original, _fans.random_uniform = _fans.random_uniform, lambda *a, **_: seen.append(a)
+    try:
+        fastinit.variance_scaling(shape, scale, mode, "uniform", **axes)
+    finally:
+        _fans.random_uniform = original
+    (_, low, high, *_) = seen[0]
+    assert low == -high
+    return high
+
+
+@same_cases_every_run
+@given(shapes, st.sampled_from(list(_fans.MODES)), st.floats(1e-3, 1e3))
+def test_modes(shape, mode, scale):
+    fan_in, fan_out = convention(shape)
+    fan = {
+        "fan_in": fan_in,
+        "fan_out": fan_out,
+        "fan_avg": (fan_in + fan_out) / 2,
+        "fan_geo_avg": sqrt(fan_in * fan_out),
+    }[mode]
+    assert bound(shape, mode, scale) == pytest.approx(sqrt(3 * scale / max(1, fan)), rel=1e-14)
+
+
+@same_cases_every_run
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=5).map(tuple), st.data())
+def test_axes_express_those_of_jax(shape, data):
+    # JAX: fan_in = size of in_axis * receptive field, which is all that is neither in nor out.
+    # Here the axes are all that count: name the receptive field in both.
+    in_axis, out_axis, *_ = data.draw(st.permutations(range(len(shape))))
+    rest = [axis for axis in range(len(shape)) if axis not in (in_axis, out_axis)]
+    window = prod(shape) / shape[in_axis] / shape[out_axis]
+    fan_in, fan_out = shape[in_axis] * window, shape[out_axis] * window
+    axes = {"input_axes": [in_axis, *rest], "output_axes": [out_axis, *rest]}
+    for mode, fan in (("fan_in", fan_in), ("fan_geo_avg", sqrt(fan_in * fan_out))):
+        expected = sqrt(3 / max(1, fan))
+        assert bound(shape, mode, **axes) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("row", PRESETS, ids=lambda row: row.name)
+@pytest.mark.parametrize("shape", [(9, 1), (30, 50), (3, 3, 16, 8)])
+def test_the_formula_in_the_table_is_the_one_drawn(row, shape):
+    fan_in, fan_out = convention(shape)
+    text = row.formula.rpartition(" = ")[2]
+    number = eval(text, {"sqrt": sqrt, "fan_in": fan_in, "fan_out": fan_out})
+    drawn = row.function(shape, seed=1, dtype="float64")
+    scale, mode, distribution = row.preset
+    same = fastinit.variance_scaling(shape, scale, mode, distribution, seed=1, dtype="float64")
+    assert np.array_equal(drawn, same)
+    if distribution == "uniform":
+        assert number == pytest.approx(bound(shape, mode, scale), rel=1e-14)
+        expected = fastinit.random_uniform(shape, -number, number, seed=1, dtype="float64")
+    else:
+        stddev = number / 0.87962566103423978
+        expected = fastinit.truncated_normal(shape, 0.0, stddev, seed=1, dtype="float64")
+    np.testing.assert_allclose(drawn, expected, rtol=1e-14)
+
+
+def test_the_correction_of_the_truncation():
+    # The variance of a standard normal held to +-2: 1 - 2 * 2 phi(2) / (2 Phi(2) - 1).
+    stats = pytest.importorskip("scipy.stats")
+    assert pytest.approx(stats.truncnorm(-2, 2).std(), rel=1e-12) == _fans.TRUNCATED_STDDEV
+
+
+def test_axes_that_are_not_there():
+    for error in (IndexError, ValueError):  # Keras's type, and the design's
+        with pytest.raises(error, match="output_axes"):
+            fastinit.he_normal((3, 4), input_axes=[0], output_axes=[2])
+    with pytest.raises(TypeError, match="input_axes"):
+        initializers.HeNormal(input_axes=0)
+    with pytest.raises(TypeError, match="output_axes"):
+        initializers.VarianceScaling(output_axes=[0.5])
+
+
+@pytest.mark.parametrize("scale", [0, 0.0, -1, nan, inf])
+def test_scale_out_of_range(scale):
+    for door in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
+        with pytest.raises(ValueError, match="scale must be a positive number, received"):
+            door(scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"mode": "fan_sum"}, ValueError),
+        ({"mode": None}, ValueError),
+        ({"mode": ["fan_in"]}, ValueError),
+        ({"distribution": "gamma"}, ValueError),
+        ({"distribution": 3}, ValueError),
+        ({"scale": "2"}, TypeError),
+        ({"scale": None}, TypeError),
+    ],
+    ids=repr,
+)
+def test_wrong_arguments(arguments, error):
+    (name,) = arguments
+    for door in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
+        with pytest.raises(error, match=f"^{name} must be"):
+            door(**arguments)
+
+
+def test_names_of_distributions():
+    truncated = initializers.VarianceScaling(distribution="truncated_normal", seed=1)
+    assert initializers.VarianceScaling(distribution="normal", seed=1) == truncated
+    assert initializers.VarianceScaling(distribution="Normal", seed=1) == truncated
+    default = initializers.VarianceScaling(seed=1)
+    assert default == truncated
+    assert np.array_equal(default((8, 8)), truncated((8, 8)))
+    untruncated = initializers.VarianceScaling(distribution="untruncated_normal", seed=1)
+    limit = 2 * sqrt(1 / 8) / 0.87962566103423978
+    assert abs(untruncated((8, 10_000))).max() > limit >= abs(default((8, 10_000))).max()
+
+
+def test_fans_come_from_out():
+    out = np.empty((64, 32), np.float64)
+    fastinit.glorot_uniform(out=out, seed=1)
+    assert np.array_equal(out, fastinit.glorot_uniform((64, 32), seed=1, dtype="float64"))
+    with pytest.raises(TypeError, match="shape is required"):
+        fastinit.glorot_uniform()
+    with pytest.raises(TypeError, match=r"out must be a numpy\.ndarray"):
+        fastinit.glorot_uniform(out=[1.0])

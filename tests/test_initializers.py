@@ -1,0 +1,464 @@
+import copy
+import inspect
+import json
+import pickle
+from math import inf, nan, sqrt
+
+import numpy as np
+import pytest
+
+import fastinit
+from fastinit import _registry, _windows, initializers
+
+ROWS = pytest.mark.parametrize("row", _registry.ROWS, ids=lambda row: row.name)
+SHAPES = {"identity": (5, 7), "stft": (16, 1, 9), "orthogonal": (6, 4)}
+RANDOM = [row for row in _registry.ROWS if "seed" in inspect.signature(row.function).parameters]
+
+
+def cls_of(row):
+    return getattr(initializers, row.class_name)
+
+
+def shape_of(row):
+    return SHAPES.get(row.name, (6, 4))
+
+
+def seeded(row):
+    return {"seed": 1} if row in RANDOM else {}
+
+
+# One table, two doors.
+
+
+@ROWS
+def test_both_doors_give_the_same(row):
+    shape, seed = shape_of(row), seeded(row)
+    array = getattr(fastinit, row.name)(shape, **seed)
+    assert array.shape == shape
+    assert array.dtype == np.float32
+    initializer = cls_of(row)(**seed)
+    assert np.array_equal(array, initializer(shape=shape))
+    assert np.array_equal(array, initializer(list(shape), "float32"))
+    wide = initializer(shape, dtype="float64")
+    assert wide.dtype == np.float64
+    out = np.empty(shape)
+    assert row.function(out=out, **seed) is out
+    assert np.array_equal(out, wide)
+    assert getattr(initializers, row.name) is cls_of(row)
+
+
+@ROWS
+def test_signatures(row):
+    ours = list(inspect.signature(row.function).parameters.values())
+    assert [p.name for p in ours[:1]] == ["shape"]
+    assert ours[-1].name == "out"
+    assert ours[-1].kind is ours[-1].KEYWORD_ONLY
+    arguments = inspect.signature(cls_of(row)).parameters
+    assert set(arguments) == {p.name for p in ours} - {"shape", "dtype", "out"}
+    for p in ours:
+        if p.name in arguments:
+            assert arguments[p.name].default == p.default
+    assert inspect.signature(cls_of(row).__call__).parameters.keys() == {"self", "shape", "dtype"}
+
+
+@ROWS
+def test_texts(row):
+    for thing in (row.function, cls_of(row)):
+        text = inspect.getdoc(thing)
+        for name in inspect.signature(thing).parameters:
+            assert name in text, (thing, name)
+        assert max(map(len, text.splitlines())) <= 100
+    assert row.function.__name__ == row.name
+    assert cls_of(row).__module__ == "fastinit.initializers"
+
+
+@ROWS
+def test_equality_repr_copies_and_configurations(row):
+    cls, seed = cls_of(row), seeded(row)
+    initializer = cls(**seed)
+    assert initializer == cls(**seed)
+    assert hash(initializer) == hash(cls(**seed))
+    assert initializer != initializers.Initializer()
+    assert initializer != "zeros"
+    namespace = vars(initializers)
+    assert eval(repr(initializer), dict(namespace)) == initializer
+    for other in (
+        initializer.clone(),
+        copy.deepcopy(initializer),
+        pickle.loads(pickle.dumps(initializer)),
+        cls.from_config(json.loads(json.dumps(initializer.get_config()))),
+        initializers.deserialize(json.loads(json.dumps(initializers.serialize(initializer)))),
+        initializers.get(initializers.serialize(initializer)),
+    ):
+        assert type(other) is cls
+        assert other is not initializer
+        assert other == initializer
+        assert np.array_equal(other(shape_of(row)), initializer(shape_of(row)))
+    if seed:
+        assert cls(seed=2) != initializer
+
+
+def test_presets_are_variance_scalings():
+    he = initializers.HeNormal(seed=1)
+    assert isinstance(he, initializers.VarianceScaling)
+    assert (he.scale, he.mode, he.distribution) == (2.0, "fan_in", "truncated_normal")
+    assert np.array_equal(he((8, 8)), initializers.VarianceScaling(2.0, seed=1)((8, 8)))
+
+
+def test_configurations_hold_what_json_does_not():
+    for value in (np.arange(6.0).reshape(2, 3), np.float32(2.5), [1, 2, 3], 2 + 0j == 2):
+        constant = initializers.Constant(value)
+        again = initializers.get(json.loads(json.dumps(initializers.serialize(constant))))
+        assert again == constant
+        assert np.array_equal(again((2, 3)), constant((2, 3)))
+    assert initializers.Constant([1, 2]) != initializers.Constant([1, 3])
+    window = initializers.STFT(window=np.arange(4))
+    assert initializers.STFT.from_config(json.loads(json.dumps(window.get_config()))) == window
+    axes = initializers.HeNormal(input_axes=(0, -1), output_axes=(1,))
+    assert initializers.HeNormal.from_config(json.loads(json.dumps(axes.get_config()))) == axes
+    with pytest.raises(TypeError, match=r"seed is a numpy\.random\.Generator"):
+        initializers.HeNormal(seed=np.random.default_rng(1)).get_config()
+
+
+def test_a_seed_generator_in_a_configuration_starts_again():
+    initializer = initializers.HeNormal(seed=fastinit.SeedGenerator(5))
+    first = initializer((10,))
+    config = json.loads(json.dumps(initializers.serialize(initializer)))
+    assert config["config"]["seed"]["module"] == "keras.random"
+    assert np.array_equal(initializers.get(config)((10,)), first)
+
+
+class Diagonal(initializers.Initializer):
+    """As Keras documents a subclass, less what the base class derives."""
+
+    def __init__(self, value=1.0):
+        self.value = value
+        self.calls = 0
+
+    def __call__(self, shape, dtype=None):
+        self.calls += 1
+        return self.value * np.eye(*shape, dtype=dtype or "float32")
+
+
+class Config(Diagonal):
+    """As Keras documents it."""
+
+    def get_config(self):
+        return {"value": self.value}
+
+
+@pytest.mark.parametrize("cls", [Diagonal, Config])
+def test_subclasses(cls):
+    diagonal = cls(2.0)
+    assert diagonal((2, 3)).tolist() == [[2, 0, 0], [0, 2, 0]]
+    assert diagonal.get_config() == {"value": 2.0}
+    assert repr(diagonal) == f"{cls.__name__}(value=2.0)"
+    assert cls.from_config({"value": 2.0}) == diagonal == diagonal.clone() != cls(3.0)
+    config = initializers.serialize(diagonal)
+    assert config["registered_name"] == cls.__name__
+    assert initializers.deserialize(config, {cls.__name__: cls}) == diagonal
+    assert initializers.get(cls) == cls(1.0)
+    with pytest.raises(ValueError, match="initializer must be one of zeros, ones"):
+        initializers.get(config)
+
+
+def test_subclasses_of_the_table():
+    class Orthonormal(initializers.Orthogonal):
+        def __init__(self, seed=None):
+            super().__init__(1.0, seed)
+            self.note = "mine"
+
+    initializer = Orthonormal(seed=1)
+    assert initializer.get_config() == {"seed": 1}
+    assert np.array_equal(initializer((3, 3)), fastinit.orthogonal((3, 3), seed=1))
+    assert initializers.serialize(initializer)["registered_name"] == "Orthonormal"
+
+
+def test_the_base_class_cannot_be_called():
+    with pytest.raises(NotImplementedError):
+        initializers.Initializer()((2, 2))
+
+
+# Values.
+
+
+@pytest.mark.parametrize("dtype", _registry._constants._NUMBERS, ids=str)
+def test_constants(dtype):
+    for array, value in (
+        (fastinit.zeros((3, 2), dtype), 0),
+        (fastinit.ones((3, 2), dtype.name), 1),
+        (fastinit.constant((3, 2), 1.75, dtype), np.array(1.75).astype(dtype)),
+        (fastinit.identity((3, 2), dtype=dtype), np.eye(3, 2)),
+    ):
+        assert array.dtype == dtype
+        assert array.shape == (3, 2)
+        assert (array == value).all()
+
+
+def test_constant_arrays():
+    value = np.arange(6).reshape(2, 3)
+    assert np.array_equal(fastinit.constant((2, 3), value), value)
+    assert np.array_equal(fastinit.constant((4, 2, 3), value), np.stack([value] * 4))
+    assert np.isnan(fastinit.constant((2,), nan)).all()
+    for shape in ((3, 2), (3,), (6,)):
+        with pytest.raises(ValueError, match="value must be a scalar or an array of the shape"):
+            fastinit.constant(shape, value)
+    for wrong in ("1", None, object(), [[1], [1, 2]]):
+        with pytest.raises(TypeError, match="value must be"):
+            initializers.Constant(wrong)
+    with pytest.raises(TypeError, match="value is complex"):
+        fastinit.constant((2,), 1j)
+    with pytest.raises(ValueError, match="value must fit into uint8"):
+        fastinit.constant((2,), 300, "uint8")
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (0, 3), (3, 0), (1, 1)])
+def test_identity(shape):
+    assert np.array_equal(fastinit.identity(shape, gain=2.5), 2.5 * np.eye(*shape))
+    out = np.full(shape, 7.0)
+    assert np.array_equal(fastinit.identity(out=out), np.eye(*shape))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2, 2), 3])
+def test_identity_is_a_matrix(shape):
+    with pytest.raises(ValueError, match="shape must have two dimensions"):
+        initializers.Identity()(shape)
+
+
+def test_windows_are_scipys():
+    scipy_windows = pytest.importorskip("scipy.signal")
+    for name in _windows.WINDOWS:
+        for suffix in ("", "_symmetric", "_periodic"):
+            for length in (1, 2, 3, 4, 5, 16, 17, 400):
+                for periodic in (False, True):
+                    ours = _windows.window(name + suffix, length, periodic)
+                    theirs = scipy_windows.get_window(name + suffix, length, periodic)
+                    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_stft_is_the_transform():
+    rng = np.random.default_rng(1)
+    frame, window = rng.normal(size=16), rng.uniform(size=16)
+    expected = np.fft.rfft(frame * window)
+    for side, part in (("real", expected.real), ("imag", expected.imag)):
+        kernel = fastinit.stft((16, 1, 9), side, window, None, dtype="float64")
+        np.testing.assert_allclose(np.einsum("t,tcf->f", frame, kernel), part, atol=1e-12)
+        plain = fastinit.stft((16, 1, 9), side, window, dtype="float64")
+        np.testing.assert_allclose(plain, kernel / np.linalg.norm(window), atol=1e-15)
+        spectrum = fastinit.stft((16, 1, 9), side, window, "spectrum", dtype="float64")
+        np.testing.assert_allclose(spectrum, kernel / window.sum(), atol=1e-15)
+    assert fastinit.stft((0, 1, 0), window=None).shape == (0, 1, 0)
+    assert (fastinit.stft((4, 1, 1), window=None) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [
+        *[({"side": "left"}, None), ({"side": None}, None), ({"scaling": "power"}, None)],
+        *[({"window": "glass"}, None), ({"window": "kaiser"}, None)],
+        *[({"window": [1, 2, 3]}, (4, 1, 3)), ({}, (4, 4)), ({}, (4, 2, 3))],
+    ],
+    ids=repr,
+)
+def test_wrong_arguments_of_stft(arguments, shape):
+    with pytest.raises(ValueError, match=f"{next(iter(arguments), 'shape')} must"):
+        initializers.STFT(**arguments)(shape or (4, 1, 3))
+
+
+# Distributions.  A seed is fixed, so a test that passes goes on passing; for another seed the
+# probability of a false alarm is stated.
+
+SHAPE = (400, 500)
+STANDARD = 0.87962566103423978
+
+
+def distributions():
+    from scipy import stats
+
+    def uniform(limit):
+        return stats.uniform(-limit, 2 * limit)
+
+    def truncated(stddev):
+        return stats.truncnorm(-2, 2, scale=stddev / STANDARD)
+
+    fan_in, fan_out = SHAPE
+    total = fan_in + fan_out
+    return {
+        "random_normal": stats.norm(0, 0.05),
+        "random_uniform": uniform(0.05),
+        "truncated_normal": stats.truncnorm(-2, 2, scale=0.05),
+        "variance_scaling": truncated(sqrt(1 / fan_in)),
+        "lecun_uniform": uniform(sqrt(3 / fan_in)),
+        "lecun_normal": truncated(sqrt(1 / fan_in)),
+        "glorot_uniform": uniform(sqrt(6 / total)),
+        "glorot_normal": truncated(sqrt(2 / total)),
+        "he_uniform": uniform(sqrt(6 / fan_in)),
+        "he_normal": truncated(sqrt(2 / fan_in)),
+        "standard_uniform": uniform(1 / sqrt(fan_in)),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("row", RANDOM[:-1], ids=lambda row: row.name)  # not orthogonal
+def test_distributions(row, dtype):
+    stats = pytest.importorskip("scipy.stats")
+    expected = distributions()[row.name]
+    x = row.function(SHAPE, seed=11, dtype=dtype).astype(float).ravel()
+    low, high = expected.support()
+    rounding = 1 + np.finfo(dtype).eps  # of the bound, where it is not a number of the dtype
+    assert low * rounding <= x.min() <= x.max() <= high * rounding
+    # Each at 1e-6: the mean within 4.9 standard errors, the variance within 4.9 of its own.
+    n, deviation = x.size, expected.std()
+    assert abs(x.mean()) < 4.9 * deviation / sqrt(n)
+    kurtosis = float(expected.stats("k")) + 3
+    assert abs(x.var() / deviation**2 - 1) < 4.9 * sqrt((kurtosis - 1) / n)
+    assert stats.kstest(x, expected.cdf).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("gain", [inf, nan, "1", None])
+@pytest.mark.parametrize("name", ["Orthogonal", "Identity"])
+def test_wrong_gains(name, gain):
+    with pytest.raises(
+        TypeError if isinstance(gain, (str, type(None))) else ValueError, match="gain"
+    ):
+        getattr(initializers, name)(gain=gain)
+
+
+# Identifiers.
+
+
+def test_identifiers():
+    assert initializers.get(None) is None
+    assert initializers.get("he_normal") == initializers.HeNormal()
+    assert initializers.get("uniform") == initializers.RandomUniform()
+    assert initializers.get(initializers.HeNormal) == initializers.HeNormal()
+    he = initializers.HeNormal(seed=1)
+    assert initializers.get(he) is he
+
+    def custom(shape, dtype=None):
+        return np.ones(shape, dtype)
+
+    assert initializers.get(custom) is custom
+    config = initializers.serialize(custom)
+    assert initializers.deserialize(config, {"custom": custom}) is custom
+    assert initializers.serialize("zeros") == "zeros"
+    assert initializers.serialize(None) is None is initializers.deserialize(None)
+    assert initializers.deserialize("zeros") == initializers.Zeros()
+    with pytest.raises(TypeError, match="lambda"):
+        initializers.serialize(lambda shape, dtype=None: 0)
+    with pytest.raises(TypeError, match="cannot serialize"):
+        initializers.serialize(object())
+
+
+def test_arrays_as_identifiers():
+    value = np.arange(6.0).reshape(2, 3)
+    initialize = initializers.get(value)
+    assert initialize((2, 3)).dtype == np.float32
+    assert np.array_equal(initialize([2, 3], dtype="float64"), value)
+    with pytest.raises(ValueError, match="shape must be that of the array"):
+        initialize((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *[(None, "Glorot"), ("none", "Glorot"), ("linear", "Glorot"), ("tanh", "Glorot")],
+        *[("sigmoid", "Glorot"), ("logistic", "Glorot"), ("softmax", "Glorot"), ("relu", "He")],
+        *[
+            ("ReLU", "He"),
+            ("LeakyReLU", "He"),
+            ("leaky_relu", "He"),
+            ("PReLU", "He"),
+            ("elu", "He"),
+        ],
+        *[("gelu", "He"), ("swish", "He"), ("selu", "Lecun"), ("SELU", "Lecun")],
+    ],
+)
+def test_for_activation(name, expected):
+    assert type(initializers.for_activation(name)).__name__ == f"{expected}Normal"
+    uniform = initializers.for_activation(name, "uniform", seed=3)
+    assert type(uniform).__name__ == f"{expected}Uniform"
+    assert uniform.seed == 3
+
+
+def test_for_activation_of_callables():
+    def relu(x):
+        return max(x, 0)
+
+    class SELU:
+        pass
+
+    assert initializers.for_activation(relu) == initializers.HeNormal()
+    assert initializers.for_activation(SELU) == initializers.LecunNormal()
+    assert initializers.for_activation(SELU()) == initializers.LecunNormal()
+
+
+def test_for_activation_refuses():
+    with pytest.raises(ValueError, match=r"one of none, linear, tanh.*selu, received 'maxout'"):
+        initializers.for_activation("maxout")
+    with pytest.raises(ValueError, match="one of none"):
+        initializers.for_activation(3)
+    with pytest.raises(ValueError, match="distribution must be"):
+        initializers.for_activation("relu", "gamma")
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("RandomNormal", {"stddev": -1}, ValueError),
+        ("RandomNormal", {"mean": nan}, ValueError),
+        ("TruncatedNormal", {"stddev": inf}, ValueError),
+        ("TruncatedNormal", {"stddev": "1"}, TypeError),
+        ("RandomUniform", {"minval": 1, "maxval": 0}, ValueError),
+        ("RandomUniform", {"minval": None}, TypeError),
+        ("GlorotUniform", {"scale": 2}, TypeError),
+        ("Zeros", {"seed": 1}, TypeError),
+    ],
+)
+def test_wrong_arguments(name, arguments, error):
+    with pytest.raises(error, match=next(iter(arguments))):
+        getattr(initializers, name)(**arguments)
+
+
+@ROWS
+def test_wrong_dtypes_and_shapes(row):
+    with pytest.raises(TypeError, match="dtype must be"):
+        row.function(shape_of(row), dtype="float31")
+    if row in RANDOM:
+        with pytest.raises(TypeError, match="dtype must be"):
+            row.function(shape_of(row), dtype="int32")
+    with pytest.raises(TypeError, match="shape is required"):
+        row.function()
+    with pytest.raises(TypeError, match="shape must be a sequence of integers"):
+        row.function(2.5)
+    with pytest.raises(ValueError, match="shape must not have negative dimensions"):
+        row.function(tuple(-d for d in shape_of(row)))
+
+
+@ROWS
+def test_wrong_out(row):
+    out = np.full(shape_of(row), 7.0, np.float32)
+    for wrong, error in (
+        (out.astype(out.dtype.newbyteorder()), ValueError),
+        (np.asfortranarray(np.full((*shape_of(row)[:-1], 5), 7.0, np.float32)), ValueError),
+        (out.astype("datetime64[s]"), TypeError),
+    ):
+        before = wrong.copy()
+        with pytest.raises(error, match="out must"):
+            row.function(out=wrong)
+        assert np.array_equal(wrong, before)
+    with pytest.raises(ValueError, match="out has shape"):
+        row.function(tuple(d + (d > 1) for d in shape_of(row)), out=out)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be writeable"):
+        row.function(out=out)
+
+
+def test_too_large():
+    with pytest.raises(MemoryError, match="cannot allocate"):
+        fastinit.zeros((2**30, 2**30))
+    with pytest.raises(OverflowError, match="elements"):
+        fastinit.zeros((2**40, 2**40))
