@@ -13,6 +13,16 @@ BUILT = {
 }.get(platform.machine(), ["portable"])
 
 
+# Tests against other libraries, which import them: collected only where asked for.
+INTEGRATION = {"test_keras.py"}
+
+
+def pytest_ignore_collect(collection_path, config):
+    if collection_path.name in INTEGRATION:
+        return config.option.markexpr != "integration"
+    return None
+
+
 def _kernels_tested():
     lacking = [name for name in BUILT if name not in _kernels.isas()]
     note = f"; NOT tested, this processor lacks: {', '.join(lacking)}" if lacking else ""

@@ -110,7 +110,8 @@ def test_the_formula_in_the_table_is_the_one_drawn(row, shape):
 
 def test_the_correction_of_the_truncation():
     # The variance of a standard normal held to +-2: 1 - 2 * 2 phi(2) / (2 Phi(2) - 1).
-    stats = pytest.importorskip("scipy.stats")
+    from scipy import stats
+
     assert pytest.approx(stats.truncnorm(-2, 2).std(), rel=1e-12) == _fans.TRUNCATED_STDDEV
 
 

@@ -1,4 +1,7 @@
-"""Against Keras itself, on whatever backend it is set to: ``pip install '.[keras]'``."""
+"""Against Keras itself, on whatever backend it is set to.
+
+``pip install '.[keras]' && pytest -m integration``
+"""
 
 import inspect
 import json
@@ -15,16 +18,11 @@ from fastinit import _registry, initializers
 from fastinit._fans import compute_fans
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-        from keras.src.initializers import ALL_OBJECTS_DICT
-        from keras.src.initializers import random_initializers as keras_random
-except ImportError:
-    if os.environ.get("CI") == "true":
-        raise
-    pytest.skip("Keras is not installed: pip install '.[keras]'", allow_module_level=True)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    from keras.src.initializers import ALL_OBJECTS_DICT
+    from keras.src.initializers import random_initializers as keras_random
 
 pytestmark = [
     pytest.mark.integration,
@@ -296,7 +294,8 @@ def test_stft(side, window, scaling, periodic):
     [*[(name, (300, 200)) for name in RANDOM], *[(n, (3, 3, 80, 60)) for n in SCALED]],
 )
 def test_the_same_distribution(name, shape):
-    stats = pytest.importorskip("scipy.stats")
+    from scipy import stats
+
     ours = OURS[name](seed=1)(shape)
     theirs = numpy_of(getattr(keras.initializers, name)(seed=1)(shape))
     assert ours.shape == theirs.shape
@@ -466,7 +465,8 @@ def test_activations_of_keras():
 
 
 def test_jax_variance_scaling():
-    jax = pytest.importorskip("jax")
+    import jax
+
     # JAX multiplies both sizes by the receptive field; here it is named among the axes.
     for mode in ("fan_avg", "fan_geo_avg"):
         theirs = jax.nn.initializers.variance_scaling(2.0, mode, "uniform", in_axis=0, out_axis=1)(

@@ -178,6 +178,27 @@ def test_the_blocks_reserved_are_those_of_out(path, monkeypatch, offset):
 
 
 @needs_fallocate
+def test_no_block_is_reserved_before_all_arguments_are_found_good(path):
+    np.memmap(path, "float32", "w+", shape=1 << 20).flush()
+    before = path.stat().st_blocks
+    for arguments in ({"seed": -1}, {"seed": 1, "stddev": -1.0}):
+        with pytest.raises(ValueError, match="received -1"):
+            fastinit.random_normal(out=np.memmap(path, "float32", "r+"), **arguments)
+    assert path.stat().st_blocks == before
+
+
+@needs_fallocate
+def test_a_file_system_that_cannot_reserve_is_no_error(path, monkeypatch):
+    def refuse(fd, at, n):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(_arrays.os, "posix_fallocate", refuse)
+    mapped = np.memmap(path, "float32", "w+", shape=1000)
+    fastinit.random_normal(seed=1, out=mapped)
+    assert_same_bits(mapped, fastinit.random_normal(1000, seed=1))
+
+
+@needs_fallocate
 def test_nothing_is_written_if_blocks_are_refused(path, monkeypatch):
     def refuse(fd, at, n):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -190,13 +211,17 @@ def test_nothing_is_written_if_blocks_are_refused(path, monkeypatch):
 
 
 FULL = """
-import errno, subprocess, sys, numpy as np, fastinit
+import errno, mmap, os, subprocess, sys, tempfile, numpy as np, fastinit
 directory = sys.argv[1]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], check=True)
 small = np.memmap(directory + "/small", "float32", "w+", shape=1000)
 fastinit.random_normal(seed=1, out=small)
 holes = np.memmap(directory + "/large", "float32", "w+", shape=16 << 20)
-for out in (holes, holes[1000:], np.asarray(holes)):
+unnamed = tempfile.TemporaryFile(dir=directory)
+nameless = np.memmap(unnamed, "float32", "w+", shape=16 << 20)
+os.ftruncate(unnamed.fileno(), 128 << 20)
+plain = np.frombuffer(mmap.mmap(unnamed.fileno(), 128 << 20), "float32")
+for out in (holes, holes[1000:], np.asarray(holes), nameless, plain):
     try:
         fastinit.random_normal(seed=1, out=out)
     except OSError as error:
@@ -219,4 +244,4 @@ def test_a_full_disk(tmp_path):
     tried = subprocess.run([*prefix, *mount], capture_output=True, text=True)
     if tried.returncode:
         pytest.skip(f"a small disk cannot be mounted: {tried.stderr.strip()}")
-    assert run_python(FULL, tmp_path, prefix=prefix).split() == ["ENOSPC"] * 3
+    assert run_python(FULL, tmp_path, prefix=prefix).split() == ["ENOSPC"] * 5

@@ -88,7 +88,6 @@ initializers.for_activation("relu").clone().get_config()
 
 
 def test_strict_type_checking_of_a_script(tmp_path):
-    pytest.importorskip("mypy")
     script = tmp_path / "script.py"
     script.write_text(USER + "fastinit.he_normal((2, 2), gain=1.0)\n")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", script.name]
@@ -100,9 +99,6 @@ def test_strict_type_checking_of_a_script(tmp_path):
 
 def test_the_readme_has_the_table(generate):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    header, *_ = generate.table().splitlines()
-    if header not in readme:
-        pytest.skip("the README has no table of initializers yet")
     assert generate.table() in readme
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _windows
-from ._arrays import FLOATS, as_dtype, as_shape, empty, result
+from ._arrays import FLOATS, claim, empty, target
 from ._orthogonal import check_gain
 
 _REALS = (*FLOATS, np.dtype("float16"))
@@ -18,21 +18,20 @@ _NUMBERS = _REALS + tuple(
 
 
 def _filled(shape, value, dtype, out):
-    array = result(shape, dtype, out, _NUMBERS)
+    array = claim(*target(shape, dtype, out, _NUMBERS), out)
     array.fill(value)
     return array
 
 
 def zeros(shape=None, dtype=None, *, out=None):
     """See the registry."""
-    if out is not None or shape is None:
+    if out is not None:
         return _filled(shape, 0, dtype, out)
-    dims = as_shape(shape)
-    dtype = _NUMBERS[0] if dtype is None else as_dtype(dtype, _NUMBERS)
+    dims, kind = target(shape, dtype, None, _NUMBERS)
     try:
-        return np.zeros(dims, dtype)  # fresh pages are zero: nothing need be written
+        return np.zeros(dims, kind)  # fresh pages are zero: nothing need be written
     except (ValueError, MemoryError):
-        return empty(dims, dtype)  # too large: raises, and says how
+        return empty(dims, kind)  # too large: raises, and says how
 
 
 def ones(shape=None, dtype=None, *, out=None):
@@ -54,36 +53,34 @@ def check_value(value):
 def constant(shape=None, value=0.0, dtype=None, *, out=None):
     """See the registry."""
     values = check_value(value)
-    array = result(shape, dtype, out, _NUMBERS)
-    if values.dtype.kind == "c" and array.dtype.kind != "c":
-        raise TypeError(f"value is complex, but dtype is {array.dtype}")
-    if values.ndim > array.ndim or any(
-        have not in (1, want)
-        for have, want in zip(values.shape[::-1], array.shape[::-1], strict=False)
+    dims, kind = target(shape, dtype, out, _NUMBERS)
+    if values.dtype.kind == "c" and kind.kind != "c":
+        raise TypeError(f"value is complex, but dtype is {kind}")
+    if values.ndim > len(dims) or any(
+        have not in (1, want) for have, want in zip(values.shape[::-1], dims[::-1], strict=False)
     ):
         raise ValueError(
-            f"value must be a scalar or an array of the shape, received shape={array.shape} "
+            f"value must be a scalar or an array of the shape, received shape={dims} "
             f"and a value of shape {values.shape}"
         )
-    if array.dtype.kind in "iu":
+    if kind.kind in "iu":
         whole = np.trunc(values)
         with np.errstate(invalid="ignore"):
-            values = values.astype(array.dtype)
+            values = values.astype(kind)
         if not np.array_equal(values, whole):
-            raise ValueError(f"value must fit into {array.dtype}, received {value!r}")
+            raise ValueError(f"value must fit into {kind}, received {value!r}")
+    array = claim(dims, kind, out)
     np.copyto(array, values, casting="unsafe")
     return array
 
 
 def identity(shape=None, gain=1.0, dtype=None, *, out=None):
     """See the registry."""
-    if shape is not None:
-        shape = as_shape(shape)
-    dims = shape if shape is not None else getattr(out, "shape", (0, 0))
+    dims, kind = target(shape, dtype, out, _NUMBERS)
     if len(dims) != 2:
         raise ValueError(f"shape must have two dimensions for a matrix, received {dims}")
     gain = check_gain(gain)
-    array = zeros(shape, dtype, out=out)
+    array = zeros(dims, kind, out=out)
     np.fill_diagonal(array, np.asarray(gain).astype(array.dtype))
     return array
 
@@ -117,10 +114,10 @@ def stft(
 ):
     """See the registry."""
     check_stft(side, window, scaling, periodic)
-    array = result(shape, dtype, out, _REALS)
-    if array.ndim != 3 or array.shape[1] != 1:
-        raise ValueError(f"shape must be (frame length, 1, frequencies), received {array.shape}")
-    length, _, frequencies = array.shape
+    dims, kind = target(shape, dtype, out, _REALS)
+    if len(dims) != 3 or dims[1] != 1:
+        raise ValueError(f"shape must be (frame length, 1, frequencies), received {dims}")
+    length, _, frequencies = dims
     weights = np.ones(length)
     if window is not None:
         named = isinstance(window, str)
@@ -135,5 +132,6 @@ def stft(
     n = max(1, 2 * (frequencies - 1))
     turns = np.outer(np.arange(length), np.arange(frequencies)) % n / n
     wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
+    array = claim(dims, kind, out)
     array[:, 0, :] = weights[:, np.newaxis] * wave
     return array

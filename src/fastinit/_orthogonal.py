@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ._arrays import as_shape, result
+from ._arrays import claim, target
 from ._samplers import _FINITE, _check_finite, _number, random_normal
 from ._seeds import derive_seed, key
 
@@ -33,14 +33,12 @@ def check_gain(gain):
 
 def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
     """See the registry."""
-    if shape is not None:
-        shape = as_shape(shape)
-    dims = shape if shape is not None else getattr(out, "shape", (0, 0))
+    dims, kind = target(shape, dtype, out)
     if len(dims) < 2:
         raise ValueError(f"shape must have at least two dimensions, received {dims}")
     gain = check_gain(gain)
-    array = result(shape, dtype, out)
     rows, columns = prod(dims[:-1]), dims[-1]
-    q = _haar(max(rows, columns), min(rows, columns), key(seed), array.dtype)
+    q = _haar(max(rows, columns), min(rows, columns), key(seed), kind)
+    array = claim(dims, kind, out)
     np.multiply((q if rows >= columns else q.T).reshape(dims), gain, out=array)
     return array
