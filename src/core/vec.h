@@ -6,6 +6,7 @@
  *   vm    a truth value for each of VEC_W lanes; ..._bits gives it as an integer, lane i in bit i
  *
  *   vu_mul32(a, b)      64-bit products of the low halves; the high halves are ignored
+ *   vu_xor3(a, b, c)    exclusive or of the low halves; the high half may be anything
  *   vu_blocks(first)    the numbers first ... first + VEC_W - 1, in the order that vu_pack wants
  *   vu_pack(x0..x3)     word j of VEC_W blocks, one block a lane (low half; the high half may hold
  *                       anything), into two vectors in the order of memory: block by block

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 WORDS = (np.dtype("uint32"), np.dtype("uint64"))
+_BY_NAME = {kind.name: kind for kind in FLOATS + WORDS}
 
 HUGE_PAGE = 2 << 20
 _LARGE = 2 * HUGE_PAGE  # from here on fresh memory comes as huge pages
@@ -35,6 +36,9 @@ _HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
 def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """The numpy.dtype that is meant."""
     try:
+        known = _BY_NAME.get(dtype) if type(dtype) is str else None  # numpy.dtype() takes longer
+        if known is not None and known in allowed:
+            return known
         found = np.dtype(dtype)
         if found in allowed:
             return found
@@ -150,21 +154,24 @@ def _reserve(out: NDArray[Any]) -> None:
 def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy.ndarray, received {type(out).__name__}")
-    if not out.dtype.isnative and out.dtype.newbyteorder("=") in allowed:
-        raise ValueError(f"out must be in native byte order, received dtype {out.dtype.str!r}")
-    if out.dtype not in allowed:
+    kind = out.dtype
+    if kind not in allowed:
+        if not kind.isnative and kind.newbyteorder("=") in allowed:
+            raise ValueError(f"out must be in native byte order, received dtype {kind.str!r}")
         names = " or ".join(d.name for d in allowed)
-        raise TypeError(f"out must have dtype {names}, received {out.dtype}")
-    if dtype is not None and as_dtype(dtype, allowed) != out.dtype:
-        raise TypeError(f"out has dtype {out.dtype}, but dtype={dtype!r} was asked for")
+        raise TypeError(f"out must have dtype {names}, received {kind}")
+    if dtype is not None and as_dtype(dtype, allowed) != kind:
+        raise TypeError(f"out has dtype {kind}, but dtype={dtype!r} was asked for")
     if shape is not None and as_shape(shape) != out.shape:
         raise ValueError(f"out has shape {out.shape}, but shape={shape!r} was asked for")
-    if not out.flags.writeable:
+    flags = out.flags
+    if flags.carray:  # writeable, C-contiguous and aligned
+        return
+    if not flags.writeable:
         raise ValueError("out must be writeable, received a read-only array")
-    if not out.flags.c_contiguous:
+    if not flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous, received strides {out.strides}")
-    if not out.flags.aligned:
-        raise ValueError("out must be aligned to its dtype, received a misaligned array")
+    raise ValueError("out must be aligned to its dtype, received a misaligned array")
 
 
 def target(
