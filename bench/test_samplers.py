@@ -37,7 +37,7 @@ def test_sampler(benchmark, name, dtype, size, memory, runner):
     benchmark.extra_info["runner"] = runner
     large = size == "4096x4096"
     benchmark.pedantic(
-        call, rounds=5 if large else 30, iterations=1 if large else 200, warmup_rounds=1
+        call, rounds=9 if large else 50, iterations=1 if large else 200, warmup_rounds=1
     )
 
 
@@ -46,4 +46,4 @@ def test_limit(benchmark, dtype):
     """What a fresh array costs whatever is in it: np.ones."""
     benchmark.group = f"limit {dtype} 4096x4096 fresh"
     benchmark.extra_info["runner"] = "numpy"
-    benchmark.pedantic(np.ones, (SIZES["4096x4096"], np.dtype(dtype)), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(np.ones, (SIZES["4096x4096"], np.dtype(dtype)), rounds=9, warmup_rounds=1)
