@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from ._arrays import Shape
 
-    Seed: TypeAlias = SupportsIndex | None
+    from ._seeds import SeedGenerator
+
+    Seed: TypeAlias = SupportsIndex | SeedGenerator | np.random.Generator | None
     Array: TypeAlias = NDArray[Any]
 
 # The largest numbers that round to a finite one of the type.
@@ -78,8 +80,9 @@ def random_bits(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.
-    seed : int, optional
-        0 <= seed < 2**64, the Philox key.  None: fresh entropy at every call.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, is the Philox key.  A generator advances.  None: fresh
+        entropy at every call.
     dtype : str or numpy.dtype, optional
         uint32 (the default; 32-bit samples) or uint64 (64-bit samples).
     out : numpy.ndarray, optional
@@ -129,8 +132,9 @@ def random_uniform(
     minval, maxval : float
         Bounds; ``maxval`` itself is never returned unless it equals ``minval``.  They hold for the
         numbers given, not only for their nearest ones in the result's dtype.
-    seed : int, optional
-        0 <= seed < 2**64.  None: fresh entropy at every call.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
         float32 (the default; 24 random bits) or float64 (53 random bits).
     out : numpy.ndarray, optional
@@ -184,8 +188,9 @@ def random_normal(
         Shape of the result; may be left out where ``out`` is given.
     mean, stddev : float
         Of the distribution; ``stddev=0`` gives the mean.
-    seed : int, optional
-        0 <= seed < 2**64.  None: fresh entropy at every call.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
         float32 (the default) or float64.
     out : numpy.ndarray, optional
@@ -244,8 +249,9 @@ def truncated_normal(
     mean, stddev : float
         Of the normal distribution before truncation; what is left has the standard deviation
         0.8796 ``stddev``.  ``stddev=0`` gives the mean.
-    seed : int, optional
-        0 <= seed < 2**64.  None: fresh entropy at every call.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
         float32 (the default) or float64.
     out : numpy.ndarray, optional
