@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from ._arrays import Shape
-
     from ._seeds import SeedGenerator
 
     Seed: TypeAlias = SupportsIndex | SeedGenerator | np.random.Generator | None
