@@ -464,3 +464,68 @@ def test_too_large():
         fastinit.zeros((2**30, 2**30))
     with pytest.raises(OverflowError, match="elements"):
         fastinit.zeros((2**40, 2**40))
+
+
+class Scaled(initializers.RandomNormal):
+    """As Keras's users write them: the parent's arguments are passed on."""
+
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+
+class Hidden(initializers.Initializer):
+    def __init__(self, value=0):
+        self._value = value
+
+
+class Nested(initializers.Initializer):
+    def __init__(self, inner="zeros"):
+        self.inner = initializers.get(inner)
+
+
+def test_subclasses_that_pass_arguments_on_keep_them():
+    made = Scaled(3.0, stddev=9.0, seed=1)
+    assert made.get_config() == {"factor": 3.0, "mean": 0.0, "stddev": 9.0, "seed": 1}
+    assert Scaled.from_config(made.get_config()) == made
+    assert made != Scaled(3.0, stddev=1.0, seed=1)
+
+
+def test_what_hides_its_arguments_equals_itself_alone():
+    hidden = Hidden(1)
+    assert [hidden] == [hidden]
+    assert hidden != Hidden(2)
+
+
+def test_an_initializer_inside_another_comes_back():
+    assert Nested.from_config(Nested("he_normal").get_config()).inner == initializers.HeNormal()
+
+
+def test_a_preset_hears_who_changes_its_attributes():
+    changed = initializers.HeNormal(seed=1)
+    changed.scale = 200.0
+    ratio = changed((100, 100)).std() / initializers.HeNormal(seed=1)((100, 100)).std()
+    assert abs(ratio - 10) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "dtype"),
+    [
+        (fastinit.identity, {"gain": 1e300}, "float32"),
+        (fastinit.identity, {"gain": 300}, "int8"),
+        (fastinit.identity, {"gain": -1}, "uint8"),
+        (fastinit.constant, {"value": 1e10}, "float16"),
+        (fastinit.constant, {"value": 1e300}, "float32"),
+        (fastinit.orthogonal, {"gain": 1e300, "seed": 1}, "float32"),
+    ],
+)
+def test_values_beyond_the_dtype_are_refused(function, arguments, dtype):
+    out = np.zeros((2, 2), dtype)
+    with pytest.raises(ValueError, match=dtype):
+        function(out=out, **arguments)
+    assert not out.any()
+
+
+def test_structured_values_are_refused():
+    with pytest.raises(TypeError, match="value must be"):
+        fastinit.constant(2, np.zeros(2, [("a", "f4")]))

@@ -52,9 +52,20 @@ class Initializer:
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
 
+    def _names(self):
+        """Arguments of the constructor, and where it passes ``**kwargs`` on, of the next."""
+        names = []
+        for cls in type(self).__mro__:
+            if "__init__" not in vars(cls):
+                continue
+            _, *parameters = signature(vars(cls)["__init__"]).parameters.values()
+            names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+        return names
+
     def _arguments(self):
-        names = signature(type(self)).parameters
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return {name: getattr(self, name) for name in self._names() if hasattr(self, name)}
 
     def get_config(self):
         """The arguments of the constructor as a dictionary that JSON can hold.
@@ -72,13 +83,17 @@ class Initializer:
         return cls(**{name: decode(value) for name, value in config.items()})
 
     def clone(self):
-        """An equal initializer; a SeedGenerator is shared with it, so that values differ."""
+        """An equal initializer; it shares the arguments: of a SeedGenerator each draws its own."""
         return copy.copy(self)
 
     def __eq__(self, other):
         if type(other) is not type(self):
             return NotImplemented
+        if self is other:
+            return True
         mine, others = self._arguments(), other._arguments()
+        if len(mine) < len(set(self._names())):
+            return False  # an argument is kept where this cannot see it
         return mine.keys() == others.keys() and all(
             mine[name] is others[name] or np.array_equal(mine[name], others[name]) for name in mine
         )

@@ -45,9 +45,22 @@ def check_value(value):
         array = np.asarray(value)
     except (TypeError, ValueError):  # a ragged list
         array = np.asarray(None)
-    if array.dtype.kind in "OSUMmT":
+    if array.dtype.kind in "OSUMmT" or array.dtype.names:
         raise TypeError(f"value must be a number or an array of numbers, received {value!r}")
     return array
+
+
+def _fit(name, values, kind):
+    """The values in the dtype; ValueError where one is beyond its range."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = values.astype(kind)
+    if kind.kind in "iu":
+        fits = np.array_equal(cast, np.trunc(values))
+    else:
+        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
+    if not fits:
+        raise ValueError(f"{name} must fit into {kind}, received {values.tolist()!r}")
+    return cast
 
 
 def constant(shape=None, value=0.0, dtype=None, *, out=None):
@@ -63,14 +76,9 @@ def constant(shape=None, value=0.0, dtype=None, *, out=None):
             f"value must be a scalar or an array of the shape, received shape={dims} "
             f"and a value of shape {values.shape}"
         )
-    if kind.kind in "iu":
-        whole = np.trunc(values)
-        with np.errstate(invalid="ignore"):
-            values = values.astype(kind)
-        if not np.array_equal(values, whole):
-            raise ValueError(f"value must fit into {kind}, received {value!r}")
+    values = _fit("value", values, kind)
     array = claim(dims, kind, out)
-    np.copyto(array, values, casting="unsafe")
+    np.copyto(array, values)
     return array
 
 
@@ -79,9 +87,9 @@ def identity(shape=None, gain=1.0, dtype=None, *, out=None):
     dims, kind = target(shape, dtype, out, _NUMBERS)
     if len(dims) != 2:
         raise ValueError(f"shape must have two dimensions for a matrix, received {dims}")
-    gain = check_gain(gain)
+    gain = _fit("gain", np.asarray(check_gain(gain)), kind)
     array = zeros(dims, kind, out=out)
-    np.fill_diagonal(array, np.asarray(gain).astype(array.dtype))
+    np.fill_diagonal(array, gain)
     return array
 
 

@@ -37,6 +37,7 @@ def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
     if len(dims) < 2:
         raise ValueError(f"shape must have at least two dimensions, received {dims}")
     gain = check_gain(gain)
+    _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
     rows, columns = prod(dims[:-1]), dims[-1]
     q = _haar(max(rows, columns), min(rows, columns), key(seed), kind)
     array = claim(dims, kind, out)

@@ -297,6 +297,8 @@ def _build_class(row, base):
         "_keras_module": "keras.initializers" if row.keras else None,
     }
     if row.preset:
+        # As VarianceScaling with these for attributes: who changes them is heard.
+        del body["__call__"]
         body |= dict(zip(("scale", "mode", "distribution"), row.preset, strict=True))
     return type(row.class_name, (base,), body)
 

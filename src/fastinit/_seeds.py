@@ -12,7 +12,11 @@ import numpy as np
 _MOST = (1 << 64) - 1
 
 
-def _integer(seed: Any, name: str = "seed", wanted: str = "an integer or None") -> int:
+def _integer(
+    seed: Any,
+    name: str = "seed",
+    wanted: str = "an integer, a SeedGenerator, a numpy.random.Generator or None",
+) -> int:
     """An integer seed, checked; bool is none."""
     if type(seed) is not int:
         if isinstance(seed, (bool, np.bool_)) or not hasattr(type(seed), "__index__"):

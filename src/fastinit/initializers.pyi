@@ -74,7 +74,6 @@ class LecunUniform(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class LecunNormal(VarianceScaling):
     def __init__(
@@ -83,7 +82,6 @@ class LecunNormal(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class GlorotUniform(VarianceScaling):
     def __init__(
@@ -92,7 +90,6 @@ class GlorotUniform(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class GlorotNormal(VarianceScaling):
     def __init__(
@@ -101,7 +98,6 @@ class GlorotNormal(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class HeUniform(VarianceScaling):
     def __init__(
@@ -110,7 +106,6 @@ class HeUniform(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class HeNormal(VarianceScaling):
     def __init__(
@@ -119,7 +114,6 @@ class HeNormal(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class StandardUniform(VarianceScaling):
     def __init__(
@@ -128,7 +122,6 @@ class StandardUniform(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None: ...
-    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
 class Identity(Initializer):
     gain: float
