@@ -195,12 +195,17 @@ def c_struct(name, z):
         ("edge_f32", [single(x / (1 << 24)) for x in z["edge"]]),
         ("edge_f64", [double(x) for x in z["edge"]]),
         ("alias", [hex(x) for x in z["alias"]]),
-        ("a", [double(x) for x in z["a"]]),
-        ("width", [double(x) for x in z["width"]]),
-        ("y0", [double(x) for x in z["y0"]]),
-        ("height", [double(x, up=True) for x in z["height"]]),
     ]
     body = "".join(f"    .{field} = {{\n{rows(values)}\n    }},\n" for field, values in fields)
+    regions = zip(z["a"], z["width"], z["y0"], z["height"], strict=True)
+    body += (
+        "    .region = {\n"
+        + "".join(
+            f"        {{{double(a)}, {double(width)}, {double(y0)}, {double(height, up=True)}}},\n"
+            for a, width, y0, height in regions
+        )
+        + "    },\n"
+    )
     limit = "INFINITY" if z["limit"] is None else double(z["limit"])
     return (
         f"const fastinit_ziggurat {name} = {{\n"

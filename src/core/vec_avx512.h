@@ -3,6 +3,7 @@
 
 #define VEC_W 8
 #define VEC_GROUPS 2
+#define VEC_AHEAD 1
 
 typedef __m512i vu;
 typedef __m512d vd;
@@ -10,7 +11,10 @@ typedef __m512 vf;
 typedef __mmask8 vm;
 
 VEC vu vu_set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
-VEC vu vu_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
+VEC vu vu_load16(const uint16_t *p)
+{
+    return _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)p));
+}
 VEC vu vu_add(vu a, vu b) { return _mm512_add_epi64(a, b); }
 VEC vu vu_sub(vu a, vu b) { return _mm512_sub_epi64(a, b); }
 VEC vu vu_and(vu a, vu b) { return _mm512_and_si512(a, b); }
@@ -53,6 +57,10 @@ VEC vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 VEC vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm512_cvtepi32_ps(a); }
 VEC vf vf_lookup(const float *t, vu at) { return _mm512_i32gather_ps(at, t, 4); }
+VEC vf vf_narrow(vd a, vd b)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1);
+}
 VEC void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 
 VEC vd vd_set1(double x) { return _mm512_set1_pd(x); }
@@ -64,6 +72,11 @@ VEC vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 VEC vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 VEC vd vd_from_u53(vu a) { return _mm512_cvtepu64_pd(a); }
 VEC vd vd_lookup(const double *t, vu at) { return _mm512_i64gather_pd(at, t, 8); }
+VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
+{
+    for (int j = 0; j < 4; j++)
+        out[j] = _mm512_i64gather_pd(vu_sll(at, 2), t[0] + j, 8);
+}
 VEC void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 VEC vd vd_of_bits(vu a) { return _mm512_castsi512_pd(a); }
 VEC vu vu_of_bits(vd a) { return _mm512_castpd_si512(a); }

@@ -3,6 +3,7 @@
 
 #define VEC_W 2
 #define VEC_GROUPS 4
+#define VEC_AHEAD 1
 
 typedef uint64x2_t vu;
 typedef float64x2_t vd;
@@ -13,7 +14,7 @@ typedef uint64x2_t vm; /* all ones or all zeros a lane */
 #define VU64(a) vreinterpretq_u64_u32(a)
 
 VEC vu vu_set1(uint64_t x) { return vdupq_n_u64(x); }
-VEC vu vu_load(const uint64_t *p) { return vld1q_u64(p); }
+VEC vu vu_load16(const uint16_t *p) { return vcombine_u64(vcreate_u64(p[0]), vcreate_u64(p[1])); }
 VEC vu vu_add(vu a, vu b) { return vaddq_u64(a, b); }
 VEC vu vu_sub(vu a, vu b) { return vsubq_u64(a, b); }
 VEC vu vu_and(vu a, vu b) { return vandq_u64(a, b); }
@@ -74,6 +75,7 @@ VEC vf vf_lookup(const float *t, vu at)
     r = vld1q_lane_f32(t + vgetq_lane_u32(i, 2), r, 2);
     return vld1q_lane_f32(t + vgetq_lane_u32(i, 3), r, 3);
 }
+VEC vf vf_narrow(vd a, vd b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64(b)); }
 VEC void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 
 VEC vd vd_set1(double x) { return vdupq_n_f64(x); }
@@ -87,6 +89,12 @@ VEC vd vd_from_u53(vu a) { return vcvtq_f64_u64(a); }
 VEC vd vd_lookup(const double *t, vu at)
 {
     return vcombine_f64(vld1_f64(t + vgetq_lane_u64(at, 0)), vld1_f64(t + vgetq_lane_u64(at, 1)));
+}
+VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
+{
+    const double *p = t[vgetq_lane_u64(at, 0)], *q = t[vgetq_lane_u64(at, 1)];
+    for (int j = 0; j < 4; j++)
+        out[j] = vcombine_f64(vld1_f64(p + j), vld1_f64(q + j));
 }
 VEC void vd_store(double *p, vd a) { vst1q_f64(p, a); }
 VEC vd vd_of_bits(vu a) { return vreinterpretq_f64_u64(a); }

@@ -14,8 +14,8 @@ typedef struct {
     double x0, inverse_x0;
     float edge_f32[ZIGGURAT_LAYERS]; /* right edge of a rectangle * 2^-24 */
     double edge_f64[ZIGGURAT_LAYERS];
-    uint64_t alias[ZIGGURAT_LAYERS]; /* threshold << 8 | alias */
-    double a[ZIGGURAT_LAYERS], width[ZIGGURAT_LAYERS], y0[ZIGGURAT_LAYERS], height[ZIGGURAT_LAYERS];
+    uint64_t alias[ZIGGURAT_LAYERS];   /* threshold << 8 | alias */
+    double region[ZIGGURAT_LAYERS][4]; /* a, width, y0, height */
 } fastinit_ziggurat;
 
 extern const fastinit_ziggurat fastinit_ziggurat_normal, fastinit_ziggurat_truncated;
