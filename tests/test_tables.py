@@ -158,13 +158,9 @@ def area_below(x):
 
 
 @cache
+@mpmath.workprec(BITS)
 def exact(limit):
     """Edges, floors, right ends and least heights of the regions, and what they weigh."""
-    with mpmath.workprec(BITS):
-        return _exact(limit)
-
-
-def _exact(limit):
     c = checked_in(limit)
     bound = mpmath.inf if limit is None else mpf(int(limit))
     share = area_below(bound) / LAYERS
