@@ -132,3 +132,6 @@ def test_constants_of_the_header():
     assert len(constants) == 5
     for constant in constants:
         assert constant in header
+    # A wrong one of the last of these would change too few bits to be seen in any sample.
+    factorials = re.search(r"factorial\[\] = {(.*?)}", source, re.DOTALL)[1].split(",")
+    assert [int(f) for f in factorials] == [math.factorial(k) for k in range(14)]
