@@ -1,7 +1,8 @@
 /* fastinit: initial values for neural networks, the same bits everywhere.
  *
  * This file is the whole C contract: the stream (version 1) and the functions that fill from it.
- * It says enough to write an independent implementation; tests/reference.py is one.
+ * With the tables of numbers in src/core/ziggurat_tables.c it is enough to write an independent
+ * implementation; tests/reference.py is one, tests/golden holds values to compare with.
  *
  *
  * THE STREAM, VERSION 1
@@ -9,51 +10,104 @@
  * Every element is a function of (seed, distribution, dtype, index i in the whole array in C order,
  * parameters), and of nothing else.
  *
- * 1. Words.  Philox4x32-10 (Salmon et al., SC 2011).  Key: the low half of the 64-bit seed, then
- * the high half.  Counter words: c0, c1 the low and high half of a 64-bit position; c2 the attempt;
- * c3 the distribution's tag: raw bits 0, uniform 1, normal 2, truncated normal 3, orthogonal 4. In
- * the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i % 4 of block
- * i / 4; a 64-bit sample is word 2 * (i % 2) (its low half) and the next one (its high half) of
- * block i / 2.  In later attempts (c2 = 1, 2, ...) the position is i itself, and the element has
- * the four words x0 ... x3 of the block to itself. float32 and uint32 take 32-bit samples, float64
- * and uint64 take 64-bit ones.
+ * 1. Words.  Philox4x32-10 (Salmon et al., SC 2011): a counter of four 32-bit words c0 ... c3 and a
+ *    key of two, k0, k1, give a block of four words x0 ... x3.  Ten rounds; each takes
+ *      a = 0xD2511F53 * c0, b = 0xCD9E8D57 * c2 (64-bit products) to
+ *      (c0, c1, c2, c3) = (high(b) ^ c1 ^ k0, low(b), high(a) ^ c3 ^ k1, low(a)),
+ *    with the high and low 32 bits, and then adds 0x9E3779B9 to k0, 0xBB67AE85 to k1, modulo 2^32.
+ *    The block is the counter after the last round.
  *
- * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest even, in the order
- *    written, never contracted, subnormals kept.  min(a, b) is a < b ? a : b, max(a, b) is
- *    a > b ? a : b.
+ *    Key: k0 the low half of the 64-bit seed, k1 the high half.  Counter: c0, c1 the low and the
+ *    high half of a 64-bit position; c2 the attempt; c3 the distribution's tag: raw bits 0,
+ *    uniform 1, normal 2, truncated normal 3, orthogonal 4.
+ *
+ *    In the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i mod 4
+ *    of block floor(i / 4); a 64-bit sample has word 2 * (i mod 2) of block floor(i / 2) as its low
+ *    half and the next word as its high half.  In later attempts (c2 = 1, 2, ...) the position is i
+ *    itself, and the element has the four words of the block to itself.  float32 and uint32 take
+ *    32-bit samples, float64 and uint64 take 64-bit ones.
+ *
+ * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest, ties to even, in
+ *    the order written (* and / before + and -, otherwise from left to right, but for brackets),
+ *    never contracted, subnormals kept.  Integers become floating-point numbers exactly, except
+ *    where rounding is named.  min(a, b) is a < b ? a : b, max(a, b) is a > b ? a : b: that decides
+ *    the sign of a zero.  Constants are written as C writes them: 0x1.8p+1 is 3.  "To round" is to
+ *    the nearest number of the type, ties to even; "least" and "greatest" numbers are compared with
+ *    exact real numbers, and are numbers of the result's type; where one is zero it has the sign of
+ *    what it is compared with, and is +0 for a sum that is 0.
  *
  * 3. Raw bits.  The sample.
  *
- * 4. Uniform.  u = (sample >> 8) * 2^-24 in binary32, or (sample >> 11) * 2^-53 in binary64.
- *    value = min(max(u * scale + offset, low), high), where, all in the result's type,
- *      scale = maxval - minval (computed in binary64, then rounded), offset = minval rounded,
- *      low = the least number >= minval, high = the greatest number < maxval, and low = high where
- *      there is none in between.  If minval = maxval, low = high = offset.
+ * 4. Uniform on [minval, maxval), which are binary64.  In the result's type,
+ *      u = (sample >> 8) * 2^-24 for float32, (sample >> 11) * 2^-53 for float64;
+ *      value = min(max(u * scale + offset, low), high).
+ *    scale = maxval - minval computed in binary64, then rounded to the type;
+ *    offset = minval rounded;
+ *    low = the least number >= minval; high = the greatest number < maxval;
+ *    if low > high, low is high.  If minval = maxval, low = high = offset.
  *
- * 5. Normal and truncated normal.  A standard variate z by the modified Ziggurat (McFarland 2016)
- *    with the tables of src/core/ziggurat_tables.c, one set for each of the two distributions;
- *    src/core/gen_ziggurat.py defines them.  Then value = z * stddev + mean, with stddev, mean and,
- *    for float32, z rounded to the result's type first.  The truncated value is held to
- *    min(max(value, low), high):
- *      low = the least number >= mean - 2 * stddev, high = the greatest <= mean + 2 * stddev (of
- * the exact real numbers), but neither passes the rounded mean. The bounds touch values in their
- * last bit alone: truncation is by rejection, not by clamping.
+ * 5. Normal and truncated normal, of mean and stddev, which are binary64.  In the result's type,
+ *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded,
+ *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if the
+ *    result is float32.  The truncated value is then min(max(value, low), high), where
+ *      low = the least number >= mean - 2 * stddev, or offset if that is less,
+ *      high = the greatest number <= mean + 2 * stddev, or offset if that is greater,
+ *    with the exact real numbers mean -+ 2 * stddev.  These bounds touch values in their last bit
+ *    alone: truncation is by rejection, not by clamping.
  *
- *    First attempt, 32-bit sample w: layer = w mod 256; s = the signed integer in bits 8-31;
- *      z = (2s + 1) * edge_f32[layer] in binary32 (edge_f32 holds the factor 2^-24).
+ * 6. The standard variate z: the modified Ziggurat (McFarland 2016).  The normal and the truncated
+ *    normal have each their own table, fastinit_ziggurat_normal and fastinit_ziggurat_truncated in
+ *    src/core/ziggurat_tables.c.  Its numbers, exactly as they stand there, are part of the stream:
+ *    arrays of 256 (edge_f32 in binary32; edge_f64 in binary64; alias, in integers; region, of four
+ *    binary64 each, in this order: a, width, y0, height), and the single numbers inscribed, tails,
+ *    limit, x0, inverse_x0.  How they follow
+ *    from the density stands in src/core/gen_ziggurat.py.  The names below are theirs.
+ *
+ *    First attempt, 32-bit sample w: layer = w mod 256; s = the signed integer in bits 8-31 (two's
+ *      complement); z = (2 s + 1) * edge_f32[layer] in binary32.
  *    First attempt, 64-bit sample w: layer = w mod 256; m = bits 12-63;
- *      z = (2m + 1) 2^-53 * edge_f64[layer] in binary64, negated if bit 11 is set.
- *    Accepted if layer < inscribed.
+ *      z = ((2 m + 1) * 2^-53) * edge_f64[layer] in binary64, negated if bit 11 is 1.  Bits 8-10
+ *      are not used.
+ *    Accepted if layer < inscribed.  Else later attempts follow, until one is accepted.
  *
- *    Later attempts, in binary64 for both types.  column = x0 mod 256; region = column if
- *      x0 >> 8 < alias[column] >> 8, else alias[column] mod 256.
- *      u = (2 m + 1) 2^-53 with m = x1 * 2^20 + (x3 mod 2^20);
- *      v = (2 m'+ 1) 2^-53 with m' = x2 * 2^20 + (bits 20-30 of x3) * 2^9.
- *      In the tail (region 0 of the normal): t = -log(u) * inverse_x0, z = x0 + t, y = v.
- *      Elsewhere: unless u + v < 1, u = 1 - u and v = 1 - v; then
- *        z = a[region] + u * width[region], y = y0[region] + v * height[region], t = z.
- *      Accepted if y < exp(-(t * t) * 0.5) and z <= limit.  z is negated if bit 31 of x3 is set.
- *      exp and log are those of src/core/redraw.h, operation by operation.
+ *    Later attempts, of the words x0 ... x3, in binary64 for float32 too.
+ *      column = x0 mod 256; region = column if floor(x0 / 256) < floor(alias[column] / 256), else
+ *      alias[column] mod 256.
+ *      u = (2 m + 1) * 2^-53 with m = x1 * 2^20 + (x3 mod 2^20);
+ *      v = (2 m' + 1) * 2^-53 with m' = x2 * 2^20 + (bits 20-30 of x3) * 2^9.
+ *      If region < tails (the tail, region 0 of the normal):
+ *        t = minus_log(u) * inverse_x0; z = x0 + t, with the table's x0; y = v.
+ *      Else, unless u + v < 1, 1 - u takes the place of u and 1 - v that of v; then
+ *        z = a[region] + u * width[region]; y = y0[region] + v * height[region]; t = z.
+ *      Accepted if y < exp_minus(t * t * 0.5) and z <= limit; then negated if bit 31 of x3 is 1.
+ *
+ *    exp_minus(q), near exp(-q), for 0 <= q < 700:
+ *      n = the integer nearest to q * 0x1.71547652b82fep+0 (that product rounded, ties to even);
+ *      r = (n * 0x1.62e42feep-1 - q) + n * 0x1.a39ef35793c76p-33;
+ *      r2 = r * r; r4 = r2 * r2; r8 = r4 * r4;
+ *      pk = C(2k) + r * C(2k+1) for k = 0 ... 6; q0 = p0 + r2 * p1; q1 = p2 + r2 * p3;
+ *      q2 = p4 + r2 * p5; the result is ((q0 + r4 * q1) + r8 * (q2 + r4 * p6)) * 2^-n.
+ *      Ck is 1 / k! rounded:
+ *        C0  0x1p+0                  C5  0x1.1111111111111p-7    C10 0x1.27e4fb7789f5cp-22
+ *        C1  0x1p+0                  C6  0x1.6c16c16c16c17p-10   C11 0x1.ae64567f544e4p-26
+ *        C2  0x1p-1                  C7  0x1.a01a01a01a01ap-13   C12 0x1.1eed8eff8d898p-29
+ *        C3  0x1.5555555555555p-3    C8  0x1.a01a01a01a01ap-16   C13 0x1.6124613a86d09p-33
+ *        C4  0x1.5555555555555p-5    C9  0x1.71de3a556c734p-19
+ *
+ *    minus_log(u), near -log(u), for 2^-53 <= u < 1:
+ *      u = m * 2^-n with an integer n and 1 <= m < 2; unless m < 0x1.6a09e667f3bcdp+0,
+ *      m * 0.5 takes the place of m and n - 1 that of n (both exact);
+ *      s = (m - 1) / (m + 1); s2 = s * s;
+ *      p = D21; then for k = 19, 17, ... 1: p = p * s2 + Dk;
+ *      the result is n * 0x1.62e42fefa39efp-1 - (s + s) * p.
+ *      Dk is 1 / k rounded:
+ *        D1  0x1p+0                  D9  0x1.c71c71c71c71cp-4    D17 0x1.e1e1e1e1e1e1ep-5
+ *        D3  0x1.5555555555555p-2    D11 0x1.745d1745d1746p-4    D19 0x1.af286bca1af28p-5
+ *        D5  0x1.999999999999ap-3    D13 0x1.3b13b13b13b14p-4    D21 0x1.8618618618618p-5
+ *        D7  0x1.2492492492492p-3    D15 0x1.1111111111111p-4
+ *
+ * Until the first release a flaw that is found may still change version 1.  After it, any change of
+ * any bit is another FASTINIT_STREAM_VERSION.
  */
 #ifndef FASTINIT_H
 #define FASTINIT_H

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fastinit.h"
+#include "call.h"
 
 enum { N_MAX = 70001, THREADS = 3 };
 
@@ -42,33 +42,34 @@ typedef union {
 
 typedef struct {
     const char *function;
-    size_t size;
     double p, q;
 } fill;
 
+static size_t bytes(const fill *f, size_t n) { return n * bits_per_element(f->function) / 8; }
+
 static const fill fills[] = {
-    {"bits_u32", 4, 0, 0},
-    {"bits_u64", 8, 0, 0},
-    {"uniform_f32", 4, 0, 1},
-    {"uniform_f32", 4, -0.05, 0.1},
-    {"uniform_f32", 4, -1e-40, 1e-40},
-    {"uniform_f32", 4, 16777216, 16777219},
-    {"uniform_f64", 8, 0, 1},
-    {"uniform_f64", 8, -0.05, 0.1},
-    {"uniform_f64", 8, -1e-310, 1e-310},
-    {"normal_f32", 4, 0, 1},
-    {"normal_f32", 4, 0.1, 0.7},
-    {"normal_f32", 4, 0, 1e-40},
-    {"normal_f32", 4, -2.5, 0},
-    {"normal_f64", 8, 0, 1},
-    {"normal_f64", 8, 0.1, 0.7},
-    {"normal_f64", 8, 0, 1e-310},
-    {"truncated_f32", 4, 0, 1},
-    {"truncated_f32", 4, 1000, 0.05},
-    {"truncated_f32", 4, 1e-40, 1e-40},
-    {"truncated_f64", 8, 0, 1},
-    {"truncated_f64", 8, 1000, 0.05},
-    {"truncated_f64", 8, 1e-310, 1e-310},
+    {"bits_u32", 0, 0},
+    {"bits_u64", 0, 0},
+    {"uniform_f32", 0, 1},
+    {"uniform_f32", -0.05, 0.1},
+    {"uniform_f32", -1e-40, 1e-40},
+    {"uniform_f32", 16777216, 16777219},
+    {"uniform_f64", 0, 1},
+    {"uniform_f64", -0.05, 0.1},
+    {"uniform_f64", -1e-310, 1e-310},
+    {"normal_f32", 0, 1},
+    {"normal_f32", 0.1, 0.7},
+    {"normal_f32", 0, 1e-40},
+    {"normal_f32", -2.5, 0},
+    {"normal_f64", 0, 1},
+    {"normal_f64", 0.1, 0.7},
+    {"normal_f64", 0, 1e-310},
+    {"truncated_f32", 0, 1},
+    {"truncated_f32", 1000, 0.05},
+    {"truncated_f32", 1e-40, 1e-40},
+    {"truncated_f64", 0, 1},
+    {"truncated_f64", 1000, 0.05},
+    {"truncated_f64", 1e-310, 1e-310},
 };
 
 static const int rounding_modes[] = {
@@ -84,27 +85,7 @@ static const int rounding_modes[] = {
 
 static void run(const fill *f, buffer *out, uint64_t start, size_t n, int threads)
 {
-    const fastinit_run how = {threads, NULL};
-    const char *name = f->function;
-
-    if (!strcmp(name, "bits_u32"))
-        fastinit_bits_u32(out->u32, start, n, SEED, how);
-    else if (!strcmp(name, "bits_u64"))
-        fastinit_bits_u64(out->u64, start, n, SEED, how);
-    else if (!strcmp(name, "uniform_f32"))
-        fastinit_uniform_f32(out->f32, start, n, SEED, f->p, f->q, how);
-    else if (!strcmp(name, "uniform_f64"))
-        fastinit_uniform_f64(out->f64, start, n, SEED, f->p, f->q, how);
-    else if (!strcmp(name, "normal_f32"))
-        fastinit_normal_f32(out->f32, start, n, SEED, f->p, f->q, how);
-    else if (!strcmp(name, "normal_f64"))
-        fastinit_normal_f64(out->f64, start, n, SEED, f->p, f->q, how);
-    else if (!strcmp(name, "truncated_f32"))
-        fastinit_truncated_f32(out->f32, start, n, SEED, f->p, f->q, how);
-    else if (!strcmp(name, "truncated_f64"))
-        fastinit_truncated_f64(out->f64, start, n, SEED, f->p, f->q, how);
-    else
-        abort();
+    call(f->function, out, start, n, SEED, f->p, f->q, threads);
 }
 
 static uint64_t digest(const unsigned char *bytes, size_t n)
@@ -125,7 +106,7 @@ static void line(const fill *f, buffer *out, uint64_t start, size_t n)
 {
     run(f, out, start, n, 1);
     printf("%s %s(%.17g,%.17g) start=%" PRIu64 " n=%zu %016" PRIx64 "\n", fastinit_isa(),
-           f->function, f->p, f->q, start, n, digest(out->bytes, n * f->size));
+           f->function, f->p, f->q, start, n, digest(out->bytes, bytes(f, n)));
 }
 
 /* The array in out once more, in every other way, into another. */
@@ -134,7 +115,7 @@ static void compare(const fill *f, const buffer *out, buffer *other, uint64_t st
     volatile double one = 1, tiny = 0x1p-60; /* computed at run time, in the mode of the moment */
 
     run(f, other, start, n, THREADS);
-    if (memcmp(out, other, n * f->size))
+    if (memcmp(out, other, bytes(f, n)))
         fail(f, "differs on several threads");
 
     for (size_t i = 0; i < COUNT(rounding_modes); i++) {
@@ -149,7 +130,7 @@ static void compare(const fill *f, const buffer *out, buffer *other, uint64_t st
         fesetround(FE_TONEAREST);
         if (!kept)
             fail(f, "changed the caller's rounding mode");
-        if (memcmp(out, other, n * f->size))
+        if (memcmp(out, other, bytes(f, n)))
             fail(f, "differs in another rounding mode");
     }
 }

@@ -9,6 +9,7 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 BITS, UNIFORM, NORMAL, TRUNCATED = range(4)
 TAGS = {"bits": BITS, "uniform": UNIFORM, "normal": NORMAL, "truncated": TRUNCATED}
+KINDS = {tag: kind for kind, tag in TAGS.items()}
 WORD = 2**32 - 1
 
 
@@ -133,10 +135,11 @@ def exp_minus(q):
     """exp(-q) by the steps of src/core/redraw.h."""
     n = float(round(q * INVERSE_LN_2))  # half to even, as the sum with 1.5 * 2^52
     r = n * LN_2_HIGH - q + n * LN_2_LOW
-    p = 1 / math.factorial(13)
-    for k in range(12, -1, -1):
-        p = p * r + 1 / math.factorial(k)
-    return p * 2.0**-n
+    r2 = r * r
+    r4 = r2 * r2
+    p = [1 / math.factorial(k) + r * (1 / math.factorial(k + 1)) for k in range(0, 14, 2)]
+    q = [p[k] + r2 * p[k + 1] for k in (0, 2, 4)]
+    return (q[0] + r4 * q[1] + r4 * r4 * (q[2] + r4 * p[6])) * 2.0**-n
 
 
 def minus_log(u):
@@ -173,13 +176,22 @@ def later_attempt(tag, x0, x1, x2, x3):
     return -z if bits_of(x3, 31, 31) else z, region
 
 
+def draw(tag, width, word, later):
+    """The standard variate of a first attempt's bits and the blocks of the later ones."""
+    z, region, attempts = first_attempt(tag, width, word), None, 1
+    while z is None:
+        z, region = later_attempt(tag, *next(later))
+        attempts += 1
+    return Draw(z, attempts, region)
+
+
+def later_blocks(tag, seed, i):
+    return (block(tag, seed, i, attempt) for attempt in count(1))
+
+
 def variate(tag, width, seed, i):
     """The standard variate of element i."""
-    z, region, attempt = first_attempt(tag, width, sample(tag, width, seed, i)), None, 0
-    while z is None:
-        attempt += 1
-        z, region = later_attempt(tag, *block(tag, seed, i, attempt))
-    return Draw(z, attempt + 1, region)
+    return draw(tag, width, sample(tag, width, seed, i), later_blocks(tag, seed, i))
 
 
 # Values
@@ -198,14 +210,21 @@ def _held(value, low, high):
 
 def element(kind, dtype, seed, i, *parameters):
     """Element i of the array, as a NumPy scalar."""
+    tag, width = TAGS[kind], 8 * np.dtype(dtype).itemsize
+    word, later = sample(tag, width, seed, i), later_blocks(tag, seed, i)
+    return value_of(kind, dtype, word, later, *parameters)
+
+
+def value_of(kind, dtype, word, later, *parameters):
+    """The element of a first attempt's bits and the blocks of the later ones."""
     dtype = np.dtype(dtype)
     tag, width, real = TAGS[kind], 8 * dtype.itemsize, dtype.type
     if tag == BITS:
-        return real(sample(tag, width, seed, i))
+        return real(word)
     if tag == UNIFORM:
         minval, maxval = parameters
         digits = 24 if width == 32 else 53
-        u = real(sample(tag, width, seed, i) >> width - digits) * real(2.0**-digits)
+        u = real(word >> width - digits) * real(2.0**-digits)
         low = _step(real, minval, lambda y: y >= minval, math.inf)
         high = _step(real, maxval, lambda y: y < maxval, -math.inf)
         low = min(low, high)
@@ -213,7 +232,7 @@ def element(kind, dtype, seed, i, *parameters):
             low = high = real(minval)
         return _held(u * real(maxval - minval) + real(minval), low, high)
     mean, stddev = parameters
-    value = real(variate(tag, width, seed, i).z) * real(stddev) + real(mean)
+    value = real(draw(tag, width, word, later).z) * real(stddev) + real(mean)
     if tag == TRUNCATED:
         least = Fraction(mean) - 2 * Fraction(stddev)
         greatest = Fraction(mean) + 2 * Fraction(stddev)

@@ -1,5 +1,7 @@
 """The kernels equal tests/reference.py in every bit: first attempts, redraws, tail and cap."""
 
+import math
+import re
 from functools import cache
 
 import numpy as np
@@ -113,3 +115,23 @@ def test_exp_and_log_of_the_reference():
         assert reference.exp_minus(q) == pytest.approx(np.exp(-q), rel=2**-50, abs=0)
     for u in np.geomspace(2**-53, 0.9, 20001).tolist():
         assert reference.minus_log(u) == pytest.approx(-np.log(u), rel=2**-50, abs=0)
+
+
+def test_constants_of_the_header():
+    """It writes exp and log out: with the coefficients, and with the constants of redraw.h."""
+    header = (reference.ROOT / "include" / "fastinit.h").read_text(encoding="utf-8")
+    source = (reference.ROOT / "src" / "core" / "redraw.h").read_text(encoding="utf-8")
+    stated = {
+        (letter, int(k)): float.fromhex(x)
+        for letter, k, x in re.findall(r"\b([CD])(\d+) +(0x\S+)", header)
+    }
+    expected = {("C", k): 1 / math.factorial(k) for k in range(14)}
+    expected |= {("D", k): 1 / k for k in range(1, 22, 2)}
+    assert stated == expected
+    constants = set(re.findall(r"vd_set1\((0x1\.[0-9a-f]{5,}p[+-]\d+)\)", source))
+    assert len(constants) == 5
+    for constant in constants:
+        assert constant in header
+    # A wrong one of the last of these would change too few bits to be seen in any sample.
+    factorials = re.search(r"factorial\[\] = {(.*?)}", source, re.DOTALL)[1].split(",")
+    assert [int(f) for f in factorials] == [math.factorial(k) for k in range(14)]

@@ -1,10 +1,17 @@
 """The checked-in tables are what the generator makes, and what it makes is the Ziggurat."""
 
 import math
+import re
 from decimal import Decimal
+from functools import cache
+from graphlib import TopologicalSorter
+from types import SimpleNamespace
 
+import mpmath
+import numpy as np
 import pytest
 import reference
+from mpmath import mpf
 from reference import ROOT, gen_ziggurat, ziggurat
 
 LIMITS = [None, Decimal(2)]
@@ -111,3 +118,195 @@ def test_first_attempts_reach_the_published_share():
     """McFarland 2016: with 256 names, 253 rectangles under the normal: 98.8%."""
     assert ziggurat(None)["inscribed"] == 253
     assert ziggurat(Decimal(2))["inscribed"] == 254
+
+
+# The C file against 256-bit arithmetic, from the definitions again
+
+
+BITS = 256
+TINY = mpf(2) ** -240  # of 256 bits, some are lost on the way
+
+
+@pytest.fixture(autouse=True)
+def precision():
+    with mpmath.workprec(BITS):
+        yield
+
+
+@cache
+def checked_in(limit):
+    """The numbers of ziggurat_tables.c as they are written there."""
+    text = (ROOT / "src" / "core" / "ziggurat_tables.c").read_text(encoding="utf-8")
+    name = "normal" if limit is None else "truncated"
+    body = re.search(rf"fastinit_ziggurat_{name} = {{(.*?)\n}};", text, re.DOTALL)[1]
+    found = SimpleNamespace()
+    for field, values in re.findall(r"\.(\w+) = {?([^;]*?)}?,\n(?=    \.|$)", body + "\n"):
+        words = re.findall(r"[\w.+-]+", values)
+        numbers = [float.fromhex(w.rstrip("f")) if "p" in w else w for w in words]
+        setattr(found, field, numbers if len(numbers) > 1 else numbers[0])
+    found.alias = [int(entry, 16) for entry in found.alias]
+    found.a, found.width, found.y0, found.height = (found.region[j::4] for j in range(4))
+    found.inscribed, found.tails = int(found.inscribed), int(found.tails)
+    return found
+
+
+def density(x):
+    return mpmath.exp(-x * x / 2)
+
+
+def area_below(x):
+    return mpmath.sqrt(mpmath.pi / 2) * mpmath.erf(x / mpmath.sqrt(2))
+
+
+@cache
+@mpmath.workprec(BITS)
+def exact(limit):
+    """Edges, floors, right ends and least heights of the regions, and what they weigh."""
+    c = checked_in(limit)
+    bound = mpmath.inf if limit is None else mpf(int(limit))
+    share = area_below(bound) / LAYERS
+    e = SimpleNamespace(bound=bound, share=share, edge=[], floor=[mpf(0)])
+    for i in range(c.inscribed):
+        floor = e.floor[-1]
+        if bound < mpmath.inf and floor + share / bound <= density(bound):
+            x = bound
+        else:
+            x = mpmath.findroot(lambda x, y=floor: x * (density(x) - y) - share, c.edge_f64[i])
+            assert density(x) * (1 - x * x) < floor  # of two such rectangles the wider
+        e.edge.append(x)
+        e.floor.append(floor + share / x)
+    e.left = [*e.edge, mpf(0)]
+    e.regions = [i for i in range(c.inscribed + 1) if i >= c.tails and e.left[i] != bound]
+    e.right = {i: mpmath.sqrt(-2 * mpmath.log(e.floor[i])) for i in e.regions}
+    e.height = {i: least_height(e.left[i], e.right[i], e.floor[i]) for i in e.regions}
+    e.weight = [mpf(0)] * LAYERS
+    if c.tails:
+        e.weight[0] = density(e.edge[0]) / e.edge[0]
+    for i in e.regions:
+        e.weight[i] = (e.right[i] - e.left[i]) * e.height[i] / 2
+    return e
+
+
+def least_height(a, b, y):
+    """Of a triangle over [a, b] and y that covers the curve: at an end, or where it touches."""
+
+    def needed(x):
+        return (density(x) - y) * (b - a) / (b - x)
+
+    candidates = [needed(a), b * density(b) * (b - a)]
+    if a < 1 < b:  # the inflection inside: the derivative of needed() may have a root
+        slope = [density(x) - y - x * density(x) * (b - x) for x in (a, mpf(1))]
+        if slope[0] * slope[1] < 0:
+            x = mpmath.findroot(
+                lambda x: density(x) - y - x * density(x) * (b - x), (a, 1), solver="anderson"
+            )
+            candidates.append(needed(x))
+    return max(candidates)
+
+
+def assert_rounded(entry, x, real=np.float64):
+    """Nearest of its type to the real number."""
+    below, above = (float(np.nextafter(real(entry), real(to))) for to in (-math.inf, math.inf))
+    assert (mpf(below) + mpf(entry)) / 2 < x < (mpf(above) + mpf(entry)) / 2
+
+
+@limits
+def test_exact_areas_are_equal(limit):
+    """The rectangles are LAYERS shares, and they and what is beside them are the whole."""
+    c, e = checked_in(limit), exact(limit)
+    for i, x in enumerate(e.edge):
+        assert abs(x * (e.floor[i + 1] - e.floor[i]) - e.share) < TINY
+        assert e.floor[i + 1] <= density(x) + TINY
+    beside = [
+        area_below(min(e.right[i], e.bound))
+        - area_below(e.left[i])
+        - e.floor[i] * (min(e.right[i], e.bound) - e.left[i])
+        for i in e.regions
+    ]
+    tail = area_below(e.bound) - area_below(e.edge[0])
+    assert abs(c.inscribed * e.share + sum(beside) + tail - LAYERS * e.share) < TINY
+
+
+@limits
+def test_every_entry_is_the_exact_number_rounded(limit):
+    c, e = checked_in(limit), exact(limit)
+    assert (len(e.edge), c.tails) == (c.inscribed, int(limit is None))
+    for i, x in enumerate(e.edge):
+        assert_rounded(c.edge_f32[i], x / 2**24, np.float32)
+        assert float(np.float32(c.edge_f32[i])) == c.edge_f32[i]
+        if x == e.bound:
+            assert c.edge_f64[i] == x
+        else:
+            assert_rounded(c.edge_f64[i], x)
+    assert not any(c.edge_f32[c.inscribed :] + c.edge_f64[c.inscribed :])
+    for i in range(LAYERS):
+        if i in e.regions:
+            assert c.a[i] == c.edge_f64[i]
+            assert_rounded(c.width[i], e.right[i] - e.left[i])
+            assert_rounded(c.y0[i], e.floor[i])
+            # Rounded up: the least number that is no less.
+            assert math.nextafter(c.height[i], 0) < e.height[i] <= c.height[i]
+        else:
+            assert c.width[i] == c.height[i] == 0
+
+
+@limits
+def test_the_tail_starts_where_the_first_rectangle_ends(limit):
+    """x0 f(x0) is one share: Marsaglia's exponential over the tail begins there."""
+    c, e = checked_in(limit), exact(limit)
+    x0 = e.edge[0]
+    assert c.x0 == c.edge_f64[0]
+    if limit is None:
+        assert abs(x0 * density(x0) - e.share) < TINY
+        assert_rounded(c.x0, x0)
+        assert_rounded(c.inverse_x0, 1 / x0)
+        assert c.limit == "INFINITY"
+    else:
+        assert (c.limit, c.x0, c.inverse_x0) == (2, 2, 0)
+
+
+@limits
+def test_majorants_cover_the_curve_exactly(limit):
+    c, e = checked_in(limit), exact(limit)
+    for i in e.regions:
+        a, b, y, h = e.left[i], e.right[i], e.floor[i], e.height[i]
+        for j in range(33):
+            x = a + (b - a) * j / 32
+            assert y + h * (b - x) / (b - a) - density(x) > -TINY
+            # In the table's own numbers, by less than one unit of the last place below 1.
+            x = mpf(c.a[i]) + mpf(c.width[i]) * j / 32
+            assert mpf(c.y0[i]) + mpf(c.height[i]) * (1 - mpf(j) / 32) - density(x) > -(2.0**-53)
+
+
+@limits
+def test_alias_thresholds_are_the_exact_ones_rounded(limit):
+    """What a column holds of its own is its share, less what it gave to the columns it fills."""
+    c, e = checked_in(limit), exact(limit)
+    one = 1 << gen_ziggurat.ALIAS_BITS
+    total = sum(e.weight)
+    filled = {i: [] for i in range(LAYERS)}
+    for column, entry in enumerate(c.alias):
+        if entry % 256 != column:
+            filled[entry % 256].append(column)
+
+    own = {}
+    for column in TopologicalSorter(filled).static_order():
+        gave = sum(1 - own[other] for other in filled[column])
+        own[column] = e.weight[column] / total * LAYERS - gave
+    for column, entry in enumerate(c.alias):
+        threshold, alias = divmod(entry, 256)
+        if alias == column:  # full, but the table has no bit for it: its own alias
+            assert threshold == one - 1
+            assert abs(own[column] - 1) < TINY
+        else:
+            assert threshold == int(mpmath.nint(own[column] * one))
+            assert abs(own[column] * one - threshold) < 0.5
+    # The regions' probabilities in the table's integers: they sum to 1 exactly.
+    names = [0] * LAYERS
+    for column, entry in enumerate(c.alias):
+        names[column] += entry >> 8
+        names[entry % 256] += one - (entry >> 8)
+    assert sum(names) == LAYERS * one
+    for i in range(LAYERS):
+        columns = 1 + len(filled[i])  # half a unit for each that was rounded
+        assert abs(names[i] - e.weight[i] / total * LAYERS * one) <= columns / 2

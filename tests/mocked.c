@@ -1,0 +1,155 @@
+/* What the kernels make of chosen words (mocked_kernel.c), for tests/test_words.py.
+ *
+ * `mocked count ISA function step`: the first attempt of a float32 distribution (0, 1) for all 2^32
+ * words, or for every step-th span of 2^16 of them.  Reads 257 numbers: for each value of a word's
+ * low 8 bits what its high 24 bits are multiplied by, and the value of a redrawn element.  Prints
+ * for each value of the low 8 bits
+ *
+ *     <how many were accepted> <of these negative> <not the product, or redrawn and not that value>
+ *     <least accepted> <greatest accepted> <least magnitude accepted>
+ *
+ * `mocked values ISA function p q`: reads records of ten words, one an element: the first attempt
+ * (the second word for 64-bit types alone), the second, the third and all further ones; writes the
+ * values. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "call.h"
+#include "mocked.h"
+
+enum { NAMES = 256, ROWS = 256, SPAN = NAMES * ROWS, RECORDS_MAX = 1 << 20 };
+
+int mocked_counting;
+
+/* Counting: which elements were asked for a second attempt. */
+static const uint64_t origin = (uint64_t)1 << 34; /* block 2^32: the words count from 0 */
+static uint64_t span_start;
+static uint32_t redrawn[SPAN];
+
+/* Else. */
+static struct {
+    uint32_t first[2], later[2][4];
+} records[RECORDS_MAX];
+static size_t count;
+static size_t words_per_element;
+
+void mocked_words(uint64_t position, uint32_t attempt, uint32_t words[4])
+{
+    memset(words, 0, 4 * sizeof *words);
+    if (mocked_counting) {
+        /* Lanes that no element uses may hold any position. */
+        if (position >= span_start && position - span_start < SPAN)
+            redrawn[position - span_start] = UINT32_MAX;
+        words[0] = 100; /* of column 100, at the corner below the curve: accepted */
+    } else if (attempt) {
+        if (position < count)
+            memcpy(words, records[position].later[attempt > 1], 4 * sizeof *words);
+    } else {
+        for (uint64_t j = 0; j < 4; j++) {
+            uint64_t word = 4 * position + j, i = word / words_per_element;
+            if (i < count)
+                words[j] = records[i].first[word % words_per_element];
+        }
+    }
+}
+
+/* Values are counted by their bits: -0 is not 0 then, and integers let the compiler vectorize. */
+typedef union {
+    float f32[SPAN];
+    uint32_t bits[SPAN];
+} numbers;
+
+/* Integers in the order of the floats whose bits they are; its own inverse. */
+static int32_t ordered(uint32_t bits) { return (int32_t)(bits ^ (0 - (bits >> 31)) >> 1); }
+
+static double number(int32_t rank)
+{
+    const uint32_t bits = (uint32_t)ordered((uint32_t)rank);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+/* What is counted, by the words' low 8 bits. */
+typedef struct {
+    uint32_t accepted[NAMES], negative[NAMES], wrong[NAMES];
+    int32_t least[NAMES], greatest[NAMES], nearest[NAMES];
+} tally;
+
+/* One row: the words of the same high 24 bits.  again is 0, or all ones if redrawn: masks and no
+ * conditions but minima, which compilers turn into vectors. */
+static void count_row(tally *restrict t, const uint32_t *restrict values,
+                      const uint32_t *restrict products, const uint32_t *restrict again,
+                      uint32_t redrawn_value)
+{
+    for (int name = 0; name < NAMES; name++) {
+        const uint32_t value = values[name], skip = again[name];
+        const uint32_t right = (products[name] & ~skip) | (redrawn_value & skip);
+        const int32_t low = (ordered(value) | (int32_t)skip) & (int32_t)~(skip & 0x80000000);
+        const int32_t high = (ordered(value) & (int32_t)~skip) | (int32_t)(skip & 0x80000000);
+        const int32_t magnitude = (int32_t)((value | skip) & 0x7fffffff);
+        t->accepted[name] += 1 + skip;
+        t->negative[name] += value >> 31 & ~skip;
+        t->wrong[name] += value != right;
+        t->least[name] = low < t->least[name] ? low : t->least[name];
+        t->greatest[name] = high > t->greatest[name] ? high : t->greatest[name];
+        t->nearest[name] = magnitude < t->nearest[name] ? magnitude : t->nearest[name];
+    }
+}
+
+static int count_words(const char *function, unsigned step)
+{
+    static numbers values, factor, products;
+    static tally t;
+
+    mocked_counting = 1;
+    for (int name = 0; name <= NAMES; name++)
+        if (scanf("%f", &factor.f32[name]) != 1)
+            return 2;
+    for (int name = 0; name < NAMES; name++) {
+        t.least[name] = t.nearest[name] = INT32_MAX;
+        t.greatest[name] = INT32_MIN;
+    }
+    for (uint64_t first = 0; first < (uint64_t)1 << 32; first += (uint64_t)step * SPAN) {
+        span_start = origin + first;
+        memset(redrawn, 0, sizeof redrawn);
+        call(function, &values, span_start, SPAN, 0, 0, 1, 1);
+        for (uint32_t row = 0; row < ROWS; row++) {
+            const uint32_t at = row * NAMES, high = (uint32_t)(first >> 8) + row;
+            const int32_t s = (int32_t)high - (high >> 23 ? 1 << 24 : 0);
+            const double multiple = function[0] == 'u' ? (int32_t)high : 2 * s + 1;
+            for (int name = 0; name < NAMES; name++) /* 24 bits by 24: exact, then rounded once */
+                products.f32[name] = (float)(multiple * (double)factor.f32[name]);
+            count_row(&t, values.bits + at, products.bits, redrawn + at, factor.bits[NAMES]);
+        }
+    }
+    for (int name = 0; name < NAMES; name++)
+        printf("%" PRIu32 " %" PRIu32 " %" PRIu32 " %a %a %a\n", t.accepted[name], t.negative[name],
+               t.wrong[name], number(t.least[name]), number(t.greatest[name]),
+               number(t.nearest[name]));
+    return 0;
+}
+
+static int values_of_words(const char *function, double p, double q)
+{
+    static uint64_t values[RECORDS_MAX];
+    const size_t bits = bits_per_element(function);
+
+    words_per_element = bits / 32;
+    count = fread(records, sizeof records[0], RECORDS_MAX, stdin);
+    if (!count || !feof(stdin))
+        return 2;
+    call(function, values, 0, count, 0, p, q, 1);
+    return fwrite(values, bits / 8, count, stdout) == count ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5 || fastinit_init() != FASTINIT_OK || fastinit_use_isa(argv[2]) != FASTINIT_OK)
+        return 2;
+    if (!strcmp(argv[1], "count"))
+        return count_words(argv[3], (unsigned)atoi(argv[4]));
+    if (!strcmp(argv[1], "values") && argc == 6)
+        return values_of_words(argv[3], strtod(argv[4], NULL), strtod(argv[5], NULL));
+    return 2;
+}

@@ -1,0 +1,428 @@
+"""What each variant's kernels make of chosen words, by tests/mocked.c: no statistics.
+
+The whole space of first attempts, against counts from the tables in integers; then words at every
+threshold, against tests/reference.py.  And that a table or a constant with another last bit would
+show in these words.
+"""
+
+import math
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from functools import cache
+from itertools import product
+
+import numpy as np
+import programs
+import pytest
+import reference
+from fills import assert_same_bits
+from reference import NORMAL, TRUNCATED, gen_ziggurat, ziggurat
+
+from fastinit import _kernels
+
+LAYERS = 256
+KINDS = {"uniform": None, "normal": NORMAL, "truncated": TRUNCATED}
+tags = pytest.mark.parametrize("tag", [NORMAL, TRUNCATED], ids=["normal", "truncated"])
+
+
+# All words
+
+
+SPANS = 2**16  # of 2^16 words each: all low 8 bits, 256 of the high 24 bits
+
+
+def exact_edges(kind):
+    """(inscribed layers, their edges as (integer below 2^24, exponent of 2))."""
+    if kind == "uniform":
+        return LAYERS, [(1, -24)] * LAYERS
+    z = ziggurat(None if kind == "normal" else Decimal(2))
+    edges = []
+    for x in z["edge"]:
+        numerator, denominator = float.fromhex(
+            gen_ziggurat.single(x / 2**24).rstrip("f")
+        ).as_integer_ratio()
+        edges.append((numerator, 1 - denominator.bit_length()))
+    return z["inscribed"], edges
+
+
+def rounded_to_24_bits(n):
+    """To nearest, halves to even, in integers."""
+    excess = max(abs(n).bit_length() - 24, 0)
+    quotient, rest = divmod(abs(n), 1 << excess)
+    half = 1 << excess >> 1
+    if excess and (rest > half or (rest == half and quotient % 2)):
+        quotient += 1
+    return math.copysign(1, n) * (quotient << excess)
+
+
+def expected_counts(kind, step):
+    """What `mocked count` should print, from the layers' edges alone."""
+    spans = range(0, SPANS, step)
+    last = 256 * spans[-1] + 255
+    if kind == "uniform":
+        multiples, negative, nearest = (0, last), 0, 0
+    else:
+        last_positive = 256 * [i for i in spans if i < SPANS // 2][-1] + 255
+        first_negative = 256 * next(i for i in spans if i >= SPANS // 2)
+        multiples = (2 * (first_negative - 2**24) + 1, 2 * last_positive + 1)
+        negative = 256 * sum(i >= SPANS // 2 for i in spans)
+        nearest = 1
+    inscribed, edges = exact_edges(kind)
+    lines = []
+    for layer, (edge, exponent) in enumerate(edges):
+        if layer < inscribed:
+            extremes = [
+                rounded_to_24_bits(multiple * edge) * 2.0**exponent
+                for multiple in (*multiples, nearest)
+            ]
+            lines.append((256 * len(spans), negative, 0, *extremes))
+        else:
+            lines.append((0, 0, 0, None, None, None))
+    return lines
+
+
+def counts(machine, isa, kind, step):
+    """What it does print."""
+    _, edges = exact_edges(kind)
+    numbers = [edge * 2.0**exponent for edge, exponent in edges]
+    again = 0.0
+    if kind != "uniform":
+        again = float(np.float32(reference.later_attempt(KINDS[kind], 100, 0, 0, 0)[0]))
+    data = "\n".join(x.hex() for x in [*numbers, again]).encode()
+    printed = programs.run(machine, "mocked", "count", isa, f"{kind}_f32", step, data=data)
+    lines = []
+    for line in printed.decode().splitlines():
+        accepted, negative, wrong, *extremes = line.split()
+        values = map(float.fromhex, extremes) if int(accepted) else [None] * 3
+        lines.append((int(accepted), int(negative), int(wrong), *values))
+    return lines
+
+
+@pytest.fixture(scope="module")
+def all_counts():
+    """Of every kernel here, on as many processors as there are: some 10 s for each."""
+    machine = programs.native()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return {
+            (isa, kind): pool.submit(counts, machine, isa, kind, 1)
+            for isa, kind in product(_kernels.isas(), KINDS)
+        }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_first_attempts(all_counts, isa, kind):
+    assert all_counts[isa, kind].result() == expected_counts(kind, 1)
+
+
+NEON_STEP = 256  # one span in 256 of them
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_attempts_of_neon(kind):
+    found = counts(programs.aarch64(), "neon", kind, NEON_STEP)
+    assert found == expected_counts(kind, NEON_STEP)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_first_attempts_of_neon(kind):
+    assert counts(programs.aarch64(), "neon", kind, 1) == expected_counts(kind, 1)
+
+
+# Chosen words
+
+
+def values(machine, isa, kind, dtype, parameters, records):
+    """The elements of records (first attempt's bits, second attempt, third and further ones)."""
+    words = [(first & 0xFFFFFFFF, first >> 32, *second, *third) for first, second, third in records]
+    p, q = map(repr, parameters)
+    function = f"{kind}_f{8 * np.dtype(dtype).itemsize}"
+    data = np.array(words, "<u4").tobytes()
+    printed = programs.run(machine, "mocked", "values", isa, function, p, q, data=data)
+    return np.frombuffer(printed, np.dtype(dtype).newbyteorder("<")).astype(dtype)
+
+
+def expected_values(kind, dtype, parameters, records):
+    return np.array(
+        [
+            reference.value_of(kind, dtype, first, iter((second, third)), *parameters)
+            for first, second, third in records
+        ],
+        dtype,
+    )
+
+
+def block(x0, u, v, negative=0):
+    """Words of a later attempt from the 52 bits of u, the upper 43 of the 52 bits of v."""
+    return x0, u >> 20, v >> 11, u % 2**20 | v % 2**11 << 20 | negative << 31
+
+
+# Accepted at once, with values that nothing else here has.
+SECOND, THIRD = block(100, 2**51 + 12345, 1), block(101, 2**51 + 54321, 2, 1)
+
+
+@cache
+def first_attempts(width):
+    """Every layer, and the least, the middle and the largest of the other bits."""
+    top = width - 8
+    others = {0, 1, 2, 2**top - 1, 2**top - 2, 2 ** (top - 1), 2 ** (top - 1) - 1}
+    others |= {1 << i for i in range(top)}
+    others |= {2**top - 1 - (1 << i) for i in range(top)}
+    return [(other << 8 | layer, SECOND, THIRD) for layer in range(LAYERS) for other in others]
+
+
+FIRST_PARAMETERS = {
+    "uniform": [(0.0, 1.0), (-0.05, 0.05), (0.1, 0.1 + 2**-25), (16777216.0, 16777219.0)],
+    "normal": [(0.0, 1.0), (0.3, 0.05)],
+    "truncated": [(0.0, 1.0), (0.3, 0.05), (1e8, 3.0)],
+}
+
+
+@cache
+def expected_first(kind, dtype, parameters):
+    records = first_attempts(8 * np.dtype(dtype).itemsize)
+    return expected_values(kind, dtype, parameters, records)
+
+
+@pytest.fixture(params=[*_kernels.isas(), "neon, emulated"])
+def variant(request):
+    """Machine and ISA."""
+    if request.param == "neon, emulated":
+        return programs.aarch64(), "neon"
+    return programs.native(), request.param
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_attempts_at_the_edges(variant, kind, dtype):
+    records = first_attempts(8 * np.dtype(dtype).itemsize)
+    for parameters in FIRST_PARAMETERS[kind]:
+        found = values(*variant, kind, dtype, parameters, records)
+        assert_same_bits(found, expected_first(kind, dtype, parameters))
+
+
+# Later attempts
+
+
+def regions(tag):
+    t = reference.tables(tag)
+    return [i for i in range(t.inscribed + 1) if t.width[i] or (t.has_tail and i == 0)]
+
+
+def word_of_region(tag, region):
+    """An x0 that names it."""
+    alias = reference.tables(tag).alias
+    if alias[region] >> 8:
+        return region
+    return next(c for c, a in enumerate(alias) if a % 256 == region) | 0xFFFFFF00
+
+
+def accepted(tag, words):
+    return reference.later_attempt(tag, *words)[0] is not None
+
+
+def last_that_holds(holds, low, high):
+    """The last integer from low on for which a thing holds that holds at low and not at high."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def fields(tag):
+    """All zeros, all ones; each single bit."""
+    yield from product((0, 2**32 - 1), repeat=4)
+    bases = [
+        SECOND,
+        block(71, 2**50 + 777, 2**41, 1),
+        block(word_of_region(tag, regions(tag)[0]), 2**51, 2**40),
+    ]
+    for base, word, bit in product(bases, range(4), range(32)):
+        yield (*base[:word], base[word] ^ 1 << bit, *base[word + 1 :])
+
+
+def thresholds(tag):
+    """Each column of the alias table, on both sides of its threshold; accepted in any region."""
+    for column, entry in enumerate(reference.tables(tag).alias):
+        threshold = entry >> 8
+        near = {0, threshold - 1, threshold, threshold + 1, 2**24 - 1}
+        for x in sorted(x for x in near if 0 <= x < 2**24):
+            yield block(x << 8 | column, 2**51, 0, x % 2)
+
+
+def diagonals(tag, region):
+    """u + v at 1 and its neighbours."""
+    x0 = word_of_region(tag, region)
+    for v in (0, 1, 2**20, 2**41, 2**42, 2**43 - 2**41, 2**43 - 2, 2**43 - 1):
+        for d in (-1, 0, 1):
+            u = 2**52 - 1 - (v << 9) + d  # u + v = 1 where d = 0
+            if 0 <= u < 2**52:
+                yield block(x0, u, v)
+
+
+def acceptance_edges(tag, region, points):
+    """The last accepted v and the first refused one for random u, on both sides of the fold."""
+    rng = random.Random(1000 * tag + region)
+    x0 = word_of_region(tag, region)
+    tail = reference.tables(tag).has_tail and region == 0
+    for _ in range(points):
+        u = rng.randrange(2**52)
+        fold = (2**52 - 1 - u) >> 9  # the last v before u + v >= 1
+
+        def below(v, u=u):
+            return accepted(tag, block(x0, u, v))
+
+        def above(v, u=u):
+            return accepted(tag, block(x0, u, 2**43 - 1 - v))
+
+        for holds, turn, size in (
+            (below, 0, 2**43 if tail else fold + 1),
+            (above, 2**43 - 1, 0 if tail else 2**43 - 1 - fold),
+        ):
+            if size > 1 and holds(0):
+                last = last_that_holds(holds, 0, size)
+                for v in {last, min(last + 1, size - 1)}:
+                    yield block(x0, u, abs(turn - v), v % 2)
+
+
+def limits(tag, region):
+    """z on both sides of the truncation, where a region reaches beyond it."""
+    t = reference.tables(tag)
+    if t.a[region] + t.width[region] > t.limit:
+        x0 = word_of_region(tag, region)
+        last = last_that_holds(
+            lambda u: t.a[region] + (2 * u + 1) * 2.0**-53 * t.width[region] <= 2, 0, 2**52
+        )
+        for u in range(last - 3, last + 4):
+            yield block(x0, u, 0)
+
+
+def logarithms(tag):
+    """The tail at the ends of u, at the powers of 2 and where the logarithm is reduced."""
+    if reference.tables(tag).has_tail:
+        x0 = word_of_region(tag, 0)
+        root = round(2**52 * reference.SQRT_HALF)
+        us = {2**52 - 1 - i for i in range(4)} | {2**k + d for k in range(52) for d in (-1, 0, 1)}
+        us |= {(root >> k) + d for k in range(40) for d in (-2, -1, 0, 1, 2)}
+        rng = random.Random(1)
+        us |= {rng.randrange(2**52) for _ in range(2000)}
+        for u in sorted(us):
+            yield block(x0, u, 0)
+
+
+@cache
+def blocks_of_region(tag, region):
+    found = [*diagonals(tag, region), *limits(tag, region)]
+    tail = reference.tables(tag).has_tail and region == 0
+    return [*found, *acceptance_edges(tag, region, 2000 if tail else 12)]
+
+
+@cache
+def later_attempts(tag):
+    """Records whose second attempt is what is tried: if refused, the third shows."""
+    blocks = [*fields(tag), *thresholds(tag), *logarithms(tag)]
+    for region in regions(tag):
+        blocks += blocks_of_region(tag, region)
+    return [(2**64 - 1, words, THIRD) for words in blocks]  # layer 255, refused
+
+
+@cache
+def expected_later(tag):
+    """In float64: what float32 rounds once."""
+    kind = reference.KINDS[tag]
+    return expected_values(kind, "float64", (0.0, 1.0), later_attempts(tag))
+
+
+@tags
+def test_later_attempts_at_the_edges(variant, tag):
+    kind, records, z = reference.KINDS[tag], later_attempts(tag), expected_later(tag)
+    found = values(*variant, kind, "float64", (0.0, 1.0), records)
+    assert_same_bits(found, z)
+    found = values(*variant, kind, "float32", (0.0, 1.0), records)
+    assert_same_bits(found, z.astype("float32"))
+
+
+@tags
+def test_what_the_later_attempts_hold(tag):
+    """Both answers at every edge; every region and every column."""
+    records = later_attempts(tag)
+    draws = [reference.later_attempt(tag, *second) for _, second, _ in records]
+    third = reference.later_attempt(tag, *THIRD)[0]
+    assert third not in [z for z, _ in draws]
+    assert {region for z, region in draws if z is not None} == set(regions(tag))
+    assert {region for z, region in draws if z is None} >= set(regions(tag))
+    assert {second[0] % 256 for _, second, _ in records} == set(range(LAYERS))
+
+
+# That they would show a fault
+
+
+def change(monkeypatch, tag, field, i, by=None):
+    """Add something to an entry of the reference's tables, or one unit in its last place."""
+    entries = list(getattr(reference.tables(tag), field))
+    up = np.nextafter(entries[i], type(entries[i])(math.inf))
+    entries[i] = up if by is None else entries[i] + by
+    monkeypatch.setattr(reference.tables(tag), field, entries)
+
+
+@tags
+@pytest.mark.parametrize("field", ["edge_f32", "edge_f64"])
+def test_an_edge_with_another_last_bit_would_show(monkeypatch, tag, field):
+    kind, width, dtype = reference.KINDS[tag], int(field[-2:]), f"float{field[-2:]}"
+    expected = expected_first(kind, dtype, (0.0, 1.0))
+    records = first_attempts(width)
+    for layer in range(reference.tables(tag).inscribed):
+        own = [i for i, record in enumerate(records) if record[0] % LAYERS == layer]
+        with monkeypatch.context() as m:
+            change(m, tag, field, layer)
+            z = [reference.first_attempt(tag, width, records[i][0]) for i in own]
+        assert not np.array_equal(z, expected[own])
+
+
+# The last bits of the others are, in places, below what any words can show: test_tables.py compares
+# them.
+ENTRIES = {"a": None, "width": 2.0**-50, "y0": 2.0**-50, "height": 2.0**-50}
+
+
+@tags
+@pytest.mark.parametrize("field", ENTRIES)
+def test_another_entry_of_a_region_would_show(monkeypatch, tag, field):
+    for region in regions(tag):
+        t = reference.tables(tag)
+        if (t.has_tail and region == 0) or (field == "a" and not t.a[region]):
+            continue  # its numbers are x0 and the inverse, below; the cap's zero
+        blocks = blocks_of_region(tag, region)
+        expected = [reference.later_attempt(tag, *words) for words in blocks]
+        with monkeypatch.context() as m:
+            change(m, tag, field, region, ENTRIES[field])
+            found = [reference.later_attempt(tag, *words) for words in blocks]
+        assert found != expected, f"region {region}"
+
+
+@tags
+def test_a_threshold_that_is_one_off_would_show(monkeypatch, tag):
+    alias = reference.tables(tag).alias
+    blocks = list(thresholds(tag))
+    expected = {words: reference.later_attempt(tag, *words) for words in blocks}
+    for column, entry in enumerate(alias):
+        if entry % 256 == column:
+            continue  # its own alias: the threshold decides nothing
+        own = [words for words in blocks if words[0] % LAYERS == column]
+        for off in (-1, 1):
+            changed = [*alias[:column], entry + (off << 8), *alias[column + 1 :]]
+            if changed[column] < 0:
+                continue
+            with monkeypatch.context() as m:
+                m.setattr(reference.tables(tag), "alias", changed)
+                assert any(reference.later_attempt(tag, *w) != expected[w] for w in own)
+
+
+@pytest.mark.parametrize("name", ["LN_2", "LN_2_HIGH", "x0", "inverse_x0"])
+def test_a_constant_with_another_last_bit_would_show(monkeypatch, name):
+    blocks = [second for _, second, _ in later_attempts(NORMAL)]
+    expected = [reference.later_attempt(NORMAL, *words) for words in blocks]
+    owner = reference.tables(NORMAL) if hasattr(reference.tables(NORMAL), name) else reference
+    monkeypatch.setattr(owner, name, math.nextafter(getattr(owner, name), math.inf))
+    assert [reference.later_attempt(NORMAL, *words) for words in blocks] != expected

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Write tests/golden: `python tests/write_golden.py`.
+
+values.txt: a few elements of each kind, dtype, parameters and place, as text; for floats C's and
+Python's hexadecimal notation, which is exact.  fills.txt: SHA-256 of longer runs, of their bytes in
+little-endian order.  One line each; test_golden.py compares them with every kernel.
+
+The files are the stream: a line that changes is another STREAM_VERSION.  A new dtype is a line in
+fills.KINDS, a new function one in cases().
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import reference
+from fills import KINDS, as_bits, fill
+
+import fastinit
+
+GOLDEN = Path(__file__).with_name("golden")
+SEED = 0x9E3779B97F4A7C15  # both halves of the key in use
+PARAMETERS = {
+    "bits": [()],
+    "uniform": [(0.0, 1.0), (-0.05, 0.05), (16777216.0, 16777219.0)],
+    "normal": [(0.0, 1.0), (0.3, 0.05)],
+    "truncated": [(0.0, 1.0), (0.3, 0.05), (1e8, 3.0)],
+}
+FEW, MANY = 8, 2**20 + 3
+# The carries of the element and of the blocks of 64-bit and 32-bit samples; the last elements.
+CARRIES = [2**32, 2**33, 2**34, 2**64]
+
+
+@cache
+def redrawn(kind, dtype):
+    """Places where the Ziggurat needs many attempts, or ends in the tail."""
+    if kind not in ("normal", "truncated"):
+        return []
+    tag, width, n = reference.TAGS[kind], 8 * np.dtype(dtype).itemsize, 2**17
+    layers = reference.samples(tag, width, SEED, 0, n) % 256
+    at = np.flatnonzero(layers >= reference.tables(tag).inscribed).tolist()
+    draws = {i: reference.variate(tag, width, SEED, i) for i in at}
+    many = max(at, key=lambda i: draws[i].attempts)
+    far = max(at, key=lambda i: abs(draws[i].z))
+    return [many, far]
+
+
+def cases(n):
+    """(label, its n elements by the kernels in use, the same by the reference)."""
+    for kind, dtype in KINDS:
+        for parameters in PARAMETERS[kind]:
+            starts = [0, *(end - n if end == 2**64 else end - n // 2 for end in CARRIES)]
+            for start in [*starts, *redrawn(kind, dtype)]:
+                case = (kind, dtype, parameters, start)
+                label = " ".join([kind, dtype, *map(repr, parameters), f"start={start}"])
+                yield label, lambda c=case: kernels(*c, n), lambda c=case: by_reference(*c, n)
+
+
+def kernels(kind, dtype, parameters, start, n):
+    return fill(kind, dtype, start, n, SEED, parameters, threads=2)
+
+
+def by_reference(kind, dtype, parameters, start, n):
+    elements = range(start, start + n)
+    return np.array([reference.element(kind, dtype, SEED, i, *parameters) for i in elements], dtype)
+
+
+def value_line(label, array):
+    integers = array.dtype.kind == "u"
+    return f"{label}: " + " ".join(hex(x) if integers else float(x).hex() for x in array.ravel())
+
+
+def fill_line(label, array):
+    bits = as_bits(array)
+    digest = hashlib.sha256(bits.astype(bits.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    return f"{label} n={array.size}: {digest}"
+
+
+FILES = {"values.txt": (FEW, value_line), "fills.txt": (MANY, fill_line)}
+
+
+def header(name):
+    what = {"values.txt": "Elements", "fills.txt": "SHA-256 of elements, little-endian,"}[name]
+    return f"# {what} of stream version {fastinit.STREAM_VERSION}, seed {SEED:#x}."
+
+
+def main():
+    for name, (n, line) in FILES.items():
+        lines = [header(name), *(line(label, make()) for label, make, _ in cases(n))]
+        (GOLDEN / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
