@@ -1,34 +1,53 @@
-"""The table at the end of a run: NumPy's time, and how many times faster each variant is."""
+"""The workers, one a library, and the report at the end of a run."""
 
-from collections import defaultdict
+import sys
+from pathlib import Path
 
-import numpy as np
+import pytest
 
-import fastinit
+sys.path.insert(0, str(Path(__file__).parent))
+
+import report
+from libraries import runners
+from worker import Worker
+
+described, missing = {}, {}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-results", action="store_true", help="write bench/results.md and bench/results.png"
+    )
+
+
+@pytest.fixture(scope="session")
+def workers():
+    alive = {}
+    for name, (library, threads, environment) in runners().items():
+        if library.__name__ in missing:
+            continue
+        worker = Worker(name, threads, environment)
+        if "missing" in worker.described:
+            missing[library.__name__] = worker.described["missing"]
+            continue
+        described[library.distribution] = worker.described["version"]
+        alive[name] = worker
+    yield alive
+    for worker in alive.values():
+        worker.close()
 
 
 def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
-    groups = defaultdict(dict)
-    for result in session.benchmarks if session else ():
-        groups[result.group][result.extra_info["runner"]] = result.stats.min
-    if not groups:
+    done = [b.extra_info for b in session.benchmarks if "case" in b.extra_info] if session else []
+    results = {info["case"]: info["times"] for info in done if info["times"]}
+    if not results:
         return
-    runners = list(dict.fromkeys(r for row in groups.values() for r in row))
-    write = terminalreporter.write_line
-    terminalreporter.section("times faster than NumPy (best of the rounds of one run)")
-    write(f"fastinit {fastinit.__version__}, NumPy {np.__version__}; columns: ISA, threads")
-    write("")
-    head = ["case", "numpy", *runners[1:]]
-    rows = []
-    for group, times in groups.items():
-        base = times.get("numpy")
-        if base is None:
-            continue
-        scale, unit = next(
-            (s, u) for s, u in ((1, "s"), (1e-3, "ms"), (1e-6, "us")) if base >= s or s == 1e-6
-        )
-        ratios = [f"{base / times[r]:.1f}" if r in times else "" for r in runners[1:]]
-        rows.append([group, f"{base / scale:.3g} {unit}", *ratios])
-    for row in [head, ["---"] + ["---:"] * (len(head) - 1), *rows]:
-        write("| " + " | ".join(row) + " |")
+    text = report.markdown(results, described, missing)
+    terminalreporter.write_line("")
+    terminalreporter.write_line(text)
+    if config.getoption("write_results"):
+        if len(results) < len(report.CASES):
+            raise pytest.UsageError("--write-results: not all cases ran, so nothing was written")
+        (report.HERE / "results.md").write_text(text)
+        report.chart(results, report.HERE / "results.png")

@@ -1,49 +1,36 @@
-"""This library against numpy.random: `pytest bench`, which ends in a table of ratios."""
+"""Every library that is there, on every case, in interleaved rounds.
 
-import numpy as np
+One benchmark is one case.  Its rounds call all libraries in turn, so that a drift of the machine
+hits all alike; what pytest-benchmark times is such a round, and each library's own times are in its
+extra_info, from which the report takes medians, and ratios within a round.
+"""
+
 import pytest
-from cases import DISTRIBUTIONS, DTYPES, SIZES, check
-
-import fastinit
-from fastinit import _kernels
-
-RUNNERS = ["numpy"] + [f"{isa} {n}" for isa in _kernels.isas() for n in (1, 2)]
+from report import CASES
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-@pytest.mark.parametrize("memory", ["out", "fresh"])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_sampler(benchmark, name, dtype, size, memory, runner):
-    shape = SIZES[size]
-    out = np.ones(shape, dtype) if memory == "out" else None  # touched: warm
-    function, parameters, numpy_function = DISTRIBUTIONS[name]
-    if runner == "numpy":
-        rng = np.random.default_rng(1)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(benchmark, workers, case):
+    here = {}
+    for name, worker in workers.items():
+        if not case.wants(name):
+            continue
+        answer = worker.ask(
+            name=case.name,
+            shape=case.shape,
+            dtype=case.dtype,
+            memory=case.memory,
+            rounds=case.rounds,
+        )
+        assert "failed" not in answer, f"{name}: {answer}"
+        if not answer["skipped"]:
+            here[name] = worker
+    times = {name: [] for name in here}
 
-        def call():
-            return numpy_function(rng, shape, dtype, out)
-    else:
-        isa, threads = runner.split()
-        _kernels.use_isa(isa)
-        fastinit.set_num_threads(int(threads))
+    def one_round():
+        for name, worker in here.items():
+            times[name].append(worker.ask(run=True)["seconds"])
 
-        def call():
-            return function(shape, **parameters, seed=1, dtype=dtype, out=out)
-
-    check(name, call())
-    benchmark.group = f"{name} {dtype} {size} {memory}"
-    benchmark.extra_info["runner"] = runner
-    large = size == "4096x4096"
-    benchmark.pedantic(
-        call, rounds=9 if large else 50, iterations=1 if large else 200, warmup_rounds=1
-    )
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_limit(benchmark, dtype):
-    """What a fresh array costs whatever is in it: np.ones."""
-    benchmark.group = f"limit {dtype} 4096x4096 fresh"
-    benchmark.extra_info["runner"] = "numpy"
-    benchmark.pedantic(np.ones, (SIZES["4096x4096"], np.dtype(dtype)), rounds=9, warmup_rounds=1)
+    benchmark.group = "rounds of all libraries"
+    benchmark.extra_info.update(case=str(case), times=times)
+    benchmark.pedantic(one_round, rounds=case.rounds, iterations=1)

@@ -1,0 +1,284 @@
+"""What is measured: each library behind one class, imported in a worker process of its own.
+
+`call(name, shape, dtype, out)` gives a function that fills `out`, or, where out is None, makes a
+new array; None where the library has nothing of the kind.  Normal means N(0, 1), uniform [0, 1),
+truncated N(0, 1) within 2 standard deviations.
+"""
+
+import ctypes
+import glob
+import os
+import sys
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+
+
+class Library:
+    """A library, limited to so many threads."""
+
+    distribution = ""  # its name on the package index
+    memory = ("out", "fresh")  # what it can fill
+
+    def __init__(self, threads):
+        self.threads = threads
+
+    def describe(self):
+        return version(self.distribution)
+
+    @staticmethod
+    def array(result):
+        return np.asarray(result)
+
+
+class Limit(Library):
+    """What memory costs, whatever is in it: memset of a warm array, np.ones for a new one."""
+
+    distribution = "numpy"
+
+    def call(self, name, shape, dtype, out):
+        if name != "limit":
+            return None
+        if out is None:
+            return partial(np.ones, shape, dtype)
+        return lambda: ctypes.memset(out.ctypes.data, 1, out.nbytes)
+
+
+class Fastinit(Library):
+    distribution = "fastinit-kernels"
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        import fastinit
+
+        fastinit.set_num_threads(threads)
+
+    def call(self, name, shape, dtype, out):
+        from fastinit._bench import OURS
+
+        if name in OURS:
+            return lambda: OURS[name](shape, dtype, out)
+        return None
+
+
+class NumPy(Library):
+    distribution = "numpy"
+    bit_generator = np.random.PCG64
+
+    def call(self, name, shape, dtype, out):
+        from fastinit._bench import NUMPY
+
+        rng = np.random.Generator(self.bit_generator(1))
+        if name in NUMPY:
+            return lambda: NUMPY[name](rng, shape, dtype, out)
+        return None
+
+
+class NumPyPhilox(NumPy):
+    bit_generator = np.random.Philox
+
+
+class RandomGen(NumPy):
+    """Philox4x32 as a bit generator for NumPy's own distributions."""
+
+    distribution = "randomgen"
+
+    @staticmethod
+    def bit_generator(seed):
+        import randomgen
+
+        return randomgen.Philox(seed, number=4, width=32)
+
+
+class SciPy(Library):
+    distribution = "scipy"
+    memory = ("fresh",)
+
+    def call(self, name, shape, dtype, out):
+        if name != "truncated" or dtype != "float64":
+            return None
+        from scipy.stats import truncnorm
+
+        return partial(truncnorm(-2, 2).rvs, shape, random_state=np.random.default_rng(1))
+
+
+class MKL(Library):
+    """MKL VSL, Philox4x32-10: uniform; Gaussian by ICDF; truncated by uniform and ErfInv in blocks.
+
+    Its float64 numbers hold 32 random bits.
+    """
+
+    distribution = "mkl"
+    memory = ("out",)
+    PHILOX, ICDF, LOW_ACCURACY = 16 << 20, 2, 1
+    BLOCK = 4096
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        self.mkl = ctypes.CDLL(sorted(glob.glob(sys.prefix + "/lib/libmkl_rt.so*"))[0])
+        self.stream = ctypes.c_void_p()
+        if self.mkl.vslNewStream(ctypes.byref(self.stream), self.PHILOX, 1):
+            raise OSError("vslNewStream failed")
+        self.mkl.vmlSetMode(self.LOW_ACCURACY)
+
+    def describe(self):
+        # From mkl_cbwr.h.  Where the processor is not Intel's it takes the slowest.
+        branches = {2: "compatible", 3: "SSE2", 8: "AVX", 9: "AVX", 10: "AVX2"}
+        branch = self.mkl.mkl_cbwr_get_auto_branch()
+        return f"{version('mkl')} (code branch {branch}: {branches.get(branch, 'AVX-512')})"
+
+    def call(self, name, shape, dtype, out):
+        letter, real = ("s", ctypes.c_float) if dtype == "float32" else ("d", ctypes.c_double)
+        vsl = partial(getattr, self.mkl)
+        at, n, size = out.ctypes.data, out.size, out.itemsize
+        uniform, gaussian = vsl(f"v{letter}RngUniform"), vsl(f"v{letter}RngGaussian")
+        if name == "uniform":
+            return lambda: uniform(0, self.stream, n, ctypes.c_void_p(at), real(0), real(1))
+        if name == "normal":
+            return lambda: gaussian(
+                self.ICDF, self.stream, n, ctypes.c_void_p(at), real(0), real(1)
+            )
+        if name != "truncated":
+            return None
+        inverse = vsl(f"v{letter}ErfInv")
+        bound = 0.95449973610364158  # erf(sqrt(2))
+        sqrt_2 = out.dtype.type(2**0.5)
+        blocks = [
+            (
+                ctypes.c_void_p(at + i * size),
+                min(self.BLOCK, n - i),
+                out.reshape(-1)[i:][: self.BLOCK],
+            )
+            for i in range(0, n, self.BLOCK)
+        ]
+
+        def truncated():
+            for pointer, length, block in blocks:
+                uniform(0, self.stream, length, pointer, real(-bound), real(bound))
+                inverse(length, pointer, pointer)
+                np.multiply(block, sqrt_2, out=block)
+
+        return truncated
+
+
+class MKLRandom(Library):
+    distribution = "mkl_random"
+    memory = ("fresh",)
+
+    def call(self, name, shape, dtype, out):
+        import mkl_random
+
+        state = mkl_random.MKLRandomState(1, brng="PHILOX4X32X10")
+        if dtype != "float64" or name not in ("uniform", "normal"):
+            return None
+        if name == "uniform":
+            return partial(state.random_sample, shape)
+        return partial(state.normal, 0.0, 1.0, shape, method="ICDF")
+
+
+class Torch(Library):
+    distribution = "torch"
+    memory = ("out",)
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+
+    def call(self, name, shape, dtype, out):
+        import torch
+
+        tensor = torch.from_numpy(out)
+        calls = {
+            "uniform": partial(tensor.uniform_, 0, 1),
+            "normal": partial(tensor.normal_, 0, 1),
+            "truncated": partial(torch.nn.init.trunc_normal_, tensor, 0, 1, -2, 2),
+        }
+        return calls.get(name)
+
+
+class JAX(Library):
+    distribution = "jax"
+    memory = ("fresh",)
+
+    def call(self, name, shape, dtype, out):
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        draw = {
+            "uniform": lambda key: jax.random.uniform(key, shape, dtype),
+            "normal": lambda key: jax.random.normal(key, shape, dtype),
+            "truncated": lambda key: jax.random.truncated_normal(key, -2, 2, shape, dtype),
+        }.get(name)
+        if draw is None:
+            return None
+        compiled, key = jax.jit(draw), jax.random.key(1)
+        return lambda: compiled(key).block_until_ready()
+
+
+class TensorFlow(Library):
+    distribution = "tensorflow"
+    memory = ("fresh",)
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+    def call(self, name, shape, dtype, out):
+        import tensorflow as tf
+
+        draw = {
+            "uniform": tf.random.stateless_uniform,
+            "normal": tf.random.stateless_normal,
+            "truncated": tf.random.stateless_truncated_normal,
+        }.get(name)
+        return draw and partial(draw, shape, (1, 2), dtype=dtype)
+
+
+class Keras(TensorFlow):
+    """Keras on TensorFlow."""
+
+    distribution = "keras"
+
+    def call(self, name, shape, dtype, out):
+        from keras import initializers
+
+        initializer = {
+            "uniform": partial(initializers.RandomUniform, 0.0, 1.0),
+            "normal": partial(initializers.RandomNormal, 0.0, 1.0),
+            "truncated": partial(initializers.TruncatedNormal, 0.0, 1.0),
+        }.get(name)
+        return initializer and partial(initializer(seed=1), shape, dtype)
+
+
+def runners():
+    """{name: (class, threads, environment)}, this library first."""
+    from fastinit import _kernels
+
+    cores = len(os.sched_getaffinity(0))
+    counts = sorted({1, min(2, cores)})
+    best = _kernels.isas()[-1]
+    found = {}
+    for isa in reversed(_kernels.isas()):
+        for n in counts:
+            found[f"fastinit {isa}, {n}"] = (Fastinit, n, {"FASTINIT_ISA": isa})
+    found["memory"] = (Limit, 1, {})
+    found["numpy"] = (NumPy, 1, {})
+    found["numpy Philox"] = (NumPyPhilox, 1, {})
+    found["randomgen Philox4x32"] = (RandomGen, 1, {})
+    found["scipy"] = (SciPy, 1, {})
+    found["mkl"] = (MKL, 1, {})
+    if best == "avx512":  # else it is no different
+        found["mkl held to AVX2"] = (MKL, 1, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"})
+    found["mkl_random"] = (MKLRandom, 1, {})
+    for name, library in (("torch", Torch), ("jax", JAX), ("tensorflow", TensorFlow)):
+        for n in counts:
+            found[f"{name}, {n}"] = (library, n, {})
+    for n in counts:
+        found[f"keras, {n}"] = (Keras, n, {"KERAS_BACKEND": "tensorflow"})
+    return found

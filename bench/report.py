@@ -1,0 +1,270 @@
+"""The cases, the ratios that are asked of them, and the report: bench/results.md and a chart."""
+
+import os
+import platform
+import re
+import statistics
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import prod
+from pathlib import Path
+
+from fastinit import _kernels
+
+HERE = Path(__file__).parent
+COMMAND = ".venv/bin/pip install '.[bench]' && .venv/bin/python -m pytest bench --write-results"
+LARGE = (4096, 4096)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table: the runners whose name matches, filling this."""
+
+    name: str
+    dtype: str
+    shape: tuple
+    memory: str
+    rounds: int = 5
+    only: str = ""  # a regular expression
+
+    def __str__(self):
+        shape = "x".join(map(str, self.shape))
+        return f"{self.name} {self.dtype} {shape} {self.memory}"
+
+    def wants(self, runner):
+        return re.match(self.only, runner) is not None
+
+
+BEST = f"fastinit {_kernels.isas()[-1]}, 1"
+SMALL = "fastinit [^,]*, 1|numpy$|torch, 1|mkl$"
+CASES = [
+    *(
+        Case(name, dtype, LARGE, memory)
+        for dtype in ("float32", "float64")
+        for memory in ("out", "fresh")
+        for name in ("limit", "uniform", "normal", "truncated")
+    ),
+    *(
+        Case(name, "float32", shape, "out", 15, SMALL)
+        for shape in ((8,), (64,), (64, 64))
+        for name in ("uniform", "normal", "truncated")
+    ),
+    Case("truncated", "float32", (8,), "fresh", 15, SMALL),
+    *(Case("normal", "float32", (2**n,), "out", 5, BEST) for n in (24, 30)),
+]
+
+
+def isa(times):
+    """The best variant that ran."""
+    return next(
+        r.split(",")[0].removeprefix("fastinit ") for r in times if r.startswith("fastinit")
+    )
+
+
+def targets(best):
+    """(what, (case, runner), (case, runner), must, aim): the first's time over the second's."""
+
+    def of(name, dtype="float32", shape=LARGE, memory="out"):
+        return str(Case(name, dtype, shape, memory))
+
+    u, n, t = of("uniform"), of("normal"), of("truncated")
+    u64, n64, fresh = (
+        of("uniform", "float64"),
+        of("normal", "float64"),
+        of("truncated", memory="fresh"),
+    )
+    one, two = f"fastinit {best}, 1", f"fastinit {best}, 2"
+    avx2, plain = "fastinit avx2, 1", "fastinit portable, 1"
+    held = "mkl held to AVX2" if best == "avx512" else "mkl"
+    loop = "numpy"
+    rows = [
+        ("uniform f32 / MKL", (u, one), (u, "mkl"), 1.0, 0.75),
+        ("normal f32 / MKL", (n, one), (n, "mkl"), 0.75, 0.55),
+        ("truncated f32 / our normal f32", (t, one), (n, one), 1.2, 1.0),
+        ("truncated f32 / NumPy redraw loop", (t, one), (t, loop), 1 / 18, 1 / 28),
+        ("truncated f32 / torch trunc_normal_", (t, one), (t, "torch, 1"), 1 / 45, 1 / 80),
+        ("uniform f64 / MKL", (u64, one), (u64, "mkl"), 1.0, 0.9),
+        ("normal f64 / MKL", (n64, one), (n64, "mkl"), 0.85, 0.65),
+        ("AVX2 uniform f32 / MKL held to AVX2", (u, avx2), (u, held), 0.9, 0.7),
+        ("AVX2 normal f32 / MKL held to AVX2", (n, avx2), (n, held), 0.85, 0.65),
+        ("portable normal f32 / NumPy", (n, plain), (n, loop), 1.0, 0.6),
+        ("portable uniform f32 / NumPy", (u, plain), (u, loop), 1.0, None),
+        ("2 threads / 1, normal f32", (n, two), (n, one), 0.58, 0.52),
+        (
+            "fresh truncated f32, 2 threads / np.ones",
+            (fresh, two),
+            (of("limit", memory="fresh"), "memory"),
+            0.9,
+            0.65,
+        ),
+        (
+            "normal f32, an element of 2^30 / of 2^24",
+            (of("normal", shape=(2**30,)), one),
+            (of("normal", shape=(2**24,)), one),
+            1.1 * 64,
+            64,
+        ),
+    ]
+    for shape, must, aim in (((8,), 2.0, 1.0), ((64,), 1.2, 0.8)):
+        rows += [
+            (
+                f"{name} f32 {shape} / NumPy",
+                (of(name, shape=shape), one),
+                (of(name, shape=shape), loop),
+                must,
+                aim,
+            )
+            for name in ("uniform", "normal")
+        ]
+    return rows
+
+
+def ratio(ours, theirs):
+    """Median over the rounds of ours / theirs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def number(x):
+    return f"{x:.3g}" if x < 100 else f"{x:.0f}"
+
+
+def machine():
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        fields = dict(
+            re.split(r"\s*:\s*", line, maxsplit=1)
+            for line in info.read_text().splitlines()
+            if ":" in line
+        )
+        cpu = fields.get("model name", cpu)
+        cpu += f" (family {fields.get('cpu family')}, model {fields.get('model')})"
+    compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False)
+    return (
+        f"{cpu}, {len(os.sched_getaffinity(0))} processors, {platform.system()}, "
+        f"Python {platform.python_version()}, {(compiler.stdout or 'no cc').splitlines()[0]}"
+    )
+
+
+def table(head, rows):
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def case_table(results, title, cases, per_element):
+    """Runners down, distributions across: median time, and how many times ours is faster."""
+    cases = [c for c in cases if str(c) in results]
+    if not cases:
+        return ""
+    columns = [c for c in cases if c.name != "limit"]
+    runners = list(dict.fromkeys(r for c in columns for r in results[str(c)]))
+    rows = []
+    for case in cases:
+        if case.name == "limit":
+            median = statistics.median(results[str(case)]["memory"])
+            what = "memset" if case.memory == "out" else "np.ones"
+            cell = number(median / prod(case.shape) * 1e9)
+            rows.append([f"*{what}*", *[cell] * len(columns)])
+    for runner in runners:
+        row = [runner]
+        for case in columns:
+            times = results[str(case)].get(runner)
+            if times is None:
+                row.append("")
+                continue
+            median = statistics.median(times)
+            cell = number(median / prod(case.shape) * 1e9 if per_element else median * 1e6)
+            same = (
+                f"fastinit {isa(results[str(case)])}, {runner[-1] if runner[-2:] == ', 2' else 1}"
+            )
+            if not runner.startswith("fastinit"):
+                cell += f" ({number(1 / ratio(results[str(case)].get(same, times), times))})"
+            row.append(cell)
+        rows.append(row)
+    return f"### {title}\n\n" + table(["", *(c.name for c in columns)], rows)
+
+
+def target_table(results):
+    best = isa(runner for times in results.values() for runner in times)
+    rows = []
+    for what, (case, ours), (other, theirs), must, aim in targets(best):
+        a, b = results.get(case, {}).get(ours), results.get(other, {}).get(theirs)
+        if a is None or b is None:
+            rows.append([what, "not measured here", number(must), number(aim) if aim else "", ""])
+            continue
+        found = ratio(a, b) if case == other else statistics.median(a) / statistics.median(b)
+        if must > 60:  # times of 64 times as many elements
+            found, must, aim = found / 64, must / 64, aim / 64
+        holds = "**no**" if found > must else "aim" if aim is not None and found <= aim else "yes"
+        rows.append([what, number(found), number(must), number(aim) if aim else "", holds])
+    return table(["time, ours / theirs", "here", "must", "aim", "holds"], rows)
+
+
+def markdown(results, described, missing):
+    large = {
+        (dtype, memory): [
+            c for c in CASES if (c.shape, c.dtype, c.memory) == (LARGE, dtype, memory)
+        ]
+        for dtype in ("float32", "float64")
+        for memory in ("out", "fresh")
+    }
+    parts = [
+        "# Benchmark",
+        f"Written by `{COMMAND}` on {datetime.now(UTC):%Y-%m-%d}.",
+        f"Machine: {machine()}.",
+        "Versions: " + "; ".join(f"{name} {v}" for name, v in described.items()) + ".",
+        "Left out, as they are not there: "
+        + ("; ".join(f"{name} ({why})" for name, why in missing.items()) or "none")
+        + ".",
+        "A number behind a name is its threads. All libraries of a table take turns, each in a "
+        "process of its own, pinned to as many processors as it has threads; times are medians of "
+        "the rounds; in brackets, how many times faster this library is with as many threads "
+        "(median of the ratios within a round). Every result was checked before it was timed. "
+        "MKL's float64 numbers hold 32 random bits, ours 53.",
+        "## What is asked",
+        target_table(results),
+        "## Nanoseconds an element, 4096 x 4096",
+    ]
+    for (dtype, memory), cases in large.items():
+        where = (
+            "into an array that exists (where a library cannot, a new one)"
+            if memory == "out"
+            else "a new array"
+        )
+        parts.append(case_table(results, f"{dtype}, {where}", cases, True))
+    parts.append("## Microseconds a call, float32, one thread")
+    for shape in ((8,), (64,), (64, 64)):
+        cases = [c for c in CASES if c.shape == shape and c.memory == "out"]
+        parts.append(case_table(results, f"{shape}", cases, False))
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def chart(results, path):
+    """Float32 into a warm array: a bar a library, on a logarithmic scale."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = ("uniform", "normal", "truncated")
+    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
+    for axis, name in zip(axes, names, strict=True):
+        case = results[str(Case(name, "float32", LARGE, "out"))]
+        bars = [(r, statistics.median(t) / prod(LARGE) * 1e9) for r, t in case.items()]
+        bars.sort(key=lambda bar: -bar[1])
+        colors = ["#c44e52" if r.startswith("fastinit") else "#8c9bb0" for r, _ in bars]
+        drawn = axis.barh([r for r, _ in bars], [t for _, t in bars], color=colors)
+        axis.bar_label(drawn, [number(t) for _, t in bars], padding=3, fontsize=8)
+        memset = results[str(Case("limit", "float32", LARGE, "out"))]["memory"]
+        axis.axvline(statistics.median(memset) / prod(LARGE) * 1e9, color="black", ls=":", lw=1)
+        axis.set(xscale="log", title=name)
+        axis.margins(x=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    figure.supxlabel(
+        "ns an element, float32, 4096 x 4096, into an array that exists (dotted: memset); "
+        "the number behind a name: threads",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=110)
