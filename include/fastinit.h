@@ -54,6 +54,34 @@
  *        z = a[region] + u * width[region], y = y0[region] + v * height[region], t = z.
  *      Accepted if y < exp(-(t * t) * 0.5) and z <= limit.  z is negated if bit 31 of x3 is set.
  *      exp and log are those of src/core/redraw.h, operation by operation.
+ *
+ * 6. Orthogonal matrices (derived in src/core/householder.c).  Not element by element: one matrix Q
+ *    of rows x columns, rows >= columns, is a function of its m = rows * columns normals; matrix b
+ *    of an array has the elements b * m ... b * m + m - 1.  A wide matrix is the transpose of the
+ *    tall one.  The normals are standard variates as in 5, under the tag 4.
+ *
+ *    Panels: columns f ... f + w - 1 with f = 0, 96, 192, ... and w = 96, or less in the last.
+ *    Column f + k of panel f holds in its rows i >= f + k the normals
+ *      x[i, k] = element f * rows + i * w + k of the matrix; those above are not used.
+ *    Reflector k of the panel: c = x[f + k, k];
+ *      norm2 = the sum of x[i, k]^2 (0 for i < f + k) in binary64, squares rounded: rows f ... f + 63
+ *      in order from 0, the next 64, ...; block sums are added two by two, those sums two by two, and
+ *      so on, the earlier one first; what is left without a partner at the end is added from
+ *      the latest (shortest) to the earliest, from 0.
+ *      d[k] = -1 if c > 0, else 1.  v[i, k] = x[i, k], but v[f + k, k] = c - d[k] * sqrt(norm2),
+ *      computed in binary64, rounded to the result's type; or 1 in the last row of Q.
+ *      S[k, k] = (norm2 - c^2 + v[f + k, k]^2) * 0.5 in binary64, rounded; or 0.5 in the last row.
+ *    From here on in the result's type; sum(...) adds from 0 in the order of its index, each term by
+ *    one fused multiply-add.
+ *      S[j, k] = sum over i of v[i, j] v[i, k] for j < k.
+ *      N[i, i] = -1 / S[i, i] (divided in binary64, then rounded), for i = w - 1 ... 0, and then
+ *      N[i, k] = N[i, i] * sum over j of S[i, j] N[j, k], i < j <= k, for k > i.
+ *    From the last panel to the first, C being rows and columns f and up of the result so far:
+ *      own columns: C[f + k, f + k] = d[k], else 0;  W[j, k] = v[f + k, j] * d[k] for j <= k, else 0;
+ *      the others:  C = 0 in rows f ... f + w - 1;   W[j, k] = sum over i >= f + w of v[i, j] C[i, k].
+ *      U[j, k] = sum over l >= j of N[j, l] W[l, k];
+ *      C[i, k] is added to: fused multiply-adds of v[i, j] U[j, k] in the order of j.
+ *    At the end, unless gain = 1, each element is multiplied by gain, rounded to the type.
  */
 #ifndef FASTINIT_H
 #define FASTINIT_H
@@ -110,6 +138,16 @@ void fastinit_truncated_f32(float *out, uint64_t start, size_t n, uint64_t seed,
                             double stddev, fastinit_run run);
 void fastinit_truncated_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
                             double stddev, fastinit_run run);
+
+/* count random matrices one after the other, the first, first + 1, ... of the array of that seed:
+ * each rows x columns, its columns (or rows, if there are fewer) orthogonal and of length gain,
+ * Haar distributed.  The work space is of the result's type, of the size that
+ * fastinit_orthogonal_work gives for the same arguments. */
+size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
+void fastinit_orthogonal_f32(float *out, void *work, uint64_t first, size_t count, size_t rows,
+                             size_t columns, uint64_t seed, double gain, fastinit_run run);
+void fastinit_orthogonal_f64(double *out, void *work, uint64_t first, size_t count, size_t rows,
+                             size_t columns, uint64_t seed, double gain, fastinit_run run);
 
 /* One block of Philox4x32-10, by the kernels in use: for known-answer tests. */
 void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

@@ -14,7 +14,14 @@
 #endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision");
 
-enum { BITS, UNIFORM, NORMAL, TRUNCATED }; /* a distribution's tag: counter word 3 */
+enum { BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL }; /* a distribution's tag: counter word 3 */
+
+/* Orthogonal is the normal distribution once more, from words of its own. */
+VEC const fastinit_ziggurat *ziggurat_of(int kind)
+{
+    return kind == TRUNCATED ? &fastinit_ziggurat_truncated : &fastinit_ziggurat_normal;
+}
+VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
 
 /* A batch is as many elements as a redraw mask has bits.  A chunk is the span whose rejected
  * elements are collected before they are redrawn: long enough to fill the vectors of the redraw (1%
@@ -32,10 +39,9 @@ VEC uint32_t convert_f32(int kind, float *out, vu words, fastinit_args a)
     if (kind == UNIFORM)
         z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
     else
-        z = ziggurat_f32(kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated,
-                         words, &redraw);
+        z = ziggurat_f32(ziggurat_of(kind), words, &redraw);
     z = vf_add(vf_mul(z, vf_set1((float)a.scale)), vf_set1((float)a.offset));
-    if (kind != NORMAL)
+    if (is_bounded(kind))
         z = vf_min(vf_max(z, vf_set1((float)a.low)), vf_set1((float)a.high));
     vf_store(out, z);
     return redraw;
@@ -48,10 +54,9 @@ VEC uint32_t convert_f64(int kind, double *out, vu samples, fastinit_args a)
     if (kind == UNIFORM)
         z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53));
     else
-        z = ziggurat_f64(kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated,
-                         samples, &redraw);
+        z = ziggurat_f64(ziggurat_of(kind), samples, &redraw);
     z = vd_add(vd_mul(z, vd_set1(a.scale)), vd_set1(a.offset));
-    if (kind != NORMAL)
+    if (is_bounded(kind))
         z = vd_min(vd_max(z, vd_set1(a.low)), vd_set1(a.high));
     vd_store(out, z);
     return redraw;
@@ -99,8 +104,7 @@ VEC uint64_t batch(int kind, size_t size, char *out, uint64_t block, vu block_hi
 VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, uint16_t *list,
                 size_t count, fastinit_args a)
 {
-    const fastinit_ziggurat *t =
-        kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated;
+    const fastinit_ziggurat *t = ziggurat_of(kind);
 
     for (uint64_t attempt = 1; count; attempt++) {
         size_t kept = 0;
@@ -132,12 +136,12 @@ VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, u
                 if (size == 4) {
                     float low = (float)a.low, high = (float)a.high;
                     float value = (float)z[j] * (float)a.scale + (float)a.offset;
-                    if (kind != NORMAL)
+                    if (is_bounded(kind))
                         value = value > low ? value : low, value = value < high ? value : high;
                     memcpy(to, &value, sizeof value);
                 } else {
                     double value = z[j] * a.scale + a.offset;
-                    if (kind != NORMAL)
+                    if (is_bounded(kind))
                         value = value > a.low ? value : a.low,
                         value = value < a.high ? value : a.high;
                     memcpy(to, &value, sizeof value);
@@ -207,6 +211,8 @@ KERNEL(normal_f32, NORMAL, 4)
 KERNEL(normal_f64, NORMAL, 8)
 KERNEL(truncated_f32, TRUNCATED, 4)
 KERNEL(truncated_f64, TRUNCATED, 8)
+KERNEL(orthogonal_f32, ORTHOGONAL, 4)
+KERNEL(orthogonal_f64, ORTHOGONAL, 8)
 
 /* For known-answer tests: any counter, in every lane; word j of the first. */
 static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -225,6 +231,7 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
 
 #define JOIN(a, b) a##b
 #define OPS(isa) JOIN(fastinit_ops_, isa)
+#define HOUSEHOLDER(isa) JOIN(fastinit_householder_, isa)
 #define TEXT(isa) #isa
 #define NAME(isa) TEXT(isa)
 
@@ -239,4 +246,7 @@ const fastinit_ops OPS(FASTINIT_ISA) = {
     .normal_f64 = normal_f64,
     .truncated_f32 = truncated_f32,
     .truncated_f64 = truncated_f64,
+    .orthogonal_f32 = orthogonal_f32,
+    .orthogonal_f64 = orthogonal_f64,
+    .householder = &HOUSEHOLDER(FASTINIT_ISA),
 };

@@ -15,9 +15,11 @@
  *   v?_lookup(t, at)    t[at], lane by lane
  *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
  *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
+ *   v?_fma(a, b, c)     a * b + c, rounded once
  *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
- * the multiplier. */
+ * the multiplier.  VEC_TILE_ROWS times VEC_TILE_VECTORS accumulators, a row of vectors and one more
+ * are what the registers hold: the tile of a matrix product. */
 #ifndef FASTINIT_VEC_H
 #define FASTINIT_VEC_H
 

@@ -3,6 +3,8 @@
 
 #define VEC_W 8
 #define VEC_GROUPS 2
+#define VEC_TILE_ROWS 12
+#define VEC_TILE_VECTORS 2
 
 typedef __m512i vu;
 typedef __m512d vd;
@@ -53,6 +55,8 @@ VEC vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 VEC vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm512_cvtepi32_ps(a); }
 VEC vf vf_lookup(const float *t, vu at) { return _mm512_i32gather_ps(at, t, 4); }
+VEC vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+VEC vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 
 VEC vd vd_set1(double x) { return _mm512_set1_pd(x); }
@@ -64,6 +68,8 @@ VEC vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 VEC vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 VEC vd vd_from_u53(vu a) { return _mm512_cvtepu64_pd(a); }
 VEC vd vd_lookup(const double *t, vu at) { return _mm512_i64gather_pd(at, t, 8); }
+VEC vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
+VEC vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 VEC void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 VEC vd vd_of_bits(vu a) { return _mm512_castsi512_pd(a); }
 VEC vu vu_of_bits(vd a) { return _mm512_castpd_si512(a); }

@@ -3,6 +3,8 @@
 
 #define VEC_W 2
 #define VEC_GROUPS 4
+#define VEC_TILE_ROWS 6
+#define VEC_TILE_VECTORS 4
 
 typedef uint64x2_t vu;
 typedef float64x2_t vd;
@@ -74,6 +76,8 @@ VEC vf vf_lookup(const float *t, vu at)
     r = vld1q_lane_f32(t + vgetq_lane_u32(i, 2), r, 2);
     return vld1q_lane_f32(t + vgetq_lane_u32(i, 3), r, 3);
 }
+VEC vf vf_load(const float *p) { return vld1q_f32(p); }
+VEC vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VEC void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 
 VEC vd vd_set1(double x) { return vdupq_n_f64(x); }
@@ -88,6 +92,8 @@ VEC vd vd_lookup(const double *t, vu at)
 {
     return vcombine_f64(vld1_f64(t + vgetq_lane_u64(at, 0)), vld1_f64(t + vgetq_lane_u64(at, 1)));
 }
+VEC vd vd_load(const double *p) { return vld1q_f64(p); }
+VEC vd vd_fma(vd a, vd b, vd c) { return vfmaq_f64(c, a, b); }
 VEC void vd_store(double *p, vd a) { vst1q_f64(p, a); }
 VEC vd vd_of_bits(vu a) { return vreinterpretq_f64_u64(a); }
 VEC vu vu_of_bits(vd a) { return vreinterpretq_u64_f64(a); }

@@ -4,24 +4,10 @@ from math import prod
 
 import numpy as np
 
+from . import _kernels, _threads
 from ._arrays import claim, target
-from ._samplers import _FINITE, _check_finite, _number, random_normal
-from ._seeds import derive_seed, key
-
-
-def _haar(rows, columns, seed, dtype):
-    """Orthonormal columns, rows >= columns, Haar distributed: QR of normals, signs fixed.
-
-    Interim: a C kernel with normals under the stream's own tag, the same bits everywhere, takes
-    the place of this function.  Until then the normals are those of a derived seed, so that a
-    random_normal with the same seed is independent, and the last bits are LAPACK's.
-    """
-    normals = random_normal((rows, columns), 0.0, 1.0, derive_seed(seed, "orthogonal"), dtype)
-    q, r = np.linalg.qr(normals)
-    # QR is unique, and then Haar, only with a positive diagonal of R.  Mezzadri, "How to generate
-    # random matrices from the classical compact groups", Notices of the AMS 54 (2007) 592-604.
-    q *= np.where(np.diagonal(r) < 0, -1, 1).astype(q.dtype)
-    return q
+from ._samplers import _FINITE, _check_finite, _number
+from ._seeds import key
 
 
 def check_gain(gain):
@@ -39,7 +25,9 @@ def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
     gain = check_gain(gain)
     _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
     rows, columns = prod(dims[:-1]), dims[-1]
-    q = _haar(max(rows, columns), min(rows, columns), key(seed), kind)
+    seed = key(seed)
     array = claim(dims, kind, out)
-    np.multiply((q if rows >= columns else q.T).reshape(dims), gain, out=array)
+    if array.size:
+        work = np.empty(_kernels.orthogonal_work(rows, columns, 1, _threads.count), kind)
+        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, _threads.count)
     return array
