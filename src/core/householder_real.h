@@ -246,9 +246,9 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
             const size_t depth = rows - i < DEPTH ? rows - i : DEPTH;
             for (size_t k = 0; k < depth; k++) {
                 const REAL *from = out + (i + k) * stride;
-                __builtin_prefetch(from + 8 * stride);
                 for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
                     REAL *to = pack + j * DEPTH + k * NAME(COLUMNS);
+                    __builtin_prefetch(from + j + 4 * stride);
                     if (columns - j >= NAME(COLUMNS)) {
                         memcpy(to, from + j, NAME(COLUMNS) * sizeof(REAL));
                     } else {

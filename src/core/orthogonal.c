@@ -151,7 +151,7 @@ static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *
         fastinit_parallel_tasks(multiply, &m, groups + (p->wide ? drawn : 0), threads, watch);
         fastinit_parallel_tasks(invert, &m, 1, 1, watch);
 
-        m.width = least(TILE, up(pieces(columns, 3 * threads), LANES));
+        m.width = threads == 1 ? TILE : least(TILE, up(pieces(columns, 16 * threads), LANES));
         if (m.width * rows > TASK_MOST)
             m.width = TASK_MOST / rows < 2 * LANES ? LANES : TASK_MOST / rows / LANES * LANES;
         m.own = pieces(m.p.width, m.width);
