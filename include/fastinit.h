@@ -55,33 +55,38 @@
  *      Accepted if y < exp(-(t * t) * 0.5) and z <= limit.  z is negated if bit 31 of x3 is set.
  *      exp and log are those of src/core/redraw.h, operation by operation.
  *
- * 6. Orthogonal matrices (derived in src/core/householder.c).  Not element by element: one matrix Q
- *    of rows x columns, rows >= columns, is a function of its m = rows * columns normals; matrix b
- *    of an array has the elements b * m ... b * m + m - 1.  A wide matrix is the transpose of the
- *    tall one.  The normals are standard variates as in 5, under the tag 4.
+ * 6. Orthogonal matrices (derived in src/core/householder.c).  One matrix of rows x columns,
+ *    rows >= columns, is a function of its m = rows * columns normals: matrix b of an array has
+ *    the elements b * m ... b * m + m - 1.  A wide matrix is the transpose of the tall one.  The
+ *    normals are the standard variates of 5, under the tag 4.
  *
- *    Panels: columns f ... f + w - 1 with f = 0, 96, 192, ... and w = 96, or less in the last.
- *    Column f + k of panel f holds in its rows i >= f + k the normals
- *      x[i, k] = element f * rows + i * w + k of the matrix; those above are not used.
- *    Reflector k of the panel: c = x[f + k, k];
- *      norm2 = the sum of x[i, k]^2 (0 for i < f + k) in binary64, squares rounded: rows f ... f + 63
- *      in order from 0, the next 64, ...; block sums are added two by two, those sums two by two, and
- *      so on, the earlier one first; what is left without a partner at the end is added from
- *      the latest (shortest) to the earliest, from 0.
- *      d[k] = -1 if c > 0, else 1.  v[i, k] = x[i, k], but v[f + k, k] = c - d[k] * sqrt(norm2),
- *      computed in binary64, rounded to the result's type; or 1 in the last row of Q.
- *      S[k, k] = (norm2 - c^2 + v[f + k, k]^2) * 0.5 in binary64, rounded; or 0.5 in the last row.
- *    From here on in the result's type; sum(...) adds from 0 in the order of its index, each term by
- *    one fused multiply-add.
- *      S[j, k] = sum over i of v[i, j] v[i, k] for j < k.
- *      N[i, i] = -1 / S[i, i] (divided in binary64, then rounded), for i = w - 1 ... 0, and then
- *      N[i, k] = N[i, i] * sum over j of S[i, j] N[j, k], i < j <= k, for k > i.
- *    From the last panel to the first, C being rows and columns f and up of the result so far:
- *      own columns: C[f + k, f + k] = d[k], else 0;  W[j, k] = v[f + k, j] * d[k] for j <= k, else 0;
- *      the others:  C = 0 in rows f ... f + w - 1;   W[j, k] = sum over i >= f + w of v[i, j] C[i, k].
- *      U[j, k] = sum over l >= j of N[j, l] W[l, k];
- *      C[i, k] is added to: fused multiply-adds of v[i, j] U[j, k] in the order of j.
- *    At the end, unless gain = 1, each element is multiplied by gain, rounded to the type.
+ *    Panels are columns f ... f + w - 1 with f = 0, 96, 192, ... and w = 96, or less in the last.
+ *    i, a row, counts from f; j, k, l, columns of the panel, too:
+ *      x[i, k] = element f * rows + (f + i) * w + k of the matrix.  Those with i < k are not used.
+ *
+ *    Reflectors.  c = x[k, k]; d[k] = -1 if c > 0, else 1.
+ *      norm2[k] = the sum of x[i, k]^2, i >= k, in binary64, squares rounded: rows 0 ... 63 in
+ *        order from 0 (zeros for i < k), the next 64, ...; then blocks 0 and 1, 2 and 3, ..., pairs
+ *        0 and 1, 2 and 3, ..., and so on, while there are two; at the end, from 0 and from the
+ *        last on, what has found no partner.
+ *      v[i, k] = x[i, k] for i > k, 0 for i < k;
+ *      v[k, k] = c - d[k] * sqrt(norm2[k]) in binary64, rounded;
+ *      S[k, k] = (norm2[k] - c^2 + v[k, k]^2) * 0.5 in binary64, rounded;
+ *      but v[k, k] = 1 and S[k, k] = 0.5 in the last row of a square matrix.
+ *
+ *    From here on in the result's type.  sum: from 0, in the order of its index, each term by one
+ *    fused multiply-add.
+ *      S[j, k] = sum over i of v[i, j] v[i, k], for j < k.
+ *      N[j, j] = -1 / S[j, j] in binary64, rounded; for j = w - 1 ... 0 and k > j
+ *      N[j, k] = N[j, j] * (sum over l = j + 1 ... k of S[j, l] N[l, k]).
+ *
+ *    From the last panel to the first.  C is rows and columns f and up of the result, where k is
+ *    any column:
+ *      k < w:   C[i, k] = d[k] if i = k, else 0;  W[j, k] = v[k, j] * d[k] if j <= k, else 0.
+ *      k >= w:  C[i, k] = 0 for i < w;  W[j, k] = sum over i >= w of v[i, j] C[i, k].
+ *      U[j, k] = sum over l = j ... w - 1 of N[j, l] W[l, k].
+ *      C[i, k] = C[i, k] + v[i, 0] U[0, k] + v[i, 1] U[1, k] + ..., fused, in this order.
+ *    At the end, unless gain is 1 in the result's type, each element is multiplied by it.
  */
 #ifndef FASTINIT_H
 #define FASTINIT_H

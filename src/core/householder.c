@@ -2,8 +2,8 @@
  *
  * THE METHOD.  Let X be a rows x columns matrix of independent normals, rows >= columns.  In its
  * factorization X = Q R with a positive diagonal of R, Q is Haar distributed.  Householder's
- * algorithm finds reflectors H_0, H_1, ... with H_0 X = (R's first column, a smaller matrix), and so
- * on.  Stewart ("The efficient generation of random orthogonal matrices with an application to
+ * algorithm finds reflectors H_0, H_1, ... with H_0 X = (R's first column, a smaller matrix), and
+ * so on.  Stewart ("The efficient generation of random orthogonal matrices with an application to
  * condition estimators", SIAM J. Numer. Anal. 17 (1980) 403-409, section 3): what H_0 leaves of the
  * other columns is normal again and independent of H_0, as the distribution does not change under
  * rotations.  So nothing need be factored: draw column k from row k down as a fresh vector x of
@@ -16,7 +16,8 @@
  * E the first columns of the identity, D the diagonal of the signs.
  *
  * IN BLOCKS.  The reflectors of a panel, V = (v_k ... v_l), multiply to I - V T V' with T upper
- * triangular (Schreiber & Van Loan, SIAM J. Sci. Stat. Comput. 10 (1989) 53-57).  T is the inverse of
+ * triangular (Schreiber & Van Loan, SIAM J. Sci. Stat. Comput. 10 (1989) 53-57).  T is the inverse
+ * of
  *
  *     S = the upper triangle of V'V, its diagonal halved
  *
@@ -69,9 +70,6 @@ enum {
 #include "householder_real.h"
 
 #define HOUSEHOLDER(isa) JOIN(fastinit_householder_, isa)
-#define TASKS(type)                                                                                \
-    {                                                                                              \
-        reflect_##type, gram_##type, transpose_##type, invert_##type, apply_##type                 \
-    }
+#define TASKS(type) {reflect_##type, gram_##type, transpose_##type, invert_##type, apply_##type}
 
 const fastinit_householder HOUSEHOLDER(FASTINIT_ISA) = {TASKS(f32), TASKS(f64)};

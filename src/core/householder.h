@@ -24,9 +24,9 @@ typedef struct {
     int wide;
     double gain;
 
-    size_t first, width; /* the panel's reflectors: first ... first + width - 1 */
-    void *v;             /* (rows - first) x width, by rows */
-    void *v_transposed;  /* if wide: the same, some rows at a time, by columns */
+    size_t first, width;        /* the panel's reflectors: first ... first + width - 1 */
+    void *v;                    /* (rows - first) x width, by rows */
+    void *v_transposed;         /* if wide: the same, some rows at a time, by columns */
     void *s, *t, *t_transposed; /* HOUSEHOLDER_PANEL columns each */
     void *signs;                /* width */
 } fastinit_reflectors;

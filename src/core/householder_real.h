@@ -76,7 +76,8 @@ typedef struct {
 } NAME(right);
 
 /* c = a b, or c += a b.  Nothing outside of c is written; b is read up to a whole group of columns.
- * triangular: a is zero left of its diagonal, and those terms are left out: they would add zeros. */
+ * triangular: a is zero left of its diagonal, and those terms are left out: they would add zeros.
+ */
 static void NAME(multiply)(size_t rows, size_t columns, size_t depth, NAME(left) a, NAME(right) b,
                            NAME(right) c, int add, int triangular)
 {
@@ -189,7 +190,8 @@ static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end,
         const REAL factor = (REAL)(-1 / (double)*row);
         for (size_t j = i / GROUP * GROUP; j < n; j += GROUP) {
             REAL *to = t + i * PANEL + j;
-            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, t + (i + 1) * PANEL + j, PANEL, to, PANEL, 0);
+            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, t + (i + 1) * PANEL + j, PANEL, to, PANEL,
+                       0);
             for (int k = 0; k < GROUP; k++)
                 to[k] *= factor;
         }

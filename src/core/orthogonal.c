@@ -28,6 +28,14 @@ typedef struct {
     size_t matrices, threads;       /* at once, and for each */
 } plan;
 
+/* How many threads a batch of matrices is worth: 2 rows columns^2 operations each, and thousands
+ * besides.  Starting a thread takes as long as a million. */
+static size_t matrix_threads(const plan *p, size_t count)
+{
+    const size_t each = 2 * p->rows * p->columns * p->columns + 20000;
+    return 1 + count / (2000000 / each + 1);
+}
+
 static plan make_plan(size_t rows, size_t columns, size_t count, fastinit_run run)
 {
     plan p = {rows, columns, rows < columns, 0, 0, 0, 1, 1};
@@ -38,7 +46,7 @@ static plan make_plan(size_t rows, size_t columns, size_t count, fastinit_run ru
     p.v_transposed = p.wide ? up(p.rows, LANES) * width : 0;
     p.matrix = 3 * PANEL * PANEL + up(PANEL, ALIGNMENT) + p.v + p.v_transposed;
     if (p.rows * p.columns < SHARED_FROM)
-        p.matrices = fastinit_threads(count ? count : 1, run);
+        p.matrices = fastinit_threads(least(count, matrix_threads(&p, count)), run);
     else
         p.threads = fastinit_threads(up(p.columns, LANES) / LANES, run);
     return p;

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "periodic": "bool",
     "input_axes": "Sequence[int] | None",
     "output_axes": "Sequence[int] | None",
+    "batch_axis": "SupportsIndex | Sequence[SupportsIndex] | None",
     "n": "SupportsIndex",
     "root": "SupportsIndex",
     "config": "Mapping[str, Any]",
