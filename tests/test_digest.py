@@ -18,7 +18,7 @@ from fastinit import STREAM_VERSION, _kernels
 CROSS_FILE = Path(__file__).with_name("aarch64.ini")
 CROSS_TOOLS = ("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
 FROZEN = "a6c88c161aebc7aada929a7d165b6f359fd9bc7001ded1cae09f85a8f86cfc5c"
-FROZEN_ORTHOGONAL = ""
+FROZEN_ORTHOGONAL = "3ea1f26b2d37cdd759f2268f6ff7baa5e5e5a4082c80524ba3d8d55298a5f153"
 SEED = 0x9E3779B97F4A7C15  # of digest.c
 
 

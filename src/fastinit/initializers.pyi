@@ -145,6 +145,18 @@ class STFT(Initializer):
 class Orthogonal(Initializer):
     gain: float
     seed: _Seed
+    batch_axis: SupportsIndex | Sequence[SupportsIndex] | None
+    def __init__(
+        self,
+        gain: float = 1.0,
+        seed: _Seed = None,
+        batch_axis: SupportsIndex | Sequence[SupportsIndex] | None = None,
+    ) -> None: ...
+    def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
+
+class DeltaOrthogonal(Initializer):
+    gain: float
+    seed: _Seed
     def __init__(self, gain: float = 1.0, seed: _Seed = None) -> None: ...
     def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
 
@@ -168,6 +180,7 @@ stft = STFT
 STFTInitializer = STFT
 orthogonal = Orthogonal
 OrthogonalInitializer = Orthogonal
+delta_orthogonal = DeltaOrthogonal
 
 def get(identifier: Any) -> Any: ...
 def serialize(initializer: Any) -> Any: ...
