@@ -53,6 +53,13 @@ enum {
 
 #define JOIN(a, b) a##b
 
+/* The loops over a tile must unroll, so that it lives in registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define REAL float
 #define VECTOR vf
 #define NAME(name) JOIN(name, _f32)

@@ -12,24 +12,33 @@ enum {
 VEC void NAME(tile)(int rows, int vectors, size_t depth, const REAL *a, size_t a_row, size_t a_step,
                     const REAL *b, size_t b_step, REAL *c, size_t c_row, int add)
 {
-    VECTOR sum[12][6], x[6]; /* constant sizes: both loops unroll, and these are registers */
-    for (int i = 0; i < rows; i++)
+    VECTOR sum[12][6], x[6];
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
         for (int j = 0; j < vectors; j++)
             sum[i][j] = add ? OF(load)(c + (size_t)i * c_row + j * NAME(LANES)) : OF(set1)(0);
+    }
     for (size_t k = 0; k < depth; k++) {
+        UNROLL
         for (int j = 0; j < vectors; j++)
             x[j] = OF(load)(b + j * NAME(LANES));
+        UNROLL
         for (int i = 0; i < rows; i++) {
             VECTOR factor = OF(set1)(a[(size_t)i * a_row]);
+            UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = OF(fma)(factor, x[j], sum[i][j]);
         }
         a += a_step;
         b += b_step;
     }
-    for (int i = 0; i < rows; i++)
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
         for (int j = 0; j < vectors; j++)
             OF(store)(c + (size_t)i * c_row + j * NAME(LANES), sum[i][j]);
+    }
 }
 
 /* The same for the last rows of a product. */
