@@ -10,6 +10,7 @@ each and the ratio ours / theirs.
 import os
 import subprocess
 import sys
+import time
 
 WORKER = """
 import sys, time
@@ -64,6 +65,7 @@ def main(peers=sys.executable, threads="1", *shapes):
         best = dict.fromkeys(names, float("inf"))
         for _ in range(3 if max(map(int, shape.split("x"))) > 3000 else 7):
             for name, process in running.items():
+                time.sleep(0.3)  # idle threads of the others spin for a while
                 process.stdin.write("\n")
                 best[name] = min(best[name], float(process.stdout.readline()))
         for process in running.values():
