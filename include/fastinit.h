@@ -106,6 +106,39 @@
  *        D5  0x1.999999999999ap-3    D13 0x1.3b13b13b13b14p-4    D21 0x1.8618618618618p-5
  *        D7  0x1.2492492492492p-3    D15 0x1.1111111111111p-4
  *
+ * 7. Orthogonal matrices (derived in src/core/householder.c).  One matrix of rows x columns,
+ *    rows >= columns, is a function of its m = rows * columns normals: matrix b of an array has
+ *    the elements b * m ... b * m + m - 1.  A wide matrix is the transpose of the tall one.  The
+ *    normals are the standard variates of 6, under the tag 4.
+ *
+ *    Panels are columns f ... f + w - 1 with f = 0, 96, 192, ... and w = 96, or less in the last.
+ *    i, a row, counts from f; j, k, l, columns of the panel, too:
+ *      x[i, k] = element f * rows + (f + i) * w + k of the matrix.  Those with i < k are not used.
+ *
+ *    Reflectors.  c = x[k, k]; d[k] = -1 if c > 0, else 1.
+ *      norm2[k] = the sum of x[i, k]^2, i >= k, in binary64, squares rounded: rows 0 ... 63 in
+ *        order from 0 (zeros for i < k), the next 64, ...; then blocks 0 and 1, 2 and 3, ..., pairs
+ *        0 and 1, 2 and 3, ..., and so on, while there are two; at the end, from 0 and from the
+ *        last on, what has found no partner.
+ *      v[i, k] = x[i, k] for i > k, 0 for i < k;
+ *      v[k, k] = c - d[k] * sqrt(norm2[k]) in binary64, rounded;
+ *      S[k, k] = (norm2[k] - c^2 + v[k, k]^2) * 0.5 in binary64, rounded;
+ *      but v[k, k] = 1 and S[k, k] = 0.5 in the last row of a square matrix.
+ *
+ *    From here on in the result's type.  sum: from 0, in the order of its index, each term by one
+ *    fused multiply-add.
+ *      S[j, k] = sum over i of v[i, j] v[i, k], for j < k.
+ *      N[j, j] = -1 / S[j, j] in binary64, rounded; for j = w - 1 ... 0 and k > j
+ *      N[j, k] = N[j, j] * (sum over l = j + 1 ... k of S[j, l] N[l, k]).
+ *
+ *    From the last panel to the first.  C is rows and columns f and up of the result, where k is
+ *    any column:
+ *      k < w:   C[i, k] = d[k] if i = k, else 0;  W[j, k] = v[k, j] * d[k] if j <= k, else 0.
+ *      k >= w:  C[i, k] = 0 for i < w;  W[j, k] = sum over i >= w of v[i, j] C[i, k].
+ *      U[j, k] = sum over l = j ... w - 1 of N[j, l] W[l, k].
+ *      C[i, k] = C[i, k] + v[i, 0] U[0, k] + v[i, 1] U[1, k] + ..., fused, in this order.
+ *    At the end, unless gain is 1 in the result's type, each element is multiplied by it.
+ *
  * Until the first release a flaw that is found may still change version 1.  After it, any change of
  * any bit is another FASTINIT_STREAM_VERSION.
  */
@@ -164,6 +197,16 @@ void fastinit_truncated_f32(float *out, uint64_t start, size_t n, uint64_t seed,
                             double stddev, fastinit_run run);
 void fastinit_truncated_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
                             double stddev, fastinit_run run);
+
+/* count random matrices one after the other, the first, first + 1, ... of the array of that seed:
+ * each rows x columns, its columns (or rows, if there are fewer) orthogonal and of length gain,
+ * Haar distributed.  The work space is of the result's type, of the size that
+ * fastinit_orthogonal_work gives for the same arguments. */
+size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
+void fastinit_orthogonal_f32(float *out, void *work, uint64_t first, size_t count, size_t rows,
+                             size_t columns, uint64_t seed, double gain, fastinit_run run);
+void fastinit_orthogonal_f64(double *out, void *work, uint64_t first, size_t count, size_t rows,
+                             size_t columns, uint64_t seed, double gain, fastinit_run run);
 
 /* One block of Philox4x32-10, by the kernels in use: for known-answer tests. */
 void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

@@ -109,6 +109,52 @@ static void line(const fill *f, buffer *out, uint64_t start, size_t n)
            f->function, f->p, f->q, start, n, digest(out->bytes, bytes(f, n)));
 }
 
+/* rows x columns: one panel, its edge, several; tall, wide, square; one thread's work and shared.
+ */
+static const struct {
+    size_t count, rows, columns;
+    double gain;
+} matrices[] = {
+    {1, 1, 1, 1},   {1, 1, 30, -1.1}, {3, 17, 9, 1},    {5, 9, 17, 0.3},    {2, 96, 96, 1},
+    {1, 97, 97, 1}, {1, 150, 100, 1}, {1, 100, 150, 1}, {1, 230, 210, 0.7}, {1, 200, 204, 1},
+};
+enum { WORK_MAX = 300000 };
+
+static void orthogonal(size_t i, int f64, buffer *out, int threads)
+{
+    static double work[WORK_MAX];
+    const fastinit_run how = {threads, NULL};
+    const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
+    if (fastinit_orthogonal_work(m, n, count, how) > WORK_MAX)
+        abort();
+    if (f64)
+        fastinit_orthogonal_f64(out->f64, work, i, count, m, n, SEED, matrices[i].gain, how);
+    else
+        fastinit_orthogonal_f32(out->f32, work, i, count, m, n, SEED, matrices[i].gain, how);
+}
+
+static void orthogonal_lines(buffer *out, buffer *other)
+{
+    for (size_t i = 0; i < COUNT(matrices); i++)
+        for (int f64 = 0; f64 < 2; f64++) {
+            const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
+            const size_t bytes = count * m * n * (f64 ? 8 : 4);
+            const fill f = {"orthogonal", 0, (double)m, (double)n};
+            orthogonal(i, f64, out, 1);
+            printf("%s orthogonal_f%d(%.17g) first=%zu count=%zu %zux%zu %016" PRIx64 "\n",
+                   fastinit_isa(), f64 ? 64 : 32, matrices[i].gain, i, count, m, n,
+                   digest(out->bytes, bytes));
+            memset(other, 0, sizeof *other);
+            for (size_t j = 0; j < COUNT(rounding_modes); j++) {
+                fesetround(rounding_modes[j]);
+                orthogonal(i, f64, other, THREADS);
+                fesetround(FE_TONEAREST);
+                if (memcmp(out, other, bytes))
+                    fail(&f, "differs on several threads in another rounding mode");
+            }
+        }
+}
+
 /* The array in out once more, in every other way, into another. */
 static void compare(const fill *f, const buffer *out, buffer *other, uint64_t start, size_t n)
 {
@@ -165,6 +211,7 @@ int main(int argc, char **argv)
             line(&fills[i], &out, long_start, N_MAX);
             compare(&fills[i], &out, &other, long_start, N_MAX);
         }
+        orthogonal_lines(&out, &other);
         lines++;
     }
     return lines ? 0 : 2;

@@ -41,5 +41,6 @@ def assert_same_bits(found, expected):
         at = np.flatnonzero(found != expected)
         i = at[0]
         raise AssertionError(
-            f"{at.size} of {found.size} differ, the first at {i}: {found[i]:#x} != {expected[i]:#x}"
+            f"{at.size} of {found.size} differ, the first at {i}: "
+            f"{found.flat[i]:#x} != {expected.flat[i]:#x}"
         )

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-BITS, UNIFORM, NORMAL, TRUNCATED = range(4)
+BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL = range(5)
 TAGS = {"bits": BITS, "uniform": UNIFORM, "normal": NORMAL, "truncated": TRUNCATED}
 KINDS = {tag: kind for kind, tag in TAGS.items()}
 WORD = 2**32 - 1
@@ -82,15 +82,16 @@ class Draw(NamedTuple):
 
 @cache
 def tables(tag):
-    z = ziggurat(None if tag == NORMAL else Decimal(2))
+    truncated = tag == TRUNCATED
+    z = ziggurat(Decimal(2) if truncated else None)
 
     def binary64(name, up=False):
         return [float.fromhex(gen_ziggurat.double(x, up)) for x in z[name]]
 
     return SimpleNamespace(
         inscribed=z["inscribed"],
-        has_tail=tag == NORMAL,
-        limit=math.inf if tag == NORMAL else 2.0,
+        has_tail=not truncated,
+        limit=2.0 if truncated else math.inf,
         x0=float(z["x0"]),
         inverse_x0=float(1 / z["x0"]),
         edge_f32=[
@@ -240,3 +241,153 @@ def value_of(kind, dtype, word, later, *parameters):
         high = max(_step(real, float(greatest), lambda y: y <= greatest, -math.inf), real(mean))
         value = _held(value, low, high)
     return value
+
+
+# Orthogonal matrices
+
+
+def _two_sum(a, b):
+    """a + b rounded, and what is missing (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _odd_sum(a, b):
+    """a + b rounded to odd: where it is not exact, the neighbour whose last bit is 1."""
+    s, missing = _two_sum(a, b)
+    even = (s.view(np.int64) & 1) == 0
+    towards = np.where(missing > 0, np.inf, -np.inf)
+    return np.where((missing != 0) & even, np.nextafter(s, towards), s)
+
+
+def fma(a, b, c):
+    """a * b + c of arrays, rounded once.
+
+    Boldo & Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
+    rounding to odd", IEEE Trans. Comput. 57 (2008) 462-471: what is rounded to odd with enough
+    bits more can be rounded again.
+    """
+    a, b, c = np.broadcast_arrays(a, b, c)
+    if a.dtype == np.float32:
+        a, b, c = (x.astype(np.float64) for x in (a, b, c))
+        return _odd_sum(a * b, c).astype(np.float32)  # the product is exact
+    high = []
+    for x in (a, b):  # Veltkamp's halves, Dekker's product
+        t = x * 134217729.0
+        h = t - (t - x)
+        high += [h, x - h]
+    product = a * b
+    rest = ((high[0] * high[2] - product) + high[0] * high[3] + high[1] * high[2]) + (
+        high[1] * high[3]
+    )
+    low_sum, low_missing = _two_sum(rest, c)
+    total, missing = _two_sum(product, low_sum)
+    return total + _odd_sum(missing, low_missing)
+
+
+def _product(start, a, b):
+    """start + a b by fused multiply-adds, along the sum in order."""
+    for k in range(a.shape[1]):
+        start = fma(a[:, k, None], b[None, k], start)
+    return start
+
+
+def _tree(columns):
+    """The sums of columns: 64 rows in order, then pairs, pairs of pairs, and so on."""
+    level, blocks = {}, 0
+    for i in range(0, len(columns), 64):
+        total = np.zeros(columns.shape[1])
+        for row in columns[i : i + 64]:
+            total = total + row
+        up = 0
+        while blocks >> up & 1:
+            total = level[up] + total
+            up += 1
+        level[up] = total
+        blocks += 1
+    total = np.zeros(columns.shape[1])
+    for up in range(blocks.bit_length()):
+        if blocks >> up & 1:
+            total = level[up] + total
+    return total
+
+
+PANEL = 96
+
+
+def normals(dtype, seed, rows, columns, matrix=0):
+    """The normals of one matrix, rows >= columns, each in its place."""
+    dtype = np.dtype(dtype)
+    x = np.zeros((rows, columns), dtype)
+    for first in range(0, columns, PANEL):
+        width = min(PANEL, columns - first)
+        start = matrix * rows * columns + first * rows
+        for i in range(first, rows):
+            for k in range(min(width, i - first + 1)):
+                z = variate(ORTHOGONAL, 8 * dtype.itemsize, seed, start + i * width + k).z
+                x[i, first + k] = dtype.type(z)
+    return x
+
+
+def orthogonal(dtype, seed, rows, columns, gain=1.0, matrix=0):
+    """One matrix, to the last bit."""
+    if rows < columns:
+        return orthogonal(dtype, seed, columns, rows, gain, matrix).T
+    real = np.dtype(dtype).type
+    c = np.zeros((rows, columns), dtype)
+    x = normals(dtype, seed, rows, columns, matrix)
+    for first in reversed(range(0, columns, PANEL)):
+        v = x[first:, first : first + PANEL].copy()
+        length, width = v.shape
+        norm2 = _tree(v.astype(float) ** 2)
+        d = np.zeros(width, dtype)
+        s = np.zeros((width, width), dtype)
+        for k in range(width):
+            head = float(v[k, k])
+            d[k] = -1 if head > 0 else 1
+            v[k, k] = real(head - float(d[k]) * math.sqrt(norm2[k]))
+            s[k, k] = real((norm2[k] - head * head + float(v[k, k]) ** 2) * 0.5)
+            if length - k == 1:
+                v[k, k], s[k, k] = 1, 0.5
+        diagonal = np.diag(s).copy()
+        s = np.triu(_product(np.zeros_like(s), v.T, v), 1)
+        n = np.zeros_like(s)
+        for i in reversed(range(width)):
+            n[i, i] = real(-1 / float(diagonal[i]))
+            n[i, i + 1 :] = n[i, i] * _product(
+                np.zeros((1, width - i - 1), dtype), s[i : i + 1, i + 1 :], n[i + 1 :, i + 1 :]
+            )
+        c[first : first + width, first:] = 0
+        c[first:, first : first + width] = 0
+        for k in range(width):
+            c[first + k, first + k] = d[k]
+        own = np.triu(v[:width].T) * d
+        rest = v[width:].T, c[first + width :, first + width :]
+        rest = _product(np.zeros((width, columns - first - width), dtype), *rest)
+        u = _product(np.zeros((width, columns - first), dtype), n, np.hstack([own, rest]))
+        c[first:, first:] = _product(c[first:, first:], v, u)
+    return c if gain == 1 else c * real(gain)
+
+
+def stewart(x):
+    """Stewart's method as it stands in his paper, one reflector after the other, in binary64."""
+    rows, columns = x.shape
+    q = np.eye(rows, columns)
+    for k in reversed(range(columns)):
+        v = x[k:, k].astype(float)
+        sign = 1 if v[0] > 0 else -1
+        v[0] += sign * np.linalg.norm(v)
+        q[:, k] *= -sign
+        q[k:] -= np.outer(v, 2 / (v @ v) * (v @ q[k:]))
+    return q
+
+
+def haar_by_factorization(rng, n):
+    """A Haar matrix by LAPACK: QR of normals, the diagonal of R made positive.
+
+    Mezzadri, "How to generate random matrices from the classical compact groups", Notices of the
+    AMS 54 (2007) 592-604.
+    """
+    q, r = np.linalg.qr(rng.standard_normal((n, n)))
+    return q * np.sign(np.diagonal(r))

@@ -11,7 +11,12 @@ import fastinit
 from fastinit import _registry, _windows, initializers
 
 ROWS = pytest.mark.parametrize("row", _registry.ROWS, ids=lambda row: row.name)
-SHAPES = {"identity": (5, 7), "stft": (16, 1, 9), "orthogonal": (6, 4)}
+SHAPES = {
+    "identity": (5, 7),
+    "stft": (16, 1, 9),
+    "orthogonal": (6, 4),
+    "delta_orthogonal": (3, 4, 6),
+}
 RANDOM = [row for row in _registry.ROWS if "seed" in inspect.signature(row.function).parameters]
 
 
@@ -300,7 +305,9 @@ def distributions():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", RANDOM[:-1], ids=lambda row: row.name)  # not orthogonal
+@pytest.mark.parametrize(
+    "row", [row for row in RANDOM if "orthogonal" not in row.name], ids=lambda row: row.name
+)
 def test_distributions(row, dtype):
     from scipy import stats
 
@@ -318,7 +325,7 @@ def test_distributions(row, dtype):
 
 
 @pytest.mark.parametrize("gain", [inf, nan, "1", None])
-@pytest.mark.parametrize("name", ["Orthogonal", "Identity"])
+@pytest.mark.parametrize("name", ["Orthogonal", "DeltaOrthogonal", "Identity"])
 def test_wrong_gains(name, gain):
     with pytest.raises(
         TypeError if isinstance(gain, (str, type(None))) else ValueError, match="gain"

@@ -68,7 +68,7 @@ def test_every_public_name_of_keras_is_here():
 def test_arguments_and_defaults(name):
     theirs = inspect.signature(getattr(keras.initializers, name)).parameters
     ours = inspect.signature(OURS[name]).parameters
-    assert [(p.name, p.default) for p in ours.values()] == [
+    assert [(p.name, p.default) for p in ours.values() if p.name not in OURS[name]._own] == [
         (p.name, p.default) for p in theirs.values()
     ]
 

@@ -286,6 +286,43 @@ def test_a_signal_stops_a_long_fill_within_200_ms(tmp_path, n, name, error):
     assert max(latencies) < 2
 
 
+INTERRUPT_ORTHOGONAL = """
+import os, signal, sys, threading, time
+import numpy as np
+import fastinit
+fastinit.set_num_threads(int(sys.argv[1]))
+out = np.empty((5000, 5000))
+sent, latencies = [], []
+
+def send():
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+
+for attempt in range(3):
+    timer = threading.Timer(0.3, send)
+    timer.start()
+    try:
+        fastinit.orthogonal(out=out, seed=1)
+    except KeyboardInterrupt:
+        latencies.append(time.perf_counter() - sent[-1])
+    else:
+        raise AssertionError("the fill was not stopped")
+    timer.join()
+print(latencies)
+"""
+
+
+@linux
+@pytest.mark.skipif(_kernels.isas() == ["portable"], reason="its products are calls of fma()")
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_signal_stops_a_long_product_within_200_ms(n):
+    # It takes seconds.
+    latencies = ast.literal_eval(run_python(INTERRUPT_ORTHOGONAL, n))
+    assert len(latencies) == 3
+    assert min(latencies) < 0.2
+    assert max(latencies) < 2
+
+
 def test_threads_do_not_change_the_public_results(threads):
     found = []
     for n in (1, 2, 5):

@@ -25,6 +25,8 @@ static int x86_has(unsigned leaf7_ebx, unsigned xcr0_bits)
     unsigned a, b, c, d, xcr0, high;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
         return 0;
+    if (!(c & bit_FMA)) /* every AVX-512 processor has it; not every AVX2 one */
+        return 0;
     __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
     if ((xcr0 & xcr0_bits) != xcr0_bits)
         return 0;

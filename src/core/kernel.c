@@ -14,7 +14,14 @@
 #endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision");
 
-enum { BITS, UNIFORM, NORMAL, TRUNCATED }; /* a distribution's tag: counter word 3 */
+enum { BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL }; /* a distribution's tag: counter word 3 */
+
+/* Orthogonal is the normal distribution once more, from words of its own. */
+VEC const fastinit_ziggurat *ziggurat_of(int kind)
+{
+    return kind == TRUNCATED ? &fastinit_ziggurat_truncated : &fastinit_ziggurat_normal;
+}
+VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
 
 /* A batch is as many elements as a redraw mask has bits.  A chunk is the span whose rejected
  * elements are collected before they are redrawn: long enough to fill the vectors of the redraw (1%
@@ -28,7 +35,7 @@ enum { LANES = VEC_W * VEC_GROUPS };
 VEC void finish_f32(int kind, float *out, vf z, fastinit_args a)
 {
     z = vf_add(vf_mul(z, vf_set1((float)a.scale)), vf_set1((float)a.offset));
-    if (kind != NORMAL)
+    if (is_bounded(kind))
         z = vf_min(vf_max(z, vf_set1((float)a.low)), vf_set1((float)a.high));
     vf_store(out, z);
 }
@@ -36,7 +43,7 @@ VEC void finish_f32(int kind, float *out, vf z, fastinit_args a)
 VEC void finish_f64(int kind, double *out, vd z, fastinit_args a)
 {
     z = vd_add(vd_mul(z, vd_set1(a.scale)), vd_set1(a.offset));
-    if (kind != NORMAL)
+    if (is_bounded(kind))
         z = vd_min(vd_max(z, vd_set1(a.low)), vd_set1(a.high));
     vd_store(out, z);
 }
@@ -50,8 +57,7 @@ VEC uint32_t convert_f32(int kind, float *out, vu words, fastinit_args a)
     if (kind == UNIFORM)
         z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
     else
-        z = ziggurat_f32(kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated,
-                         words, &redraw);
+        z = ziggurat_f32(ziggurat_of(kind), words, &redraw);
     finish_f32(kind, out, z, a);
     return redraw;
 }
@@ -63,8 +69,7 @@ VEC uint32_t convert_f64(int kind, double *out, vu samples, fastinit_args a)
     if (kind == UNIFORM)
         z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53));
     else
-        z = ziggurat_f64(kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated,
-                         samples, &redraw);
+        z = ziggurat_f64(ziggurat_of(kind), samples, &redraw);
     finish_f64(kind, out, z, a);
     return redraw;
 }
@@ -146,8 +151,7 @@ VEC void batches(int kind, size_t size, char *out, uint64_t block, vu block_high
 VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, uint16_t *list,
                 size_t count, fastinit_args a, const philox_keys *keys)
 {
-    const fastinit_ziggurat *t =
-        kind == NORMAL ? &fastinit_ziggurat_normal : &fastinit_ziggurat_truncated;
+    const fastinit_ziggurat *t = ziggurat_of(kind);
 
     for (uint64_t attempt = 1; count; attempt++) {
         size_t kept = 0;
@@ -211,10 +215,8 @@ VEC void fill(int kind, size_t size, char *out, uint64_t start, size_t n, const 
         for (size_t b = first / BATCH, whole; b * BATCH < last; b += whole ? whole : 1) {
             const size_t from = b * BATCH;
             uint64_t aside[BATCH]; /* of the strictest alignment of all types */
-            char *to = from < first ? (char *)aside : out + (from - first) * size;
             whole = from < first ? 0 : (last - from) / BATCH;
-            if (!whole)
-                to = (char *)aside;
+            char *to = whole ? out + (from - first) * size : (char *)aside;
             batches(kind, size, to, block + from / (16 / size), block_high, whole ? whole : 1,
                     masks + b, a, &keys);
             if (!whole) {
@@ -250,6 +252,8 @@ KERNEL(normal_f32, NORMAL, 4)
 KERNEL(normal_f64, NORMAL, 8)
 KERNEL(truncated_f32, TRUNCATED, 4)
 KERNEL(truncated_f64, TRUNCATED, 8)
+KERNEL(orthogonal_f32, ORTHOGONAL, 4)
+KERNEL(orthogonal_f64, ORTHOGONAL, 8)
 
 /* For known-answer tests: any counter, in every lane; word j of the first. */
 static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -270,6 +274,7 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
 
 #define JOIN(a, b) a##b
 #define OPS(isa) JOIN(fastinit_ops_, isa)
+#define HOUSEHOLDER(isa) JOIN(fastinit_householder_, isa)
 #define TEXT(isa) #isa
 #define NAME(isa) TEXT(isa)
 
@@ -284,4 +289,7 @@ const fastinit_ops OPS(FASTINIT_ISA) = {
     .normal_f64 = normal_f64,
     .truncated_f32 = truncated_f32,
     .truncated_f64 = truncated_f64,
+    .orthogonal_f32 = orthogonal_f32,
+    .orthogonal_f64 = orthogonal_f64,
+    .householder = &HOUSEHOLDER(FASTINIT_ISA),
 };

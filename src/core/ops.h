@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "householder.h"
+
 /* value = z * scale + offset, then held to [low, high] for the uniform and the truncated normal.
  * The float32 kernels are given float32 numbers, stored here as doubles. */
 typedef struct {
@@ -22,6 +24,8 @@ typedef struct {
     fastinit_kernel *uniform_f32, *uniform_f64;
     fastinit_kernel *normal_f32, *normal_f64;
     fastinit_kernel *truncated_f32, *truncated_f64;
+    fastinit_kernel *orthogonal_f32, *orthogonal_f64; /* the normals */
+    const fastinit_householder *householder;
 } fastinit_ops;
 
 extern const fastinit_ops fastinit_ops_portable, fastinit_ops_avx2, fastinit_ops_avx512,

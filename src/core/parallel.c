@@ -1,7 +1,6 @@
 /* The only place that knows of threads. */
 #include "parallel.h"
 
-#include <stdatomic.h>
 #include <time.h>
 
 #include "fpenv.h"
@@ -64,30 +63,48 @@ typedef struct {
     size_t size, n, piece; /* piece in elements */
     uint64_t start;
     const fastinit_args *args;
-    int (*poll)(void);
-    double polled; /* of the caller's thread alone */
-    atomic_int stop;
+    fastinit_watch watch;
 } job;
+
+fastinit_watch fastinit_watch_begin(fastinit_run run)
+{
+    return (fastinit_watch){run.poll, run.poll ? seconds() : 0, 0};
+}
+
+int fastinit_stopped(fastinit_watch *w)
+{
+    return atomic_load_explicit(&w->stop, memory_order_relaxed);
+}
+
+/* On the caller's thread, between pieces of work. */
+static void look(fastinit_watch *w)
+{
+    double now = seconds();
+    /* now < polled: the clock was set back. */
+    if (now - w->polled > POLL_SECONDS || now < w->polled) {
+        w->polled = now;
+        if (w->poll())
+            atomic_store(&w->stop, 1);
+    }
+}
+
+size_t fastinit_threads(size_t most, fastinit_run run)
+{
+    size_t threads = run.threads < 1 ? 1 : (size_t)run.threads;
+    return !fastinit_openmp() || atomic_load(&forked) ? 1 : most < threads ? most : threads;
+}
 
 static void do_piece(job *j, size_t i, int callers_thread)
 {
-    if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+    if (fastinit_stopped(&j->watch))
         return;
     size_t first = i * j->piece;
     size_t count = j->n - first < j->piece ? j->n - first : j->piece;
     fastinit_fpenv saved = fastinit_fpenv_enter();
     j->kernel(j->out + first * j->size, j->start + first, count, j->args);
     fastinit_fpenv_leave(saved);
-
-    if (callers_thread && j->poll) {
-        double now = seconds();
-        /* now < polled: the clock was set back. */
-        if (now - j->polled > POLL_SECONDS || now < j->polled) {
-            j->polled = now;
-            if (j->poll())
-                atomic_store(&j->stop, 1);
-        }
-    }
+    if (callers_thread && j->watch.poll)
+        look(&j->watch);
 }
 
 void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t start, size_t n,
@@ -104,10 +121,10 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t
         bytes = n * size / (threads * PIECES_A_THREAD) / PIECE_MIN * PIECE_MIN;
         bytes = bytes < PIECE_MIN ? PIECE_MIN : bytes > PIECE_MAX ? PIECE_MAX : bytes;
     }
-    job j = {kernel, out, size, n, bytes / size, start, args, run.poll, 0, 0};
+    job j = {kernel, out, size, n, bytes / size, start, args, {run.poll, 0, 0}};
     size_t pieces = n / j.piece + (n % j.piece != 0);
     if (pieces > 1)
-        j.polled = seconds();
+        j.watch = fastinit_watch_begin(run);
 
 #ifdef _OPENMP
     if (threads > 1) {
@@ -119,4 +136,33 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t
 #endif
     for (size_t i = 0; i < pieces; i++)
         do_piece(&j, i, pieces > 1);
+}
+
+static void do_task(fastinit_task *task, void *context, size_t i, size_t thread,
+                    fastinit_watch *watch)
+{
+    if (fastinit_stopped(watch))
+        return;
+    fastinit_fpenv saved = fastinit_fpenv_enter();
+    task(context, i, thread);
+    fastinit_fpenv_leave(saved);
+    if (thread == 0 && watch->poll)
+        look(watch);
+}
+
+void fastinit_parallel_tasks(fastinit_task *task, void *context, size_t count, size_t threads,
+                             fastinit_watch *watch)
+{
+#ifdef _OPENMP
+    if (threads > 1 && count > 1) {
+#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
+        for (size_t i = 0; i < count; i++)
+            do_task(task, context, i, (size_t)omp_get_thread_num(), watch);
+        return;
+    }
+#else
+    (void)threads;
+#endif
+    for (size_t i = 0; i < count; i++)
+        do_task(task, context, i, 0, watch);
 }

@@ -17,10 +17,12 @@
  *   vd_lookup4(t, at)   t[at][0] ... t[at][3] into four vectors
  *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
  *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
+ *   v?_fma(a, b, c)     a * b + c, rounded once
  *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
  * the multiplier; with VEC_AHEAD the words of one step are converted between the rounds of the
- * next. */
+ * next.  VEC_TILE_ROWS times VEC_TILE_VECTORS accumulators, a row of vectors and one more are what
+ * the registers hold: the tile of a matrix product. */
 #ifndef FASTINIT_VEC_H
 #define FASTINIT_VEC_H
 

@@ -4,6 +4,8 @@
 #define VEC_W 4
 #define VEC_GROUPS 2
 #define VEC_AHEAD 1
+#define VEC_TILE_ROWS 6
+#define VEC_TILE_VECTORS 2
 
 typedef __m256i vu;
 typedef __m256d vd;
@@ -60,6 +62,7 @@ VEC vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm256_cvtepi32_ps(a); }
 VEC vf vf_lookup(const float *t, vu at) { return _mm256_i32gather_ps(t, at, 4); }
 VEC vf vf_narrow(vd a, vd b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
+VEC vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 VEC void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 
 VEC vd vd_set1(double x) { return _mm256_set1_pd(x); }
@@ -84,6 +87,7 @@ VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
     out[2] = _mm256_permute2f128_pd(a, c, 0x31);
     out[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
+VEC vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
 VEC void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
 VEC vd vd_of_bits(vu a) { return _mm256_castsi256_pd(a); }
 VEC vu vu_of_bits(vd a) { return _mm256_castpd_si256(a); }
@@ -104,3 +108,8 @@ VEC vu vu_select(vm m, vu a, vu b)
 {
     return vu_of_bits(vd_select(m, vd_of_bits(a), vd_of_bits(b)));
 }
+
+#ifdef __FMA__ /* where it is asked for: householder.c */
+VEC vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+VEC vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
+#endif

@@ -4,6 +4,8 @@
 #define VEC_W 8
 #define VEC_GROUPS 2
 #define VEC_AHEAD 1
+#define VEC_TILE_ROWS 12
+#define VEC_TILE_VECTORS 2
 
 typedef __m512i vu;
 typedef __m512d vd;
@@ -61,6 +63,8 @@ VEC vf vf_narrow(vd a, vd b)
 {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1);
 }
+VEC vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+VEC vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 
 VEC vd vd_set1(double x) { return _mm512_set1_pd(x); }
@@ -77,6 +81,8 @@ VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
     for (int j = 0; j < 4; j++)
         out[j] = _mm512_i64gather_pd(vu_sll(at, 2), t[0] + j, 8);
 }
+VEC vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
+VEC vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 VEC void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 VEC vd vd_of_bits(vu a) { return _mm512_castsi512_pd(a); }
 VEC vu vu_of_bits(vd a) { return _mm512_castpd_si512(a); }

@@ -4,6 +4,8 @@
 #define VEC_W 2
 #define VEC_GROUPS 4
 #define VEC_AHEAD 1
+#define VEC_TILE_ROWS 6
+#define VEC_TILE_VECTORS 4
 
 typedef uint64x2_t vu;
 typedef float64x2_t vd;
@@ -76,6 +78,8 @@ VEC vf vf_lookup(const float *t, vu at)
     return vld1q_lane_f32(t + vgetq_lane_u32(i, 3), r, 3);
 }
 VEC vf vf_narrow(vd a, vd b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64(b)); }
+VEC vf vf_load(const float *p) { return vld1q_f32(p); }
+VEC vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VEC void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 
 VEC vd vd_set1(double x) { return vdupq_n_f64(x); }
@@ -96,6 +100,8 @@ VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
     for (int j = 0; j < 4; j++)
         out[j] = vcombine_f64(vld1_f64(p + j), vld1_f64(q + j));
 }
+VEC vd vd_load(const double *p) { return vld1q_f64(p); }
+VEC vd vd_fma(vd a, vd b, vd c) { return vfmaq_f64(c, a, b); }
 VEC void vd_store(double *p, vd a) { vst1q_f64(p, a); }
 VEC vd vd_of_bits(vu a) { return vreinterpretq_f64_u64(a); }
 VEC vu vu_of_bits(vd a) { return vreinterpretq_u64_f64(a); }

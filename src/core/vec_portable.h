@@ -4,11 +4,14 @@
  * against 4.6, GCC 12).  Wider "vectors" of arrays were tried and lost: no compiler of today turns
  * their 32 x 32 -> 64 bit products into SSE2's, and what they do instead costs more than the scalar
  * multiplier.  Words are taken out with shifts: the byte order of the machine does not matter. */
+#include <math.h>
 #include <string.h>
 
 #define VEC_W 1
 #define VEC_GROUPS 2
 #define VEC_AHEAD 0
+#define VEC_TILE_ROWS 4
+#define VEC_TILE_VECTORS 2
 
 typedef uint64_t vu;
 typedef double vd;
@@ -63,6 +66,8 @@ VEC vf vf_max(vf a, vf b) { return (vf){a.f0 > b.f0 ? a.f0 : b.f0, a.f1 > b.f1 ?
 VEC vf vf_from_i32(vu a) { return (vf){(float)(int32_t)LOW(a), (float)(int32_t)HIGH(a)}; }
 VEC vf vf_lookup(const float *t, vu at) { return (vf){t[LOW(at)], t[HIGH(at)]}; }
 VEC vf vf_narrow(vd a, vd b) { return (vf){(float)a, (float)b}; }
+VEC vf vf_load(const float *p) { return (vf){p[0], p[1]}; }
+VEC vf vf_fma(vf a, vf b, vf c) { return (vf){fmaf(a.f0, b.f0, c.f0), fmaf(a.f1, b.f1, c.f1)}; }
 VEC void vf_store(float *p, vf a) { p[0] = a.f0, p[1] = a.f1; }
 
 VEC vd vd_set1(double x) { return x; }
@@ -79,6 +84,8 @@ VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
     for (int j = 0; j < 4; j++)
         out[j] = t[at][j];
 }
+VEC vd vd_load(const double *p) { return *p; }
+VEC vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 VEC void vd_store(double *p, vd a) { *p = a; }
 VEC vd vd_of_bits(vu a)
 {

@@ -32,6 +32,14 @@ def constant(
     *,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...
+def delta_orthogonal(
+    shape: _Shape | None = None,
+    gain: float = 1.0,
+    seed: _Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]: ...
 def derive_seed(root: SupportsIndex, name: str) -> int: ...
 def get_num_threads() -> int: ...
 def glorot_normal(
@@ -107,6 +115,7 @@ def orthogonal(
     seed: _Seed = None,
     dtype: DTypeLike | None = None,
     *,
+    batch_axis: SupportsIndex | Sequence[SupportsIndex] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]: ...
 def random_bits(

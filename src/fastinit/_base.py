@@ -30,6 +30,7 @@ class Initializer:
     """
 
     _keras_module = "keras.initializers"
+    _own = ()  # arguments that Keras's class lacks
 
     def __call__(self, shape, dtype=None):
         """The initial values.
@@ -75,7 +76,11 @@ class Initializer:
         TypeError
             An argument that JSON cannot hold, such as a numpy.random.Generator.
         """
-        return {name: encode(value) for name, value in self._arguments().items()}
+        return {
+            name: encode(value)
+            for name, value in self._arguments().items()
+            if value is not None or name not in self._own  # Keras would not take it
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -29,6 +29,13 @@ cdef extern from "fastinit.h" nogil:
     void fastinit_normal_f64(double *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
     void fastinit_truncated_f32(float *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
     void fastinit_truncated_f64(double *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
+    size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
+    void fastinit_orthogonal_f32(
+        float *, void *, uint64_t, size_t, size_t, size_t, uint64_t, double, fastinit_run
+    )
+    void fastinit_orthogonal_f64(
+        double *, void *, uint64_t, size_t, size_t, size_t, uint64_t, double, fastinit_run
+    )
     void fastinit_philox(const uint32_t *, const uint32_t *, uint32_t *)
 
 
@@ -100,6 +107,38 @@ def truncated(out, uint64_t start, uint64_t seed, double mean, double stddev, in
             fastinit_truncated_f64(
                 <double *>view.buf, start, view.len // 8, seed, mean, stddev, run
             )
+    finish(&view)
+
+
+def orthogonal_work(size_t rows, size_t columns, size_t count, int threads):
+    """How many elements of work space `orthogonal` needs."""
+    return fastinit_orthogonal_work(rows, columns, count, fastinit_run(threads, poll))
+
+
+def orthogonal(
+    out, work, uint64_t first, size_t rows, size_t columns, uint64_t seed, double gain, int threads
+):
+    """Fill a contiguous float32 or float64 buffer with matrices first, first + 1, ..."""
+    cdef Py_buffer view, space
+    cdef fastinit_run run = fastinit_run(threads, poll)
+    cdef size_t count
+    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    try:
+        PyObject_GetBuffer(work, &space, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    except BaseException:
+        PyBuffer_Release(&view)
+        raise
+    count = view.len // (rows * columns * view.itemsize)
+    with nogil:
+        if view.itemsize == 4:
+            fastinit_orthogonal_f32(
+                <float *>view.buf, space.buf, first, count, rows, columns, seed, gain, run
+            )
+        else:
+            fastinit_orthogonal_f64(
+                <double *>view.buf, space.buf, first, count, rows, columns, seed, gain, run
+            )
+    PyBuffer_Release(&space)
     finish(&view)
 
 

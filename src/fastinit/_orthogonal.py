@@ -4,24 +4,10 @@ from math import prod
 
 import numpy as np
 
-from ._arrays import claim, target
-from ._samplers import _FINITE, _check_finite, _number, random_normal
-from ._seeds import derive_seed, key
-
-
-def _haar(rows, columns, seed, dtype):
-    """Orthonormal columns, rows >= columns, Haar distributed: QR of normals, signs fixed.
-
-    Interim: a C kernel with normals under the stream's own tag, the same bits everywhere, takes
-    the place of this function.  Until then the normals are those of a derived seed, so that a
-    random_normal with the same seed is independent, and the last bits are LAPACK's.
-    """
-    normals = random_normal((rows, columns), 0.0, 1.0, derive_seed(seed, "orthogonal"), dtype)
-    q, r = np.linalg.qr(normals)
-    # QR is unique, and then Haar, only with a positive diagonal of R.  Mezzadri, "How to generate
-    # random matrices from the classical compact groups", Notices of the AMS 54 (2007) 592-604.
-    q *= np.where(np.diagonal(r) < 0, -1, 1).astype(q.dtype)
-    return q
+from . import _kernels, _threads
+from ._arrays import claim, empty, target
+from ._samplers import _FINITE, _check_finite, _number
+from ._seeds import key
 
 
 def check_gain(gain):
@@ -31,15 +17,72 @@ def check_gain(gain):
     return number
 
 
-def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
+def _axes(batch_axis):
+    """The axes as a tuple of integers."""
+    if batch_axis is None:
+        return ()
+    wanted = "batch_axis must be an integer, a sequence of them or None"
+    axes = batch_axis if isinstance(batch_axis, (tuple, list)) else (batch_axis,)
+    for axis in axes:
+        if isinstance(axis, (bool, np.bool_)) or not hasattr(type(axis), "__index__"):
+            raise TypeError(f"{wanted}, received {batch_axis!r}")
+    return tuple(axis.__index__() for axis in axes)
+
+
+def check(gain, batch_axis):
+    """Raise where an argument is wrong for every shape."""
+    check_gain(gain)
+    _axes(batch_axis)
+
+
+def _batch_ndim(dims, batch_axis):
+    """How many axes in front count matrices."""
+    axes = _axes(batch_axis)
+    found = sorted(axis + len(dims) if axis < 0 else axis for axis in axes)
+    if found != list(range(len(axes))):
+        raise ValueError(
+            f"batch_axis must name the first axes, each once, received {batch_axis!r} "
+            f"for shape {dims}"
+        )
+    return len(axes)
+
+
+def _fill(array, rows, columns, seed, gain):
+    """Fill a contiguous array with matrices, one after the other."""
+    if array.size:
+        count = array.size // (rows * columns)
+        work = empty((_kernels.orthogonal_work(rows, columns, count, _threads.count),), array.dtype)
+        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, _threads.count)
+
+
+def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, batch_axis=None, out=None):
     """See the registry."""
     dims, kind = target(shape, dtype, out)
-    if len(dims) < 2:
-        raise ValueError(f"shape must have at least two dimensions, received {dims}")
+    batch = _batch_ndim(dims, batch_axis)
+    flat = dims[batch:]
+    if len(flat) < 2:
+        besides = " besides batch_axis" if batch else ""
+        raise ValueError(f"shape must have at least two dimensions{besides}, received {dims}")
     gain = check_gain(gain)
     _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
-    rows, columns = prod(dims[:-1]), dims[-1]
-    q = _haar(max(rows, columns), min(rows, columns), key(seed), kind)
+    seed = key(seed)
     array = claim(dims, kind, out)
-    np.multiply((q if rows >= columns else q.T).reshape(dims), gain, out=array)
+    _fill(array, prod(flat[:-1]), flat[-1], seed, gain)
+    return array
+
+
+def delta_orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
+    """See the registry."""
+    dims, kind = target(shape, dtype, out)
+    if len(dims) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, received {dims}")
+    if dims[-2] > dims[-1]:
+        raise ValueError(f"shape[-2] must be at most shape[-1], received {dims}")
+    gain = check_gain(gain)
+    _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
+    seed = key(seed)
+    array = claim(dims, kind, out)
+    array.fill(0)
+    if array.size:
+        _fill(array[tuple((n - 1) // 2 for n in dims[:-2])], *dims[-2:], seed, gain)
     return array

@@ -27,6 +27,7 @@ class Row:
     check: Callable = lambda **arguments: None  # raises, or returns arguments to store instead
     preset: tuple | None = None  # (scale, mode, distribution)
     keras: bool = True  # Keras has it, under the same name
+    own: tuple = ()  # arguments that Keras lacks: in configurations only where they are given
     aliases: tuple = ()  # what `get` knows besides the two names
     exported: tuple = ()  # aliases that are names of the module, too
 
@@ -62,6 +63,10 @@ def _sampler(function, **words):
 
 def _check_gain(gain):
     _orthogonal.check_gain(gain)
+
+
+def _check_orthogonal(gain, batch_axis):
+    _orthogonal.check(gain, batch_axis)
 
 
 def _check_value(value):
@@ -171,10 +176,19 @@ ROWS = (
         _orthogonal.orthogonal,
         "A random matrix with orthonormal columns, or rows where it is wide.",
         "gain * Q, Q Haar distributed, (prod(shape[:-1]), shape[-1])",
-        paper="Saxe, McClelland & Ganguli, ICLR 2014; Mezzadri, Notices of the AMS 54 (2007)",
-        check=_check_gain,
+        paper="Saxe, McClelland & Ganguli, ICLR 2014; Stewart, SIAM J. Numer. Anal. 17 (1980)",
+        check=_check_orthogonal,
         aliases=("OrthogonalInitializer",),
         exported=("OrthogonalInitializer",),
+        own=("batch_axis",),
+    ),
+    Row(
+        _orthogonal.delta_orthogonal,
+        "A convolution kernel that is an orthogonal matrix in the middle of its window.",
+        "gain * Q at (n - 1) // 2 of each axis of the window, 0 elsewhere; 3 to 5 dimensions",
+        paper="Xiao et al., ICML 2018, algorithm 1",
+        check=_check_gain,
+        keras=False,
     ),
 )  # fmt: skip
 
@@ -207,6 +221,11 @@ ARGUMENTS = {
         "is wider by 1 / 0.8796, so that the variance is scale / fan after the cut.",
     ),
     "gain": ("float", "Factor."),
+    "batch_axis": (
+        "int or sequence of int, optional",
+        "The first axes of the shape, so many as are named (0 is the first): each index there has "
+        "a matrix of its own, the same whatever their number.",
+    ),
     "side": ('{"real", "imag"}', "Which part of the complex kernel."),
     "window": (
         "str, array_like of shape[0] numbers, or None",
@@ -295,6 +314,7 @@ def _build_class(row, base):
         "__doc__": _document(row, names, returns=False),
         "__module__": "fastinit.initializers",
         "_keras_module": "keras.initializers" if row.keras else None,
+        "_own": row.own,
     }
     if row.preset:
         # As VarianceScaling with these for attributes: who changes them is heard.

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "periodic": "bool",
     "input_axes": "Sequence[int] | None",
     "output_axes": "Sequence[int] | None",
+    "batch_axis": "SupportsIndex | Sequence[SupportsIndex] | None",
     "n": "SupportsIndex",
     "root": "SupportsIndex",
     "config": "Mapping[str, Any]",
@@ -158,7 +159,7 @@ def package_stub():
 
 def initializers_stub():
     """The text of initializers.pyi."""
-    head = HEAD.replace("Protocol, ", "").replace(", SupportsIndex", "")
+    head = HEAD.replace("Protocol, ", "")
     parts = [head.replace("import numpy as np\n", ""), "from . import _Seed, _Shape\n\n"]
     parts += [_class(cls) for cls in (initializers.Initializer, *_registry.CLASSES.values())]
     parts += [

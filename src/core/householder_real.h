@@ -1,0 +1,343 @@
+/* The tasks of householder.c for one type: REAL, its VECTOR, NAME(function), OF(operation).
+ * Included twice. */
+
+enum {
+    NAME(LANES) = sizeof(VECTOR) / sizeof(REAL),
+    NAME(COLUMNS) = VECTORS * NAME(LANES), /* of a tile */
+};
+
+/* c = a b, or c += a b, for a tile of so many rows and vectors.  a by a stride for its rows and one
+ * along the sum, b by rows of vectors.  Every element sums along depth in order, from what c holds
+ * or from 0. */
+VEC void NAME(tile)(int rows, int vectors, size_t depth, const REAL *a, size_t a_row, size_t a_step,
+                    const REAL *b, size_t b_step, REAL *c, size_t c_row, int add)
+{
+    VECTOR sum[12][6], x[6];
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = add ? OF(load)(c + (size_t)i * c_row + j * NAME(LANES)) : OF(set1)(0);
+    }
+    for (size_t k = 0; k < depth; k++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++)
+            x[j] = OF(load)(b + j * NAME(LANES));
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            VECTOR factor = OF(set1)(a[(size_t)i * a_row]);
+            UNROLL
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = OF(fma)(factor, x[j], sum[i][j]);
+        }
+        a += a_step;
+        b += b_step;
+    }
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++)
+            OF(store)(c + (size_t)i * c_row + j * NAME(LANES), sum[i][j]);
+    }
+}
+
+/* The same for the last rows of a product. */
+static void NAME(last_tile)(size_t rows, size_t depth, const REAL *a, size_t a_row, size_t a_step,
+                            const REAL *b, size_t b_step, REAL *c, size_t c_row, int add)
+{
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        if (n < ROWS)                                                                              \
+            NAME(tile)(n < ROWS ? n : 1, VECTORS, depth, a, a_row, a_step, b, b_step, c, c_row,    \
+                       add);                                                                       \
+        break;
+    switch (rows) {
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(7)
+        CASE(8)
+        CASE(9)
+        CASE(10)
+        CASE(11)
+    }
+#undef CASE
+}
+
+static void NAME(full_tile)(size_t depth, const REAL *a, size_t a_row, size_t a_step, const REAL *b,
+                            size_t b_step, REAL *c, size_t c_row, int add)
+{
+    NAME(tile)(ROWS, VECTORS, depth, a, a_row, a_step, b, b_step, c, c_row, add);
+}
+
+typedef struct {
+    const REAL *at;
+    size_t row, step;
+} NAME(left);
+
+/* Columns in groups of a tile's, group after group; within one by rows. */
+typedef struct {
+    REAL *at;
+    size_t group, row;
+} NAME(right);
+
+/* c = a b, or c += a b.  Nothing outside of c is written; b is read up to a whole group of columns.
+ * triangular: a is zero left of its diagonal, and those terms are left out: they would add zeros.
+ */
+static void NAME(multiply)(size_t rows, size_t columns, size_t depth, NAME(left) a, NAME(right) b,
+                           NAME(right) c, int add, int triangular)
+{
+    for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
+        const REAL *right = b.at + j / NAME(COLUMNS) * b.group;
+        REAL *result = c.at + j / NAME(COLUMNS) * c.group;
+        const size_t some = columns - j;
+        REAL aside[12 * NAME(COLUMNS)];
+
+        for (size_t i = 0; i < rows; i += ROWS) {
+            const size_t skip = triangular ? i : 0, few = rows - i < ROWS ? rows - i : ROWS;
+            const REAL *from = a.at + i * a.row + skip * a.step;
+            const REAL *by = right + skip * b.row;
+            REAL *to = result + i * c.row;
+            size_t to_row = c.row;
+
+            if (some < NAME(COLUMNS)) {
+                to = aside, to_row = NAME(COLUMNS);
+                if (add)
+                    for (size_t k = 0; k < few; k++)
+                        memcpy(aside + k * to_row, result + (i + k) * c.row, some * sizeof(REAL));
+            } else if (add) {
+                for (size_t k = 0; k < ROWS; k++) /* what a caller who goes on adds to next */
+                    __builtin_prefetch(to + (rows + k) * to_row, 1);
+            }
+            if (few == ROWS)
+                NAME(full_tile)(depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
+            else
+                NAME(last_tile)(few, depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
+            if (to == aside)
+                for (size_t k = 0; k < few; k++)
+                    memcpy(result + (i + k) * c.row, aside + k * to_row, some * sizeof(REAL));
+        }
+    }
+}
+
+/* Normals to reflectors.  The norms in binary64: the squares of 64 rows added in order, the sums of
+ * such blocks in pairs, and pairs of pairs. */
+static void NAME(reflect)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)
+{
+    enum { BLOCK = 64, LEVELS = 8 * sizeof(size_t), MOST = HOUSEHOLDER_LANES };
+    REAL *v = p->v, *s = p->s, *signs = p->signs;
+    const size_t rows = p->rows - p->first, n = end - begin;
+    double level[LEVELS][MOST], sum[MOST];
+    (void)scratch;
+
+    for (size_t k = begin; k < end; k++)
+        for (size_t i = 0; i < k; i++)
+            v[i * p->width + k] = 0;
+    size_t block = 0;
+    for (size_t i = 0; i < rows; block++) {
+        const size_t last = rows - i < BLOCK ? rows : i + BLOCK;
+        for (size_t k = 0; k < n; k++)
+            sum[k] = 0;
+        for (; i < last; i++)
+            for (size_t k = 0; k < n; k++) {
+                double x = v[i * p->width + begin + k];
+                sum[k] += x * x;
+            }
+        int up = 0;
+        for (; block >> up & 1; up++)
+            for (size_t k = 0; k < n; k++)
+                sum[k] = level[up][k] + sum[k];
+        memcpy(level[up], sum, n * sizeof *sum);
+    }
+    for (size_t k = 0; k < n; k++) {
+        double norm = 0;
+        for (int up = 0; up < LEVELS; up++)
+            if (block >> up & 1)
+                norm = level[up][k] + norm;
+        const size_t at = begin + k;
+        REAL *head = v + at * p->width + at;
+        double x = *head, signed_norm = x < 0 ? -sqrt(norm) : sqrt(norm);
+        signs[at] = x < 0 ? 1 : -1;
+        /* One row: H = -1 whatever v is; with this one, exactly. */
+        *head = rows - at == 1 ? 1 : (REAL)(x + signed_norm);
+        double y = *head;
+        s[at * PANEL + at] = rows - at == 1 ? (REAL)0.5 : (REAL)((norm - x * x + y * y) * 0.5);
+    }
+}
+
+/* Columns of the strict upper triangle of S = V'V. */
+static void NAME(gram)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)
+{
+    REAL *v = p->v, *s = p->s, diagonal[PANEL];
+    const NAME(left) a = {v, 1, p->width};
+    const NAME(right) b = {v + begin, NAME(COLUMNS), p->width};
+    const NAME(right) c = {s + begin, NAME(COLUMNS), PANEL};
+    (void)scratch;
+    for (size_t k = begin; k < end; k++)
+        diagonal[k] = s[k * PANEL + k];
+    NAME(multiply)(end, end - begin, p->rows - p->first, a, b, c, 0, 0);
+    for (size_t k = begin; k < end; k++)
+        s[k * PANEL + k] = diagonal[k];
+}
+
+/* -T, the inverse of -S, from its last row up: S's row i times T's rows below it. */
+static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)
+{
+    enum { GROUP = 6 * NAME(LANES) }; /* six sums at a time hide the latency of one */
+    _Static_assert(PANEL % GROUP == 0, "whole groups");
+    const REAL *s = p->s;
+    REAL *t = p->t, *transposed = p->t_transposed;
+    const size_t n = p->width;
+    (void)begin, (void)end, (void)scratch;
+
+    memset(t, 0, n * PANEL * sizeof(REAL));
+    for (size_t i = n; i-- > 0;) {
+        const REAL *row = s + i * PANEL + i;
+        const REAL factor = (REAL)(-1 / (double)*row);
+        for (size_t j = i / GROUP * GROUP; j < n; j += GROUP) {
+            REAL *to = t + i * PANEL + j;
+            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, t + (i + 1) * PANEL + j, PANEL, to, PANEL,
+                       0);
+            for (int k = 0; k < GROUP; k++)
+                to[k] *= factor;
+        }
+        t[i * PANEL + i] = factor;
+    }
+    if (p->wide)
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < n; j++)
+                transposed[j * PANEL + i] = t[i * PANEL + j];
+}
+
+/* Rows of V for the right side of a product: COLUMNS of them, and those by columns. */
+static void NAME(transpose)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)
+{
+    const REAL *v = p->v;
+    REAL *to = p->v_transposed;
+    const size_t n = p->width;
+    (void)scratch;
+    for (size_t i = begin; i < end; i += NAME(COLUMNS))
+        for (size_t k = 0; k < n; k++)
+            for (size_t j = 0; j < NAME(COLUMNS); j++)
+                to[i * n + k * NAME(COLUMNS) + j] = i + j < end ? v[(i + j) * n + k] : 0;
+}
+
+/* columns of C += V (-T) V'C. */
+static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t end, REAL *pack,
+                             REAL *w, REAL *tw)
+{
+    /* Rows of C at a time.  The next strip is fetched while this one is computed; where rows lie a
+     * power of two apart, 12 of them do not drive each other out of the cache, 48 do (4096 x 4096,
+     * best of three: 1.26 s against 1.57). */
+    enum { STRIP = 12 };
+    const size_t n = p->width, rows = p->rows - p->first, columns = end - begin;
+    const size_t padded = (columns + NAME(COLUMNS) - 1) / NAME(COLUMNS) * NAME(COLUMNS);
+    const size_t stride = p->columns;
+    REAL *v = p->v, *t = p->t, *signs = p->signs;
+    REAL *out = (REAL *)p->out + p->first * stride + p->first + begin;
+    const NAME(right) inner = {w, n * NAME(COLUMNS), NAME(COLUMNS)};
+    const NAME(right) outer = {tw, n * NAME(COLUMNS), NAME(COLUMNS)};
+
+    if (begin < n) { /* C = E D, and V'C needs no product */
+        memset(w, 0, n * padded * sizeof(REAL));
+        for (size_t i = 0; i < rows; i++)
+            memset(out + i * stride, 0, columns * sizeof(REAL));
+        for (size_t j = 0; j < columns; j++) {
+            const size_t at = begin + j;
+            out[at * stride + j] = signs[at];
+            for (size_t k = 0; k <= at; k++)
+                w[j / NAME(COLUMNS) * inner.group + k * NAME(COLUMNS) + j % NAME(COLUMNS)] =
+                    v[at * n + k] * signs[at];
+        }
+    } else {
+        for (size_t i = 0; i < n; i++)
+            memset(out + i * stride, 0, columns * sizeof(REAL));
+        const NAME(right) b = {pack, DEPTH * NAME(COLUMNS), NAME(COLUMNS)};
+        for (size_t i = n; i < rows; i += DEPTH) {
+            const size_t depth = rows - i < DEPTH ? rows - i : DEPTH;
+            for (size_t k = 0; k < depth; k++) {
+                const REAL *from = out + (i + k) * stride;
+                for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
+                    REAL *to = pack + j * DEPTH + k * NAME(COLUMNS);
+                    __builtin_prefetch(from + j + 4 * stride);
+                    if (columns - j >= NAME(COLUMNS)) {
+                        memcpy(to, from + j, NAME(COLUMNS) * sizeof(REAL));
+                    } else {
+                        memset(to, 0, NAME(COLUMNS) * sizeof(REAL));
+                        memcpy(to, from + j, (columns - j) * sizeof(REAL));
+                    }
+                }
+            }
+            const NAME(left) a = {v + i * n, 1, n};
+            NAME(multiply)(n, padded, depth, a, b, inner, i > n, 0);
+        }
+    }
+    const NAME(left) triangle = {t, PANEL, 1};
+    NAME(multiply)(n, padded, n, triangle, inner, outer, 0, 1);
+    for (size_t i = 0; i < rows; i += STRIP) {
+        const size_t some = rows - i < STRIP ? rows - i : STRIP;
+        const NAME(left) a = {v + i * n, n, 1};
+        const NAME(right) c = {out + i * stride, NAME(COLUMNS), stride};
+        NAME(multiply)(some, columns, n, a, outer, c, 1, 0);
+    }
+}
+
+/* The same of the transpose: C' += (C'V) (-T') V'. */
+static void NAME(apply_wide)(const fastinit_reflectors *p, size_t begin, size_t end, REAL *w,
+                             REAL *tw)
+{
+    const size_t n = p->width, length = p->rows - p->first, count = end - begin;
+    const size_t stride = p->rows;
+    REAL *v = p->v, *signs = p->signs;
+    REAL *out = (REAL *)p->out + (p->first + begin) * stride + p->first;
+    const NAME(right) inner = {w, NAME(COLUMNS), PANEL}, outer = {tw, NAME(COLUMNS), PANEL};
+    const size_t padded = (n + NAME(COLUMNS) - 1) / NAME(COLUMNS) * NAME(COLUMNS);
+
+    for (size_t j = 0; j < count; j++) {
+        REAL *row = out + j * stride;
+        const size_t at = begin + j;
+        memset(row, 0, (begin < n ? length : n) * sizeof(REAL));
+        if (begin < n) {
+            row[at] = signs[at];
+            memset(w + j * PANEL, 0, padded * sizeof(REAL));
+            for (size_t k = 0; k <= at; k++)
+                w[j * PANEL + k] = v[at * n + k] * signs[at];
+        }
+    }
+    for (size_t i = n; begin >= n && i < length; i += DEPTH) {
+        const size_t depth = length - i < DEPTH ? length - i : DEPTH;
+        const NAME(left) a = {out + i, stride, 1};
+        const NAME(right) b = {v + i * n, NAME(COLUMNS), n};
+        NAME(multiply)(count, padded, depth, a, b, inner, i > n, 0);
+    }
+    const NAME(left) a = {w, PANEL, 1};
+    const NAME(right) triangle = {p->t_transposed, NAME(COLUMNS), PANEL};
+    NAME(multiply)(count, padded, n, a, triangle, outer, 0, 0);
+    const NAME(left) b = {tw, PANEL, 1};
+    const NAME(right) transposed = {p->v_transposed, n * NAME(COLUMNS), NAME(COLUMNS)};
+    const NAME(right) c = {out, NAME(COLUMNS), stride};
+    NAME(multiply)(count, length, n, b, transposed, c, 1, 0);
+}
+
+static void NAME(apply)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)
+{
+    REAL *pack = scratch, *w = pack + DEPTH * TILE, *tw = w + PANEL * TILE;
+    if (p->wide)
+        NAME(apply_wide)(p, begin, end, w, tw);
+    else
+        NAME(apply_tall)(p, begin, end, pack, w, tw);
+
+    const REAL gain = (REAL)p->gain;
+    if (p->first || gain == 1)
+        return;
+    /* The last panel: these columns are done. */
+    const size_t rows = p->wide ? end - begin : p->rows, n = p->wide ? p->rows : end - begin;
+    const size_t stride = p->wide ? p->rows : p->columns;
+    REAL *out = (REAL *)p->out + (p->wide ? begin * stride : begin);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j++)
+            out[i * stride + j] *= gain;
+}
