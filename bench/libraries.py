@@ -2,7 +2,7 @@
 
 `call(name, shape, dtype, out)` gives a function that fills `out`, or, where out is None, makes a
 new array; None where the library has nothing of the kind.  Normal means N(0, 1), uniform [0, 1),
-truncated N(0, 1) within 2 standard deviations.
+truncated N(0, 1) within 2 standard deviations, orthogonal a Haar matrix.
 """
 
 import ctypes
@@ -33,12 +33,21 @@ class Library:
 
 
 class Limit(Library):
-    """What memory costs, whatever is in it: memset of a warm array, np.ones for a new one."""
+    """What bounds a fill: memset of a warm array, np.ones for a new one.
+
+    And what bounds an orthogonal matrix: as many operations in a product of NumPy's OpenBLAS.
+    """
 
     distribution = "numpy"
 
     def call(self, name, shape, dtype, out):
-        if name != "limit":
+        if name == "orthogonal":
+            m, n = max(shape), min(shape)
+            operations = 2 * m * n * n - 2 * n**3 / 3  # n reflectors applied to what they change
+            a = np.ones((m, n), dtype)
+            b = np.ones((n, max(1, round(operations / (2 * m * n)))), dtype)
+            return lambda: a @ b
+        if name != "limit" or self.threads > 1:
             return None
         if out is None:
             return partial(np.ones, shape, dtype)
@@ -55,8 +64,11 @@ class Fastinit(Library):
         fastinit.set_num_threads(threads)
 
     def call(self, name, shape, dtype, out):
+        import fastinit
         from fastinit._bench import OURS
 
+        if name == "orthogonal":
+            return lambda: fastinit.orthogonal(shape, 1.0, 1, dtype, out=out)
         if name in OURS:
             return lambda: OURS[name](shape, dtype, out)
         return None
@@ -70,7 +82,15 @@ class NumPy(Library):
         from fastinit._bench import NUMPY
 
         rng = np.random.Generator(self.bit_generator(1))
-        if name in NUMPY:
+        if name == "orthogonal" and self.bit_generator is np.random.PCG64:
+
+            def orthogonal():
+                q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape)), dtype))
+                q *= np.sign(np.diagonal(r))
+                return q
+
+            return orthogonal
+        if name in NUMPY and self.threads == 1:
             return lambda: NUMPY[name](rng, shape, dtype, out)
         return None
 
@@ -196,6 +216,7 @@ class Torch(Library):
             "uniform": partial(tensor.uniform_, 0, 1),
             "normal": partial(tensor.normal_, 0, 1),
             "truncated": partial(torch.nn.init.trunc_normal_, tensor, 0, 1, -2, 2),
+            "orthogonal": partial(torch.nn.init.orthogonal_, tensor),
         }
         return calls.get(name)
 
@@ -212,6 +233,7 @@ class JAX(Library):
             "uniform": lambda key: jax.random.uniform(key, shape, dtype),
             "normal": lambda key: jax.random.normal(key, shape, dtype),
             "truncated": lambda key: jax.random.truncated_normal(key, -2, 2, shape, dtype),
+            "orthogonal": lambda key: jax.nn.initializers.orthogonal()(key, shape, dtype),
         }.get(name)
         if draw is None:
             return None
@@ -252,6 +274,7 @@ class Keras(TensorFlow):
             "uniform": partial(initializers.RandomUniform, 0.0, 1.0),
             "normal": partial(initializers.RandomNormal, 0.0, 1.0),
             "truncated": partial(initializers.TruncatedNormal, 0.0, 1.0),
+            "orthogonal": partial(initializers.Orthogonal, 1.0),
         }.get(name)
         return initializer and partial(initializer(seed=1), shape, dtype)
 
@@ -267,15 +290,17 @@ def runners():
     for isa in reversed(_kernels.isas()):
         for n in counts:
             found[f"fastinit {isa}, {n}"] = (Fastinit, n, {"FASTINIT_ISA": isa})
-    found["memory"] = (Limit, 1, {})
-    found["numpy"] = (NumPy, 1, {})
-    found["numpy Philox"] = (NumPyPhilox, 1, {})
-    found["randomgen Philox4x32"] = (RandomGen, 1, {})
-    found["scipy"] = (SciPy, 1, {})
-    found["mkl"] = (MKL, 1, {})
+    for n in counts:
+        found[f"limit, {n}"] = (Limit, n, {})
+    for n in counts:
+        found[f"numpy, {n}"] = (NumPy, n, {})
+    found["numpy Philox, 1"] = (NumPyPhilox, 1, {})
+    found["randomgen Philox4x32, 1"] = (RandomGen, 1, {})
+    found["scipy, 1"] = (SciPy, 1, {})
+    found["mkl, 1"] = (MKL, 1, {})
     if best == "avx512":  # else it is no different
-        found["mkl held to AVX2"] = (MKL, 1, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"})
-    found["mkl_random"] = (MKLRandom, 1, {})
+        found["mkl held to AVX2, 1"] = (MKL, 1, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"})
+    found["mkl_random, 1"] = (MKLRandom, 1, {})
     for name, library in (("torch", Torch), ("jax", JAX), ("tensorflow", TensorFlow)):
         for n in counts:
             found[f"{name}, {n}"] = (library, n, {})

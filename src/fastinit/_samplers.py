@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 # The largest numbers that round to a finite one of the type.
 _FINITE = {4: float.fromhex("0x1.fffffefffffffp+127"), 8: float.fromhex("0x1.fffffffffffffp+1023")}
 
+_EXACT = 1 << 53
+
 # No normal variate lies further out: x0 - log(2**-53) / x0 = 13.7 for the tail's start x0 = 3.64.
 _LARGEST_Z = 14
 
 
 def _number(name: str, value: Any) -> float:
-    if type(value) is float:
+    if type(value) is float:  # these two first: a call for a few elements is made of such lines
         return value
+    if type(value) is int and -_EXACT <= value <= _EXACT:
+        return float(value)
     if isinstance(value, (str, bytes, bytearray)) or value is None:
         raise TypeError(f"{name} must be a number, received {value!r}")
     try:
@@ -50,10 +54,11 @@ def _normal_parameters(
     kind: np.dtype[Any], mean: object, stddev: object, sigmas: int
 ) -> tuple[float, float]:
     """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in that dtype."""
-    mean, stddev = _number("mean", mean), _number("stddev", stddev)
+    if type(mean) is not float or type(stddev) is not float:
+        mean, stddev = _number("mean", mean), _number("stddev", stddev)
     limit = _FINITE[kind.itemsize]
     reach = sigmas * stddev
-    # One comparison for the good case: a call for a few elements is made of such lines.
+    # One comparison for the good case.
     if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
         if stddev < 0:
             raise ValueError(f"stddev must be >= 0, received {stddev}")
