@@ -49,5 +49,4 @@ def pytest_terminal_summary(terminalreporter, config):
     if config.getoption("write_results"):
         if len(results) < len(report.CASES):
             raise pytest.UsageError("--write-results: not all cases ran, so nothing was written")
-        (report.HERE / "results.md").write_text(text)
-        report.chart(results, report.HERE / "results.png")
+        report.write(results, described, missing)

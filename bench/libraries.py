@@ -86,8 +86,7 @@ class NumPy(Library):
 
             def orthogonal():
                 q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape)), dtype))
-                q *= np.sign(np.diagonal(r))
-                return q
+                return np.multiply(q, np.sign(np.diagonal(r)), out=out)
 
             return orthogonal
         if name in NUMPY and self.threads == 1:

@@ -276,6 +276,37 @@ def markdown(results, described, missing):
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
+def headline(results, described):
+    """The README's table: float32 into a warm array, this library against NumPy's best way."""
+    best = isa(runner for times in results.values() for runner in times)
+    theirs = "numpy, 1"
+    ours = [f"fastinit portable, {1}", f"fastinit {best}, 1", f"fastinit {best}, 2"]
+    rows = []
+    for name in ("uniform", "normal", "truncated"):
+        times = results[str(Case(name, "float32", LARGE, "out"))]
+        cells = [f"{1 / ratio(times[r], times[theirs]):.1f}" for r in ours if r in times]
+        rows.append([name, f"{statistics.median(times[theirs]) * 1e3:.0f} ms", *cells])
+    head = ["", "NumPy", *(r.removeprefix("fastinit ").replace(", ", ", threads: ") for r in ours)]
+    return f"({machine()}, NumPy {described['numpy']}, {datetime.now(UTC):%Y-%m-%d})\n\n" + table(
+        head, rows
+    )
+
+
+def write(results, described, missing):
+    """bench/results.md, bench/results.png, and the README's table between its two marks."""
+    (HERE / "results.md").write_text(markdown(results, described, missing))
+    chart(results, HERE / "results.png")
+    readme = HERE.parent / "README.md"
+    text, found = re.subn(
+        r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)",
+        lambda _: headline(results, described),
+        readme.read_text(),
+        flags=re.S,
+    )
+    assert found == 1
+    readme.write_text(text)
+
+
 def chart(results, path):
     """Float32 into a warm array: a bar a library, on a logarithmic scale."""
     import matplotlib

@@ -28,6 +28,11 @@ PARAMETERS = {
     "truncated": [(0.0, 1.0), (0.3, 0.05), (1e8, 3.0)],
 }
 FEW, MANY = 8, 2**20 + 3
+# Tall and wide, of one panel and of several.
+MATRICES = {
+    FEW: [(4, 2, 1.0), (2, 4, -0.3)],
+    MANY: [(300, 200, 1.0), (193, 193, -0.3), (97, 200, 1.0)],
+}
 # The carries of the element and of the blocks of 64-bit and 32-bit samples; the last elements.
 CARRIES = [2**32, 2**33, 2**34, 2**64]
 
@@ -55,6 +60,15 @@ def cases(n):
                 case = (kind, dtype, parameters, start)
                 label = " ".join([kind, dtype, *map(repr, parameters), f"start={start}"])
                 yield label, lambda c=case: kernels(*c, n), lambda c=case: by_reference(*c, n)
+    for dtype in ("float32", "float64"):
+        for rows, columns, gain in MATRICES[n]:
+            case = (dtype, SEED, rows, columns, gain)
+            label = f"orthogonal {dtype} {gain} {rows}x{columns}"
+            yield label, lambda c=case: matrix(*c), lambda c=case: reference.orthogonal(*c).ravel()
+
+
+def matrix(dtype, seed, rows, columns, gain):
+    return fastinit.orthogonal((rows, columns), gain, seed, dtype).ravel()
 
 
 def kernels(kind, dtype, parameters, start, n):

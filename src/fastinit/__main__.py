@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from importlib.metadata import version
 
-from . import __version__, _bench
+from . import _bench
 
 COMMANDS = {"bench": (_bench.main, "time this library against numpy.random on this machine")}
 
@@ -13,7 +14,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="fastinit", description="Initial values for neural networks on the CPU."
     )
-    parser.add_argument("--version", action="version", version=f"fastinit {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"fastinit {version('fastinit-kernels')}"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text, add_help=False)

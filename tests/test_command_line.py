@@ -1,0 +1,55 @@
+"""The command `fastinit`."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastinit
+from fastinit import __main__, _bench
+
+
+def test_installed():
+    """As a module and as a script: what they print, and the exit codes."""
+    for command in ([sys.executable, "-m", "fastinit"], [sys.prefix + "/bin/fastinit"]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"fastinit {fastinit.__version__}\n"
+        assert subprocess.run(command, capture_output=True).returncode == 2
+        assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
+
+
+def test_bench(monkeypatch, capsys):
+    monkeypatch.setattr(_bench, "SHAPES", ((8,), (500, 500)))
+    before = fastinit.get_num_threads()
+    assert __main__.main(["bench"]) == 0
+    assert fastinit.get_num_threads() == before
+    rows = capsys.readouterr().out.splitlines()[4:]
+    cases = [
+        f"{n} {d} {s}"
+        for d in ("float32", "float64")
+        for s in ("8", "500x500")
+        for n in _bench.OURS
+    ]
+    assert [row[:30].strip() for row in rows] == cases
+    for row in rows:
+        duration = r" +[\d.e+]+ (s|ms|us)"
+        assert re.fullmatch(rf"{duration}({duration} \([\d.]+\))+", row[30:].rstrip())
+
+
+def test_bench_takes_no_arguments(capsys):
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["bench", "nonsense"])
+    assert stop.value.code == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", _bench.OURS)
+def test_wrong_results_do_not_count(name):
+    array = _bench.OURS[name]((1000,), "float64", None)
+    _bench.check(name, array)
+    _bench.check(name, _bench.NUMPY[name](np.random.default_rng(1), (1000,), "float64", None))
+    for wrong in (array + 0.5, array * 1.3, np.clip(array, -0.1, 0.6), array * np.nan):
+        with pytest.raises(ValueError, match=f"{name}: "):
+            _bench.check(name, wrong)
