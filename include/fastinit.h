@@ -172,7 +172,8 @@ int fastinit_openmp(void);                    /* the value of _OPENMP, 0 if buil
 typedef struct {
     int threads;       /* at most so many; small fills use fewer */
     int (*poll)(void); /* NULL, or: called on the caller's thread every 50 ms, between pieces of
-                          at most 2 MiB; non-zero stops the fill, which leaves undefined values */
+                          at most 2 MiB (of matrices: between tasks of a product); non-zero stops
+                          the fill, which leaves undefined values */
 } fastinit_run;
 
 /* Each fills out[0] ... out[n - 1] with the elements start ... start + n - 1 of the array of that

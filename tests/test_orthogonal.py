@@ -389,4 +389,37 @@ def test_the_work_space_is_about_a_panel():
         work = _kernels.orthogonal_work(*shape, 1, 2)
         panels = 1 if shape[0] >= shape[1] else 2  # V, and for a wide matrix its transpose
         assert work <= panels * 96 * (max(shape) + 64) + 130000
-    assert _orthogonal.orthogonal is fastinit.orthogonal
+
+
+def test_work_space_for_fewer_threads_is_refused():
+    """As when another thread changed their number in between: nothing is written beyond it."""
+    out = np.full((2000, 3, 3), 7, np.float32)
+    small = np.zeros(_kernels.orthogonal_work(3, 3, 2000, 1), np.float32)
+    assert _kernels.orthogonal_work(3, 3, 2000, 4) > small.size
+    with pytest.raises(ValueError, match="work"):
+        _kernels.orthogonal(out, small, 0, 3, 3, 1, 1.0, 4)
+    assert (out == 7).all()
+    _kernels.orthogonal(out, small, 0, 3, 3, 1, 1.0, 1)
+    assert_same_bits(out, fastinit.orthogonal(out.shape, seed=1, batch_axis=0))
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
+def test_without_room_to_work_nothing_is_written(monkeypatch, name):
+    def none(shape, dtype):
+        raise MemoryError
+
+    monkeypatch.setattr(_orthogonal, "empty", none)
+    out = np.full((3, 3, 8), 7, np.float32)
+    with pytest.raises(MemoryError, match="work space for"):
+        getattr(fastinit, name)(seed=1, out=out)
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize("shape", [(40000, 100), (100, 40000)])
+def test_long_products_in_pieces_are_the_same_on_any_number_of_threads(shape, isa):
+    """Above the size where a task is cut (orthogonal.c)."""
+    fastinit.set_num_threads(1)
+    one = fastinit.orthogonal(shape, seed=SEED)
+    fastinit.set_num_threads(3)
+    assert_same_bits(fastinit.orthogonal(shape, seed=SEED), one)
+    assert distance(one if shape[0] > shape[1] else one.T) < 4 * 100 * 2**-23

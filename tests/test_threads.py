@@ -195,7 +195,8 @@ warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is
 import fastinit
 fastinit.set_num_threads(2)
 def digest():
-    return hash(fastinit.random_normal(10**6, seed=1).tobytes())
+    matrix = fastinit.orthogonal((600, 500), seed=1)
+    return hash(fastinit.random_normal(10**6, seed=1).tobytes() + matrix.tobytes())
 if sys.argv[1] == "used":
     digest()
 child = os.fork()

@@ -113,6 +113,7 @@ VEC void batches(int kind, size_t size, char *out, uint64_t block, vu block_high
     vu x[VEC_GROUPS][4], words[2 * VEC_GROUPS];
     const int per_vector = (int)(VEC_W * 8 / size);
     enum { EVERY = PHILOX_ROUNDS / (2 * VEC_GROUPS) };
+    _Static_assert(EVERY > 0, "as many rounds as vectors to convert");
 
     if (VEC_AHEAD) {
         counters(x, kind, block, block_high);

@@ -157,6 +157,10 @@ def orthogonal(
         PyBuffer_Release(&view)
         raise
     count = view.len // (rows * columns * view.itemsize)
+    if space.len < fastinit_orthogonal_work(rows, columns, count, run) * view.itemsize:
+        PyBuffer_Release(&space)
+        PyBuffer_Release(&view)
+        raise ValueError("work is too small for so many threads")
     with nogil:
         if view.itemsize == 4:
             fastinit_orthogonal_f32(

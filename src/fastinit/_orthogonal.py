@@ -47,12 +47,19 @@ def _batch_ndim(dims, batch_axis):
     return len(axes)
 
 
-def _fill(array, rows, columns, seed, gain):
-    """Fill a contiguous array with matrices, one after the other."""
-    if array.size:
-        count = array.size // (rows * columns)
-        work = empty((_kernels.orthogonal_work(rows, columns, count, _threads.count),), array.dtype)
-        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, _threads.count)
+def _room(rows, columns, count, kind):
+    """Work space for that many matrices, and the threads it is enough for.
+
+    The number of threads is read once: another thread may change it at any time.
+    """
+    threads = _threads.count
+    elements = _kernels.orthogonal_work(rows, columns, count, threads)
+    try:
+        return empty((elements,), kind), threads
+    except MemoryError:
+        size = elements * kind.itemsize / 2**30
+        message = f"cannot allocate {size:.3g} GiB of work space for {rows} x {columns} matrices"
+        raise MemoryError(message) from None
 
 
 def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, batch_axis=None, out=None):
@@ -67,7 +74,10 @@ def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, batch_axis=None, 
     _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
     seed = key(seed)
     array = claim(dims, kind, out)
-    _fill(array, prod(flat[:-1]), flat[-1], seed, gain)
+    if array.size:
+        rows, columns = prod(flat[:-1]), flat[-1]
+        work, threads = _room(rows, columns, array.size // (rows * columns), kind)
+        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, threads)
     return array
 
 
@@ -82,7 +92,10 @@ def delta_orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
     _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
     seed = key(seed)
     array = claim(dims, kind, out)
-    array.fill(0)
     if array.size:
-        _fill(array[tuple((n - 1) // 2 for n in dims[:-2])], *dims[-2:], seed, gain)
+        rows, columns = dims[-2:]
+        work, threads = _room(rows, columns, 1, kind)
+        array.fill(0)
+        centre = array[tuple((n - 1) // 2 for n in dims[:-2])]
+        _kernels.orthogonal(centre, work, 0, rows, columns, seed, gain, threads)
     return array
