@@ -139,7 +139,7 @@ static void orthogonal_lines(buffer *out, buffer *other)
         for (int f64 = 0; f64 < 2; f64++) {
             const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
             const size_t bytes = count * m * n * (f64 ? 8 : 4);
-            const fill f = {"orthogonal", 0, (double)m, (double)n};
+            const fill f = {"orthogonal", (double)m, (double)n};
             orthogonal(i, f64, out, 1);
             printf("%s orthogonal_f%d(%.17g) first=%zu count=%zu %zux%zu %016" PRIx64 "\n",
                    fastinit_isa(), f64 ? 64 : 32, matrices[i].gain, i, count, m, n,
