@@ -280,7 +280,7 @@ def headline(results, described):
     """The README's table: float32 into a warm array, this library against NumPy's best way."""
     best = isa(runner for times in results.values() for runner in times)
     theirs = "numpy, 1"
-    ours = [f"fastinit portable, {1}", f"fastinit {best}, 1", f"fastinit {best}, 2"]
+    ours = ["fastinit portable, 1", f"fastinit {best}, 1", f"fastinit {best}, 2"]
     rows = []
     for name in ("uniform", "normal", "truncated"):
         times = results[str(Case(name, "float32", LARGE, "out"))]

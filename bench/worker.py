@@ -58,7 +58,7 @@ def serve(name, answer):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     try:
         library = library(threads)
-        answer({"version": library.describe(), "isa": getattr(library, "isa", None)})
+        answer({"version": library.describe()})
     except Exception as error:  # the reason is printed where the library is left out
         return answer({"missing": f"{type(error).__name__}: {error}"})
 

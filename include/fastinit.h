@@ -60,8 +60,8 @@
  *    src/core/ziggurat_tables.c.  Its numbers, exactly as they stand there, are part of the stream:
  *    arrays of 256 (edge_f32 in binary32; edge_f64 in binary64; alias, in integers; region, of four
  *    binary64 each, in this order: a, width, y0, height), and the single numbers inscribed, tails,
- *    limit, x0, inverse_x0.  How they follow
- *    from the density stands in src/core/gen_ziggurat.py.  The names below are theirs.
+ *    limit, x0, inverse_x0.  How they follow from the density stands in src/core/gen_ziggurat.py.
+ *    The names below are theirs.
  *
  *    First attempt, 32-bit sample w: layer = w mod 256; s = the signed integer in bits 8-31 (two's
  *      complement); z = (2 s + 1) * edge_f32[layer] in binary32.
