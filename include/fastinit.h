@@ -24,8 +24,8 @@
  *    In the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i mod 4
  *    of block floor(i / 4); a 64-bit sample has word 2 * (i mod 2) of block floor(i / 2) as its low
  *    half and the next word as its high half.  In later attempts (c2 = 1, 2, ...) the position is i
- *    itself, and the element has the four words of the block to itself.  float32 and uint32 take
- *    32-bit samples, float64 and uint64 take 64-bit ones.
+ *    itself, and the element has the four words of the block to itself.  float64 and uint64 take
+ *    64-bit samples, all others 32-bit ones.
  *
  * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest, ties to even, in
  *    the order written (* and / before + and -, otherwise from left to right, but for brackets),
@@ -36,24 +36,30 @@
  *    exact real numbers, and are numbers of the result's type; where one is zero it has the sign of
  *    what it is compared with, and is +0 for a sum that is 0.
  *
+ *    float16 (binary16 of IEEE 754) and bfloat16 (the upper half of a binary32) are computed as
+ *    float32: "the computing type" of sections 4 and 5 is binary32 for both, and for them the value
+ *    that is found there is rounded once, at the end, to the result's type, with subnormals, and to
+ *    an infinity where it is out of range.  Bounds that are numbers of the result's type hold after
+ *    that rounding, too: it keeps the order of numbers.
+ *
  * 3. Raw bits.  The sample.
  *
- * 4. Uniform on [minval, maxval), which are binary64.  In the result's type,
- *      u = (sample >> 8) * 2^-24 for float32, (sample >> 11) * 2^-53 for float64;
+ * 4. Uniform on [minval, maxval), which are binary64.  In the computing type,
+ *      u = (sample >> 8) * 2^-24 in binary32, (sample >> 11) * 2^-53 in binary64;
  *      value = min(max(u * scale + offset, low), high).
- *    scale = maxval - minval computed in binary64, then rounded to the type;
- *    offset = minval rounded;
+ *    scale = maxval - minval computed in binary64, then rounded to the computing type;
+ *    offset = minval rounded to it;
  *    low = the least number >= minval; high = the greatest number < maxval;
  *    if low > high, low is high.  If minval = maxval, low = high = offset.
  *
- * 5. Normal and truncated normal, of mean and stddev, which are binary64.  In the result's type,
- *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded,
- *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if the
- *    result is float32.  The truncated value is then min(max(value, low), high), where
- *      low = the least number >= mean - 2 * stddev, or offset if that is less,
- *      high = the greatest number <= mean + 2 * stddev, or offset if that is greater,
- *    with the exact real numbers mean -+ 2 * stddev.  These bounds touch values in their last bit
- *    alone: truncation is by rejection, not by clamping.
+ * 5. Normal and truncated normal, of mean and stddev, which are binary64.  In the computing
+ *    type,
+ *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded to it,
+ *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if
+ * that is the computing type.  The truncated value is then min(max(value, low), high), where low =
+ * the least number >= mean - 2 * stddev, or offset if that is less, high = the greatest number <=
+ * mean + 2 * stddev, or offset if that is greater, with the exact real numbers mean -+ 2 * stddev.
+ * These bounds touch values in their last bit alone: truncation is by rejection, not by clamping.
  *
  * 6. The standard variate z: the modified Ziggurat (McFarland 2016).  The normal and the truncated
  *    normal have each their own table, fastinit_ziggurat_normal and fastinit_ziggurat_truncated in
@@ -70,7 +76,7 @@
  *      are not used.
  *    Accepted if layer < inscribed.  Else later attempts follow, until one is accepted.
  *
- *    Later attempts, of the words x0 ... x3, in binary64 for float32 too.
+ *    Later attempts, of the words x0 ... x3, in binary64 for all types.
  *      column = x0 mod 256; region = column if floor(x0 / 256) < floor(alias[column] / 256), else
  *      alias[column] mod 256.
  *      u = (2 m + 1) * 2^-53 with m = x1 * 2^20 + (x3 mod 2^20);
@@ -142,28 +148,37 @@ typedef struct {
                           at most 2 MiB; non-zero stops the fill, which leaves undefined values */
 } fastinit_run;
 
-/* Each fills out[0] ... out[n - 1] with the elements start ... start + n - 1 of the array of that
- * seed.  They allocate nothing, cannot fail and check nothing: start + n <= 2^64; minval <= maxval,
- * stddev >= 0; all parameters, maxval - minval and mean +- 2 * stddev finite in the result's type.
- * They may be called from several threads at once; the caller's floating-point environment changes
- * nothing and is left as it was. */
-void fastinit_bits_u32(uint32_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
-void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
+/* The types of elements.  float16 and bfloat16 are stored as their bits, in a uint16_t each. */
+typedef enum {
+    FASTINIT_U32,
+    FASTINIT_U64,
+    FASTINIT_F16,
+    FASTINIT_BF16,
+    FASTINIT_F32,
+    FASTINIT_F64,
+} fastinit_type;
 
-void fastinit_uniform_f32(float *out, uint64_t start, size_t n, uint64_t seed, double minval,
-                          double maxval, fastinit_run run);
-void fastinit_uniform_f64(double *out, uint64_t start, size_t n, uint64_t seed, double minval,
-                          double maxval, fastinit_run run);
+/* What to fill with: row after row, row i the elements starts[i] ... starts[i] + length - 1 of the
+ * array.  A span of an array is one row. */
+typedef struct {
+    const uint64_t *starts;
+    size_t count, length;
+} fastinit_rows;
 
-void fastinit_normal_f32(float *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                         double stddev, fastinit_run run);
-void fastinit_normal_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                         double stddev, fastinit_run run);
-
-void fastinit_truncated_f32(float *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                            double stddev, fastinit_run run);
-void fastinit_truncated_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                            double stddev, fastinit_run run);
+/* Each fills out[0] ... out[count * length - 1], in that type, with the rows of the array of that
+ * seed.  They allocate nothing, cannot fail and check nothing: each start + length <= 2^64; out is
+ * aligned to its type; minval <= maxval, stddev >= 0; all parameters and mean +- 2 * stddev finite
+ * in the result's type, maxval - minval in the computing type; U32 or U64 for bits, a
+ * floating-point type for the others.  They may be called from several threads at once; the
+ * caller's floating-point environment changes nothing and is left as it was. */
+void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                   fastinit_run run);
+void fastinit_uniform(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                      double minval, double maxval, fastinit_run run);
+void fastinit_normal(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed, double mean,
+                     double stddev, fastinit_run run);
+void fastinit_truncated(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                        double mean, double stddev, fastinit_run run);
 
 /* One block of Philox4x32-10, by the kernels in use: for known-answer tests. */
 void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

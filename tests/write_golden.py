@@ -37,7 +37,7 @@ def redrawn(kind, dtype):
     """Places where the Ziggurat needs many attempts, or ends in the tail."""
     if kind not in ("normal", "truncated"):
         return []
-    tag, width, n = reference.TAGS[kind], 8 * np.dtype(dtype).itemsize, 2**17
+    tag, width, n = reference.TAGS[kind], reference.width_of(dtype), 2**17
     layers = reference.samples(tag, width, SEED, 0, n) % 256
     at = np.flatnonzero(layers >= reference.tables(tag).inscribed).tolist()
     draws = {i: reference.variate(tag, width, SEED, i) for i in at}
@@ -50,6 +50,8 @@ def cases(n):
     """(label, its n elements by the kernels in use, the same by the reference)."""
     for kind, dtype in KINDS:
         for parameters in PARAMETERS[kind]:
+            if dtype == "float16" and max(parameters) > 65504:
+                continue
             starts = [0, *(end - n if end == 2**64 else end - n // 2 for end in CARRIES)]
             for start in [*starts, *redrawn(kind, dtype)]:
                 case = (kind, dtype, parameters, start)

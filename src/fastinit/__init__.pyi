@@ -30,7 +30,7 @@ def constant(
     value: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def derive_seed(root: SupportsIndex, name: str) -> int: ...
 def get_num_threads() -> int: ...
@@ -41,7 +41,7 @@ def glorot_normal(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def glorot_uniform(
     shape: _Shape | None = None,
@@ -50,7 +50,7 @@ def glorot_uniform(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def he_normal(
     shape: _Shape | None = None,
@@ -59,7 +59,7 @@ def he_normal(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def he_uniform(
     shape: _Shape | None = None,
@@ -68,14 +68,14 @@ def he_uniform(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def identity(
     shape: _Shape | None = None,
     gain: float = 1.0,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def lecun_normal(
     shape: _Shape | None = None,
@@ -84,7 +84,7 @@ def lecun_normal(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def lecun_uniform(
     shape: _Shape | None = None,
@@ -93,13 +93,13 @@ def lecun_uniform(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def ones(
     shape: _Shape | None = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def orthogonal(
     shape: _Shape | None = None,
@@ -107,14 +107,14 @@ def orthogonal(
     seed: _Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def random_bits(
     shape: _Shape | None = None,
     seed: _Seed = None,
     dtype: DTypeLike = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def random_normal(
     shape: _Shape | None = None,
@@ -123,7 +123,7 @@ def random_normal(
     seed: _Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def random_uniform(
     shape: _Shape | None = None,
@@ -132,7 +132,7 @@ def random_uniform(
     seed: _Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def set_num_threads(n: SupportsIndex) -> None: ...
 def show_config(mode: str = "stdout") -> dict[str, Any] | None: ...
@@ -143,7 +143,7 @@ def standard_uniform(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def stft(
     shape: _Shape | None = None,
@@ -153,7 +153,7 @@ def stft(
     periodic: bool = False,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def truncated_normal(
     shape: _Shape | None = None,
@@ -162,7 +162,7 @@ def truncated_normal(
     seed: _Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def variance_scaling(
     shape: _Shape | None = None,
@@ -174,11 +174,11 @@ def variance_scaling(
     *,
     input_axes: Sequence[int] | None = None,
     output_axes: Sequence[int] | None = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...
 def zeros(
     shape: _Shape | None = None,
     dtype: DTypeLike | None = None,
     *,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
 ) -> NDArray[Any]: ...

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ._arrays import claim, target
-from ._samplers import _FINITE, _check_finite, _number, random_normal
+from ._samplers import FINITE, _check_finite, _number, random_normal
 from ._seeds import derive_seed, key
 
 
@@ -27,19 +27,20 @@ def _haar(rows, columns, seed, dtype):
 def check_gain(gain):
     """Raise where the gain is no finite number; else the number."""
     number = _number("gain", gain)
-    _check_finite(_FINITE[8], "float64", gain=number)
+    _check_finite(FINITE["d"], "float64", gain=number)
     return number
 
 
 def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, out=None):
     """See the registry."""
-    dims, kind = target(shape, dtype, out)
+    dims, kind, view = target(shape, dtype, out)
     if len(dims) < 2:
         raise ValueError(f"shape must have at least two dimensions, received {dims}")
     gain = check_gain(gain)
-    _check_finite(_FINITE[kind.itemsize], kind, gain=gain)
+    _check_finite(FINITE[kind.char], kind, gain=gain)
     rows, columns = prod(dims[:-1]), dims[-1]
-    q = _haar(max(rows, columns), min(rows, columns), key(seed), kind)
-    array = claim(dims, kind, out)
-    np.multiply((q if rows >= columns else q.T).reshape(dims), gain, out=array)
-    return array
+    computed = np.dtype("float32") if kind.itemsize == 2 else kind
+    q = _haar(max(rows, columns), min(rows, columns), key(seed), computed)
+    array = claim(dims, kind, view)
+    array[...] = (q if rows >= columns else q.T).reshape(dims) * computed.type(gain)
+    return array if out is None else out

@@ -229,17 +229,17 @@ ARGUMENTS = {
         "Axes whose sizes multiply to fan_in and fan_out; they count where both are given.",
     ),
     "out": (
-        "numpy.ndarray, optional",
-        "Filled and returned: C-contiguous, aligned, writeable, native, of that dtype.",
+        "array or buffer, optional",
+        "Filled in place and returned; what may be given: :func:`random_normal`.",
     ),
 }
 
 _DTYPES = {
     **dict.fromkeys(
         ("zeros", "ones", "constant", "identity"),
-        "float32 (the default), float64, float16, any integer, complex64, complex128, bool.",
+        "float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, "
+        "bool.",
     ),
-    "stft": "float32 (the default), float64 or float16.",
 }
 
 
@@ -250,11 +250,11 @@ def _document(row, names, returns):
     for name, (kind, text) in ARGUMENTS.items():
         if name.split(", ")[0] in names:
             if name == "dtype":
-                text = _DTYPES.get(row.name, "float32 (the default) or float64.")
+                text = _DTYPES.get(row.name, "float32 (the default), float64, float16 or bfloat16.")
             text = textwrap.indent(textwrap.fill(text, 90), "    ")
             lines += [f"{name} : {kind}", text]
     if returns:
-        lines += ["", "Returns", "-------", "numpy.ndarray"]
+        lines += ["", "Returns", "-------", "numpy.ndarray or out"]
     lines += ["", "Raises", "------", "ValueError, TypeError"]
     lines += ["    An argument out of range, or of the wrong type.  Nothing is written then."]
     if row.paper:

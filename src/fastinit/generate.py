@@ -19,7 +19,7 @@ ARGUMENTS = {
     "shape": "_Shape",
     "seed": "_Seed",
     "dtype": "DTypeLike | None",
-    "out": "NDArray[Any] | None",
+    "out": "Any",
     "value": "ArrayLike",
     "window": "ArrayLike | None",
     "scaling": "str | None",
