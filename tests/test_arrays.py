@@ -245,7 +245,7 @@ def test_out_of_another_dtype_than_asked_for(sampler):
     with pytest.raises(TypeError, match="out has dtype float64, but dtype='float32' was asked for"):
         sampler(seed=1, dtype="float32", out=out)
     with pytest.raises(
-        TypeError, match="dtype must be float32, .* or bfloat16, received 'nonsense'"
+        TypeError, match=r"dtype must be float32, .* or bfloat16, received 'nonsense'"
     ):
         sampler(seed=1, dtype="nonsense", out=out)
     assert not out.any()

@@ -45,15 +45,19 @@ def bfloat16() -> np.dtype[Any]:
     return np.dtype(ml_dtypes.bfloat16)
 
 
+def _has_bfloat16(allowed: DTypes) -> bool:
+    return allowed[: len(FLOATS)] == FLOATS
+
+
 def _allows(allowed: DTypes, kind: np.dtype[Any]) -> bool:
     if kind in allowed:
         return True
-    return allowed is not WORDS and kind.name == "bfloat16" and kind == bfloat16()
+    return kind.name == "bfloat16" and _has_bfloat16(allowed) and kind == bfloat16()
 
 
 def _names(allowed: DTypes) -> str:
-    names = [kind.name for kind in allowed] + ["bfloat16"] * (allowed is not WORDS)
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    names = [kind.name for kind in allowed] + ["bfloat16"] * _has_bfloat16(allowed)
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
@@ -62,7 +66,7 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
         known = _BY_NAME.get(dtype) if type(dtype) is str else None  # numpy.dtype() takes longer
         if known is not None and known in allowed:
             return known
-        if isinstance(dtype, str) and dtype == "bfloat16" and allowed is not WORDS:
+        if isinstance(dtype, str) and dtype == "bfloat16" and _has_bfloat16(allowed):
             return bfloat16()
         found = np.dtype(dtype)
         if _allows(allowed, found):
@@ -186,7 +190,7 @@ def _of_torch(tensor: Any, torch: Any) -> NDArray[Any]:
         if tensor.dtype == torch.bfloat16:
             return tensor.detach().view(torch.int16).numpy().view(bfloat16())
         return tensor.detach().numpy()
-    except RuntimeError as error:  # sparse, or to be conjugated when it is read
+    except (RuntimeError, TypeError) as error:  # sparse, or of a type that NumPy lacks
         raise ValueError(f"out must be writeable in place: {error}") from None
 
 

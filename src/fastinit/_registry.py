@@ -10,8 +10,10 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from . import _constants, _fans, _orthogonal, _samplers, _seeds
+from . import _constants, _fans, _lazy, _orthogonal, _samplers, _seeds
+from ._arrays import FLOATS, target
 from ._base import Initializer
 
 
@@ -26,6 +28,8 @@ class Row:
     paper: str = ""
     check: Callable = lambda **arguments: None  # raises, or returns arguments to store instead
     preset: tuple | None = None  # (scale, mode, distribution)
+    source: Callable | None = None  # (dims, dtype, seed, **arguments): what a LazyArray reads from
+    dtypes: tuple = FLOATS
     keras: bool = True  # Keras has it, under the same name
     aliases: tuple = ()  # what `get` knows besides the two names
     exported: tuple = ()  # aliases that are names of the module, too
@@ -39,6 +43,22 @@ class Row:
     def class_name(self):
         """The name in CamelCase."""
         return "STFT" if self.name == "stft" else self.name.title().replace("_", "")
+
+
+def _random(law):
+    def source(dims, kind, seed, **arguments):
+        checked = law(dims, kind, **arguments)
+        return _lazy.Random(checked, _seeds.key(seed))
+
+    return source
+
+
+def _value(dims, kind, seed, value):
+    return _lazy.Value(_constants.fit_value(dims, kind, value))
+
+
+def _diagonal(dims, kind, seed, gain):
+    return _lazy.Diagonal(_constants.fit_gain(dims, kind, gain))
 
 
 def _preset(name, scale, mode, distribution, **words):
@@ -74,30 +94,41 @@ _HE = "He, Zhang, Ren & Sun, ICCV 2015, equation 10"
 _SELU = "Klambauer et al., NeurIPS 2017 (with SELU); " + _LECUN
 
 ROWS = (
-    Row(_constants.zeros, "All zeros.", "0", aliases=("zero",)),
-    Row(_constants.ones, "All ones.", "1", aliases=("one",)),
+    Row(
+        _constants.zeros, "All zeros.", "0",
+        source=partial(_value, value=0), dtypes=_constants.NUMBERS, aliases=("zero",),
+    ),
+    Row(
+        _constants.ones, "All ones.", "1",
+        source=partial(_value, value=1), dtypes=_constants.NUMBERS, aliases=("one",),
+    ),
     Row(
         _constants.constant,
         "A scalar, or an array of the shape.",
         "value",
         check=_check_value,
+        source=_value,
+        dtypes=_constants.NUMBERS,
     ),
     _sampler(
         _samplers.random_normal,
         summary="Normal distribution.",
         formula="N(mean, stddev**2)",
+        source=_random(_samplers.normal_law),
         aliases=("normal",),
     ),
     _sampler(
         _samplers.random_uniform,
         summary="Uniform distribution.",
         formula="U(minval, maxval)",
+        source=_random(_samplers.uniform_law),
         aliases=("uniform",),
     ),
     _sampler(
         _samplers.truncated_normal,
         summary="Normal distribution, values beyond two standard deviations redrawn.",
         formula="N(mean, stddev**2) within mean ± 2 stddev",
+        source=_random(_samplers.truncated_law),
     ),
     Row(
         _fans.variance_scaling,
@@ -106,6 +137,7 @@ ROWS = (
         fan="fan_in, fan_out, fan_avg or fan_geo_avg",
         paper=_HE,
         check=_fans.check_scaling,
+        source=_random(_fans.scaled_law),
     ),
     _preset(
         "lecun_uniform", 1.0, "fan_in", "uniform",
@@ -155,6 +187,8 @@ ROWS = (
         "A matrix with gain on its diagonal, zeros elsewhere.",
         "gain * I",
         check=_check_gain,
+        source=_diagonal,
+        dtypes=_constants.NUMBERS,
         aliases=("IdentityInitializer",),
         exported=("IdentityInitializer",),
     ),
@@ -286,6 +320,11 @@ def _build_class(row, base):
     def __call__(self, shape, dtype=None):
         return function(shape, dtype=dtype, **{name: getattr(self, name) for name in names})
 
+    def _source(self, shape, dtype):
+        dims, kind, _ = target(shape, dtype, None, row.dtypes)
+        arguments = {"seed": None, **{name: getattr(self, name) for name in names}}
+        return dims, kind, row.source(dims, kind, **arguments)
+
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     __init__.__signature__ = signature.replace(parameters=[own, *parameters])
     __call__.__doc__ = Initializer.__call__.__doc__.partition("    Raises")[0].rstrip() + "\n"
@@ -296,6 +335,8 @@ def _build_class(row, base):
         "__module__": "fastinit.initializers",
         "_keras_module": "keras.initializers" if row.keras else None,
     }
+    if row.source:
+        body["_source"] = _source
     if row.preset:
         # As VarianceScaling with these for attributes: who changes them is heard.
         del body["__call__"]

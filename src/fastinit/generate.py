@@ -28,6 +28,7 @@ ARGUMENTS = {
     "output_axes": "Sequence[int] | None",
     "n": "SupportsIndex",
     "root": "SupportsIndex",
+    "copy": "bool | None",
     "config": "Mapping[str, Any]",
     "custom_objects": "Mapping[str, Any] | None",
     **dict.fromkeys(("mean", "stddev", "minval", "maxval", "scale", "gain"), "float"),
@@ -38,6 +39,8 @@ ARGUMENTS = {
 SPECIAL = {
     ("show_config", "mode"): "str",
     ("derive_seed", "name"): "str",
+    ("LazyArray.__init__", "shape"): "tuple[int, ...]",
+    ("LazyArray.__init__", "dtype"): "np.dtype[Any]",
     ("SeedGenerator.__init__", "seed"): "SupportsIndex | None",
     ("SeedGenerator.__init__", "name"): "str | None",
     ("random_bits", "dtype"): "DTypeLike",
@@ -59,6 +62,12 @@ RETURNS = {
     "get_config": "dict[str, Any]",
     "from_config": "Self",
     "clone": "Self",
+    "lazy": "LazyArray",
+    "read": "Any",
+    "__getitem__": "Any",
+    "__len__": "int",
+    "__iter__": "Iterator[Any]",
+    "__array__": "NDArray[Any]",
     "serialize": "Any",
     "deserialize": "Any",
     "get": "Any",
@@ -131,6 +140,9 @@ def _class(cls):
     if issubclass(cls, initializers.VarianceScaling) and cls is not initializers.VarianceScaling:
         lines = lines[:1]  # inherited
     for name, member in vars(cls).items():
+        if isinstance(member, property):
+            lines.append("    @property\n")
+            lines.append(f"    def {name}(self) -> int: ...\n")
         function = getattr(member, "__func__", member)
         if not inspect.isfunction(function) or (name[0] == "_" and name not in RETURNS):
             continue
@@ -143,7 +155,7 @@ def _class(cls):
 def package_stub():
     """The text of __init__.pyi."""
     parts = [
-        HEAD.replace("Callable, ", ""),
+        HEAD.replace("Callable, ", "Iterator, "),
         "from . import initializers as initializers\n\n",
         ALIASES,
     ]
@@ -159,7 +171,7 @@ def package_stub():
 def initializers_stub():
     """The text of initializers.pyi."""
     head = HEAD.replace("Protocol, ", "").replace(", SupportsIndex", "")
-    parts = [head.replace("import numpy as np\n", ""), "from . import _Seed, _Shape\n\n"]
+    parts = [head.replace("import numpy as np\n", ""), "from . import LazyArray, _Seed, _Shape\n\n"]
     parts += [_class(cls) for cls in (initializers.Initializer, *_registry.CLASSES.values())]
     parts += [
         f"{name} = {cls.__name__}\n"
