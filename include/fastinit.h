@@ -24,8 +24,8 @@
  *    In the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i mod 4
  *    of block floor(i / 4); a 64-bit sample has word 2 * (i mod 2) of block floor(i / 2) as its low
  *    half and the next word as its high half.  In later attempts (c2 = 1, 2, ...) the position is i
- *    itself, and the element has the four words of the block to itself.  float32 and uint32 take
- *    32-bit samples, float64 and uint64 take 64-bit ones.
+ *    itself, and the element has the four words of the block to itself.  float64 and uint64 take
+ *    64-bit samples, all others 32-bit ones.
  *
  * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest, ties to even, in
  *    the order written (* and / before + and -, otherwise from left to right, but for brackets),
@@ -36,20 +36,27 @@
  *    exact real numbers, and are numbers of the result's type; where one is zero it has the sign of
  *    what it is compared with, and is +0 for a sum that is 0.
  *
+ *    float16 (binary16 of IEEE 754) and bfloat16 (the upper half of a binary32) are computed as
+ *    float32: "the computing type" of sections 4 and 5 is binary32 for both, and for them the value
+ *    that is found there is rounded once, at the end, to the result's type, with subnormals, and to
+ *    an infinity where it is out of range.  Bounds that are numbers of the result's type hold after
+ *    that rounding, too: it keeps the order of numbers.
+ *
  * 3. Raw bits.  The sample.
  *
- * 4. Uniform on [minval, maxval), which are binary64.  In the result's type,
- *      u = (sample >> 8) * 2^-24 for float32, (sample >> 11) * 2^-53 for float64;
+ * 4. Uniform on [minval, maxval), which are binary64.  In the computing type,
+ *      u = (sample >> 8) * 2^-24 in binary32, (sample >> 11) * 2^-53 in binary64;
  *      value = min(max(u * scale + offset, low), high).
- *    scale = maxval - minval computed in binary64, then rounded to the type;
- *    offset = minval rounded;
+ *    scale = maxval - minval computed in binary64, then rounded to the computing type;
+ *    offset = minval rounded to it;
  *    low = the least number >= minval; high = the greatest number < maxval;
  *    if low > high, low is high.  If minval = maxval, low = high = offset.
  *
- * 5. Normal and truncated normal, of mean and stddev, which are binary64.  In the result's type,
- *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded,
- *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if the
- *    result is float32.  The truncated value is then min(max(value, low), high), where
+ * 5. Normal and truncated normal, of mean and stddev, which are binary64.  In the computing
+ *    type,
+ *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded to it,
+ *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if
+ *    that is the computing type.  The truncated value is then min(max(value, low), high), where
  *      low = the least number >= mean - 2 * stddev, or offset if that is less,
  *      high = the greatest number <= mean + 2 * stddev, or offset if that is greater,
  *    with the exact real numbers mean -+ 2 * stddev.  These bounds touch values in their last bit
@@ -70,7 +77,7 @@
  *      are not used.
  *    Accepted if layer < inscribed.  Else later attempts follow, until one is accepted.
  *
- *    Later attempts, of the words x0 ... x3, in binary64 for float32 too.
+ *    Later attempts, of the words x0 ... x3, in binary64 for all types.
  *      column = x0 mod 256; region = column if floor(x0 / 256) < floor(alias[column] / 256), else
  *      alias[column] mod 256.
  *      u = (2 m + 1) * 2^-53 with m = x1 * 2^20 + (x3 mod 2^20);
@@ -125,7 +132,7 @@
  *      S[k, k] = (norm2[k] - c^2 + v[k, k]^2) * 0.5 in binary64, rounded;
  *      but v[k, k] = 1 and S[k, k] = 0.5 in the last row of a square matrix.
  *
- *    From here on in the result's type.  sum: from 0, in the order of its index, each term by one
+ *    From here on in the computing type.  sum: from 0, in the order of its index, each term by one
  *    fused multiply-add.
  *      S[j, k] = sum over i of v[i, j] v[i, k], for j < k.
  *      N[j, j] = -1 / S[j, j] in binary64, rounded; for j = w - 1 ... 0 and k > j
@@ -137,7 +144,8 @@
  *      k >= w:  C[i, k] = 0 for i < w;  W[j, k] = sum over i >= w of v[i, j] C[i, k].
  *      U[j, k] = sum over l = j ... w - 1 of N[j, l] W[l, k].
  *      C[i, k] = C[i, k] + v[i, 0] U[0, k] + v[i, 1] U[1, k] + ..., fused, in this order.
- *    At the end, unless gain is 1 in the result's type, each element is multiplied by it.
+ *    At the end, unless gain is 1 in the computing type, each element is multiplied by it; float16
+ *    and bfloat16 are then rounded.
  *
  * Until the first release a flaw that is found may still change version 1.  After it, any change of
  * any bit is another FASTINIT_STREAM_VERSION.
@@ -176,38 +184,45 @@ typedef struct {
                           the fill, which leaves undefined values */
 } fastinit_run;
 
-/* Each fills out[0] ... out[n - 1] with the elements start ... start + n - 1 of the array of that
- * seed.  They allocate nothing, cannot fail and check nothing: start + n <= 2^64; minval <= maxval,
- * stddev >= 0; all parameters, maxval - minval and mean +- 2 * stddev finite in the result's type.
- * They may be called from several threads at once; the caller's floating-point environment changes
- * nothing and is left as it was. */
-void fastinit_bits_u32(uint32_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
-void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run);
+/* The types of elements.  float16 and bfloat16 are stored as their bits, in a uint16_t each. */
+typedef enum {
+    FASTINIT_U32,
+    FASTINIT_U64,
+    FASTINIT_F16,
+    FASTINIT_BF16,
+    FASTINIT_F32,
+    FASTINIT_F64,
+} fastinit_type;
 
-void fastinit_uniform_f32(float *out, uint64_t start, size_t n, uint64_t seed, double minval,
-                          double maxval, fastinit_run run);
-void fastinit_uniform_f64(double *out, uint64_t start, size_t n, uint64_t seed, double minval,
-                          double maxval, fastinit_run run);
+/* What to fill with: row after row, row i the elements starts[i] ... starts[i] + length - 1 of the
+ * array.  A span of an array is one row. */
+typedef struct {
+    const uint64_t *starts;
+    size_t count, length;
+} fastinit_rows;
 
-void fastinit_normal_f32(float *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                         double stddev, fastinit_run run);
-void fastinit_normal_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                         double stddev, fastinit_run run);
-
-void fastinit_truncated_f32(float *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                            double stddev, fastinit_run run);
-void fastinit_truncated_f64(double *out, uint64_t start, size_t n, uint64_t seed, double mean,
-                            double stddev, fastinit_run run);
+/* Each fills out[0] ... out[count * length - 1], in that type, with the rows of the array of that
+ * seed.  They allocate nothing, cannot fail and check nothing: each start + length <= 2^64; out is
+ * aligned to its type; minval <= maxval, stddev >= 0; all parameters and mean +- 2 * stddev finite
+ * in the result's type, maxval - minval in the computing type; U32 or U64 for bits, a
+ * floating-point type for the others.  They may be called from several threads at once; the
+ * caller's floating-point environment changes nothing and is left as it was. */
+void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                   fastinit_run run);
+void fastinit_uniform(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                      double minval, double maxval, fastinit_run run);
+void fastinit_normal(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed, double mean,
+                     double stddev, fastinit_run run);
+void fastinit_truncated(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                        double mean, double stddev, fastinit_run run);
 
 /* count random matrices one after the other, the first, first + 1, ... of the array of that seed:
  * each rows x columns, its columns (or rows, if there are fewer) orthogonal and of length gain,
- * Haar distributed.  The work space is of the result's type, of the size that
- * fastinit_orthogonal_work gives for the same arguments. */
+ * Haar distributed.  F32 or F64: who wants float16 or bfloat16 rounds the F32 ones.  The work space
+ * is of the type, of the size that fastinit_orthogonal_work gives for the same arguments. */
 size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
-void fastinit_orthogonal_f32(float *out, void *work, uint64_t first, size_t count, size_t rows,
-                             size_t columns, uint64_t seed, double gain, fastinit_run run);
-void fastinit_orthogonal_f64(double *out, void *work, uint64_t first, size_t count, size_t rows,
-                             size_t columns, uint64_t seed, double gain, fastinit_run run);
+void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
+                         size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run);
 
 /* One block of Philox4x32-10, by the kernels in use: for known-answer tests. */
 void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

@@ -4,33 +4,38 @@
 
 #include "fastinit.h"
 
-static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t seed, double p,
-                 double q, int threads)
+static fastinit_type type_of(const char *name)
 {
-    const fastinit_run how = {threads, NULL};
-
-    if (!strcmp(name, "bits_u32"))
-        fastinit_bits_u32(out, start, n, seed, how);
-    else if (!strcmp(name, "bits_u64"))
-        fastinit_bits_u64(out, start, n, seed, how);
-    else if (!strcmp(name, "uniform_f32"))
-        fastinit_uniform_f32(out, start, n, seed, p, q, how);
-    else if (!strcmp(name, "uniform_f64"))
-        fastinit_uniform_f64(out, start, n, seed, p, q, how);
-    else if (!strcmp(name, "normal_f32"))
-        fastinit_normal_f32(out, start, n, seed, p, q, how);
-    else if (!strcmp(name, "normal_f64"))
-        fastinit_normal_f64(out, start, n, seed, p, q, how);
-    else if (!strcmp(name, "truncated_f32"))
-        fastinit_truncated_f32(out, start, n, seed, p, q, how);
-    else if (!strcmp(name, "truncated_f64"))
-        fastinit_truncated_f64(out, start, n, seed, p, q, how);
-    else
-        abort();
+    static const char *const types[] = {"u32", "u64", "f16", "bf16", "f32", "f64"};
+    for (int type = 0; type < 6; type++)
+        if (!strcmp(strrchr(name, '_') + 1, types[type]))
+            return (fastinit_type)type;
+    abort();
 }
 
 static size_t bits_per_element(const char *name)
 {
-    const char *end = name + strlen(name) - 2;
-    return strcmp(end, "64") ? 32 : 64;
+    const fastinit_type type = type_of(name);
+    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 64
+           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 16
+                                                           : 32;
+}
+
+static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t seed, double p,
+                 double q, int threads)
+{
+    const fastinit_run how = {threads, NULL};
+    const fastinit_rows rows = {&start, 1, n};
+    const fastinit_type type = type_of(name);
+
+    if (!strncmp(name, "bits_", 5))
+        fastinit_bits(out, type, rows, seed, how);
+    else if (!strncmp(name, "uniform_", 8))
+        fastinit_uniform(out, type, rows, seed, p, q, how);
+    else if (!strncmp(name, "normal_", 7))
+        fastinit_normal(out, type, rows, seed, p, q, how);
+    else if (!strncmp(name, "truncated_", 10))
+        fastinit_truncated(out, type, rows, seed, p, q, how);
+    else
+        abort();
 }

@@ -70,6 +70,18 @@ static const fill fills[] = {
     {"truncated_f64", 0, 1},
     {"truncated_f64", 1000, 0.05},
     {"truncated_f64", 1e-310, 1e-310},
+    {"uniform_f16", -0.05, 0.1},
+    {"uniform_f16", -1e-6, 1e-6},
+    {"normal_f16", 0.1, 0.7},
+    {"normal_f16", 0, 3e4},
+    {"normal_f16", 0, 1e-7},
+    {"truncated_f16", 1000, 0.05},
+    {"truncated_f16", 0, 2e-5},
+    {"uniform_bf16", -0.05, 0.1},
+    {"normal_bf16", 0.1, 0.7},
+    {"normal_bf16", 0, 1e-39},
+    {"truncated_bf16", 1000, 0.05},
+    {"truncated_bf16", 0, 1},
 };
 
 static const int rounding_modes[] = {
@@ -127,10 +139,8 @@ static void orthogonal(size_t i, int f64, buffer *out, int threads)
     const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
     if (fastinit_orthogonal_work(m, n, count, how) > WORK_MAX)
         abort();
-    if (f64)
-        fastinit_orthogonal_f64(out->f64, work, i, count, m, n, SEED, matrices[i].gain, how);
-    else
-        fastinit_orthogonal_f32(out->f32, work, i, count, m, n, SEED, matrices[i].gain, how);
+    fastinit_orthogonal(out, f64 ? FASTINIT_F64 : FASTINIT_F32, work, i, count, m, n, SEED,
+                        matrices[i].gain, how);
 }
 
 static void orthogonal_lines(buffer *out, buffer *other)

@@ -1,13 +1,15 @@
 """Every kernel by one way of calling, and comparison in every bit."""
 
+import ml_dtypes  # for NumPy to know bfloat16 by its name
 import numpy as np
 
 from fastinit import _kernels
 
 FLOAT_KINDS = ("uniform", "normal", "truncated")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 KINDS = [
     *[("bits", dtype) for dtype in ("uint32", "uint64")],
-    *[(kind, dtype) for kind in FLOAT_KINDS for dtype in ("float32", "float64")],
+    *[(kind, dtype) for kind in FLOAT_KINDS for dtype in FLOATS],
 ]
 # Not the defaults, and none of them exact in binary.
 PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
@@ -21,7 +23,8 @@ def fill(kind, dtype, start, n, seed=1, parameters=None, threads=1):
     raw = np.full(n * dtype.itemsize + 2 * GUARD, _PATTERN, np.uint8)
     out = raw[GUARD : raw.size - GUARD].view(dtype)
     parameters = PARAMETERS[kind] if parameters is None else parameters
-    getattr(_kernels, kind)(out, start, seed, *parameters, threads)
+    buffer = out.view("uint16") if dtype == ml_dtypes.bfloat16 else out
+    getattr(_kernels, kind)(buffer, start, seed, *parameters, threads)
     assert (raw[:GUARD] == _PATTERN).all()
     assert (raw[raw.size - GUARD :] == _PATTERN).all()
     return out

@@ -135,7 +135,7 @@ static int values_of_words(const char *function, double p, double q)
     static uint64_t values[RECORDS_MAX];
     const size_t bits = bits_per_element(function);
 
-    words_per_element = bits / 32;
+    words_per_element = bits == 64 ? 2 : 1;
     count = fread(records, sizeof records[0], RECORDS_MAX, stdin);
     if (!count || !feof(stdin))
         return 2;

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -198,10 +199,18 @@ def variate(tag, width, seed, i):
 # Values
 
 
+def width_of(dtype):
+    """Bits of a sample."""
+    return 64 if np.dtype(dtype).itemsize == 8 else 32
+
+
 def _step(real, x, fits, towards):
     """x rounded to the type real, or its neighbour if the rounded one does not fit."""
     y = real(x)
     return y if fits(float(y)) else np.nextafter(y, real(towards))
+
+
+HALVES = (np.float16, ml_dtypes.bfloat16)  # computed in float32, rounded by their own conversion
 
 
 def _held(value, low, high):
@@ -211,36 +220,37 @@ def _held(value, low, high):
 
 def element(kind, dtype, seed, i, *parameters):
     """Element i of the array, as a NumPy scalar."""
-    tag, width = TAGS[kind], 8 * np.dtype(dtype).itemsize
+    tag, width = TAGS[kind], width_of(dtype)
     word, later = sample(tag, width, seed, i), later_blocks(tag, seed, i)
     return value_of(kind, dtype, word, later, *parameters)
 
 
 def value_of(kind, dtype, word, later, *parameters):
     """The element of a first attempt's bits and the blocks of the later ones."""
-    dtype = np.dtype(dtype)
-    tag, width, real = TAGS[kind], 8 * dtype.itemsize, dtype.type
+    result = np.dtype(dtype).type
+    tag, width = TAGS[kind], width_of(dtype)
+    real = np.float32 if result in HALVES else result
     if tag == BITS:
         return real(word)
     if tag == UNIFORM:
         minval, maxval = parameters
         digits = 24 if width == 32 else 53
         u = real(word >> width - digits) * real(2.0**-digits)
-        low = _step(real, minval, lambda y: y >= minval, math.inf)
-        high = _step(real, maxval, lambda y: y < maxval, -math.inf)
-        low = min(low, high)
+        low = _step(result, minval, lambda y: y >= minval, math.inf)
+        high = _step(result, maxval, lambda y: y < maxval, -math.inf)
+        low, high = real(min(low, high)), real(high)
         if minval == maxval:
             low = high = real(minval)
-        return _held(u * real(maxval - minval) + real(minval), low, high)
+        return result(_held(u * real(maxval - minval) + real(minval), low, high))
     mean, stddev = parameters
     value = real(draw(tag, width, word, later).z) * real(stddev) + real(mean)
     if tag == TRUNCATED:
         least = Fraction(mean) - 2 * Fraction(stddev)
         greatest = Fraction(mean) + 2 * Fraction(stddev)
-        low = min(_step(real, float(least), lambda y: y >= least, math.inf), real(mean))
-        high = max(_step(real, float(greatest), lambda y: y <= greatest, -math.inf), real(mean))
-        value = _held(value, low, high)
-    return value
+        low = real(_step(result, float(least), lambda y: y >= least, math.inf))
+        high = real(_step(result, float(greatest), lambda y: y <= greatest, -math.inf))
+        value = _held(value, min(low, real(mean)), max(high, real(mean)))
+    return result(value)
 
 
 # Orthogonal matrices
@@ -332,6 +342,8 @@ def normals(dtype, seed, rows, columns, matrix=0):
 
 def orthogonal(dtype, seed, rows, columns, gain=1.0, matrix=0):
     """One matrix, to the last bit."""
+    if np.dtype(dtype).itemsize == 2:
+        return orthogonal("float32", seed, rows, columns, gain, matrix).astype(dtype)
     if rows < columns:
         return orthogonal(dtype, seed, columns, rows, gain, matrix).T
     real = np.dtype(dtype).type

@@ -1,12 +1,18 @@
 """Shapes, dtypes, parameters and ``out``: what is accepted, and what is refused untouched."""
 
+import array
+import ctypes
 import itertools
 import math
+import mmap
 import re
+import sys
+from fractions import Fraction
+from multiprocessing import shared_memory
 
 import numpy as np
 import pytest
-from fills import assert_same_bits
+from fills import FLOATS, assert_same_bits, fill
 
 import fastinit
 from fastinit import _arrays, _kernels, random_bits, random_normal, random_uniform, truncated_normal
@@ -18,7 +24,7 @@ float_samplers = pytest.mark.parametrize("sampler", FLOAT_SAMPLERS)
 
 
 def dtypes_of(sampler):
-    return ("uint32", "uint64") if sampler is random_bits else ("float32", "float64")
+    return ("uint32", "uint64") if sampler is random_bits else FLOATS
 
 
 # Shapes
@@ -112,11 +118,11 @@ def test_uint64_by_its_names(dtype):
 
 @samplers
 @pytest.mark.parametrize(
-    "dtype", ["int32", int, bool, "float16", "complex64", "S4", "O", "nonsense", 3, "f4,f4"]
+    "dtype", ["int32", int, bool, "float8_e4m3fn", "complex64", "S4", "O", "nonsense", 3, "f4,f4"]
 )
 def test_other_dtypes(sampler, dtype):
-    names = " or ".join(dtypes_of(sampler))
-    message = f"dtype must be {names}, received {dtype!r}"
+    names = {2: "uint32 or uint64", 4: "float32, float64, float16 or bfloat16"}
+    message = f"dtype must be {names[len(dtypes_of(sampler))]}, received {dtype!r}"
     with pytest.raises(TypeError, match=re.escape(message)):
         sampler(4, seed=1, dtype=dtype)
 
@@ -124,6 +130,8 @@ def test_other_dtypes(sampler, dtype):
 @samplers
 def test_dtypes_in_foreign_byte_order(sampler):
     for dtype in dtypes_of(sampler):
+        if dtype == "bfloat16":
+            continue  # has none
         with pytest.raises(TypeError, match="dtype must be"):
             sampler(4, seed=1, dtype=np.dtype(dtype).newbyteorder())
 
@@ -179,12 +187,12 @@ BAD_OUT = {
         lambda dtype: [0.0] * 8,
         {},
         TypeError,
-        "out must be a numpy.ndarray, received list",
+        "out must be an array or a buffer to be filled in place, received list",
     ),
-    "bytes": (lambda dtype: bytearray(32), {}, TypeError, "received bytearray"),
-    "a scalar": (lambda dtype: np.dtype(dtype).type(0), {}, TypeError, "numpy.ndarray, received"),
+    "bytes": (lambda dtype: bytearray(32), {}, TypeError, "dtype is required where out is a"),
+    "a scalar": (lambda dtype: np.dtype(dtype).type(0), {}, TypeError, "in place, received"),
     "integers": (lambda dtype: np.zeros(8, "int32"), {}, TypeError, "out must have dtype"),
-    "half": (lambda dtype: np.zeros(8, "float16"), {}, TypeError, "out must have dtype"),
+    "complex": (lambda dtype: np.zeros(8, "complex64"), {}, TypeError, "out must have dtype"),
     "objects": (lambda dtype: np.zeros(8, "O"), {}, TypeError, "out must have dtype"),
     "swapped": (
         lambda dtype: np.zeros(8, np.dtype(dtype).newbyteorder()),
@@ -213,6 +221,8 @@ BAD_OUT = {
 
 
 def contents(out):
+    if isinstance(out, (np.ndarray, np.generic)):
+        return out.tobytes()
     return list(out) if isinstance(out, list) else bytes(out)
 
 
@@ -221,6 +231,8 @@ def contents(out):
 def test_bad_out_is_refused_untouched(sampler, case):
     make, extra, error, message = BAD_OUT[case]
     for dtype in dtypes_of(sampler):
+        if case == "swapped" and dtype == "bfloat16":
+            continue  # has no byte order
         out = make(dtype)
         before = contents(out)
         with pytest.raises(error, match=re.escape(message)):
@@ -233,7 +245,9 @@ def test_out_of_another_dtype_than_asked_for(sampler):
     out = np.zeros(8, "float64")
     with pytest.raises(TypeError, match="out has dtype float64, but dtype='float32' was asked for"):
         sampler(seed=1, dtype="float32", out=out)
-    with pytest.raises(TypeError, match="dtype must be float32 or float64, received 'nonsense'"):
+    with pytest.raises(
+        TypeError, match=r"dtype must be float32, .* or bfloat16, received 'nonsense'"
+    ):
         sampler(seed=1, dtype="nonsense", out=out)
     assert not out.any()
 
@@ -292,6 +306,17 @@ BAD_PARAMETERS = [
 ]
 
 
+BAD_PARAMETERS += [
+    (sampler, parameters, "2", ValueError, message)
+    for sampler, parameters, message in (
+        (random_normal, (65505.0, 0.0), "mean must be finite in float16, received 65505.0"),
+        (random_normal, (0.0, 4700.0), "mean - 14 * stddev must be finite in float16"),
+        (truncated_normal, (-65000.0, 300.0), "mean - 2 * stddev must be finite in float16"),
+        (random_uniform, (0.0, 65505.0), "maxval must be finite in float16"),
+    )
+]
+
+
 @pytest.mark.parametrize(("sampler", "parameters", "sizes", "error", "message"), BAD_PARAMETERS)
 def test_bad_parameters_are_refused_before_a_byte_is_written(
     sampler, parameters, sizes, error, message
@@ -335,6 +360,174 @@ def test_bad_seeds_are_refused_before_a_byte_is_written(sampler):
 def test_parameters_at_the_edge_are_accepted(sampler, parameters):
     x = sampler(1000, *parameters, seed=1)
     assert np.isfinite(x).all()
+
+
+def test_halves_at_the_edge_are_accepted():
+    wide = random_uniform(10_000, -65504.0, 65504.0, seed=1, dtype="float16")
+    assert np.isfinite(wide).all()
+    largest = float.fromhex("0x1.fep127")
+    for dtype, most in (("float16", 65504.0), ("bfloat16", largest)):
+        x = truncated_normal(10_000, 0.0, most / 2, seed=1, dtype=dtype)
+        assert 0.99 * most < np.abs(x.astype("float64")).max() <= most
+        assert (random_uniform(9, most, most, seed=1, dtype=dtype).astype("float64") == most).all()
+
+
+# The bounds, after narrowing
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("mean", "stddev"), [(0.0, 0.05), (0.0, 1.0), (0.3, 0.7), (10.1, 0.02), (0.0, 1e-7)]
+)
+def test_bounds_of_the_truncated_normal(isa, dtype, mean, stddev):
+    x = truncated_normal(300_000, mean, stddev, seed=1, dtype=dtype)
+    least, greatest = Fraction(mean) - 2 * Fraction(stddev), Fraction(mean) + 2 * Fraction(stddev)
+    assert least <= Fraction(float(x.min()))
+    assert Fraction(float(x.max())) <= greatest
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("minval", "maxval"), [(0.0, 1.0), (-0.05, 0.1), (0.1, 0.11), (-1.0, 0.0)])
+def test_bounds_of_the_uniform(isa, dtype, minval, maxval):
+    x = random_uniform(300_000, minval, maxval, seed=1, dtype=dtype)
+    assert minval <= float(x.min())
+    assert float(x.max()) < maxval
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_bounds_of_very_many(isa, dtype):
+    """2^28 samples of each; 0.05 is no number of any type."""
+    for start in range(0, 2**28, 2**22):
+        x = fill("truncated", dtype, start, 2**22, 1, (0.0, 0.05), threads=2)
+        assert float(np.abs(x).max()) <= 2 * 0.05
+        x = fill("uniform", dtype, start, 2**22, 1, (-0.05, 0.05), threads=2)
+        assert -0.05 <= float(x.min()) <= float(x.max()) < 0.05
+
+
+def test_bfloat16_without_ml_dtypes(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastinit-kernels\[bfloat16\]'"):
+        random_normal(4, dtype="bfloat16")
+    assert random_normal(4, dtype="float16").dtype == "float16"
+
+
+# Buffers
+
+
+def shared(nbytes):
+    block = shared_memory.SharedMemory(create=True, size=nbytes)
+    block.unlink()
+    return block
+
+
+@float_samplers
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_buffers_of_bytes(sampler, dtype, tmp_path):
+    expected = sampler((30, 7), seed=1, dtype=dtype)
+    block = shared(expected.nbytes)
+    path = tmp_path / "file"
+    path.write_bytes(bytes(expected.nbytes))
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    anonymous = mmap.mmap(-1, expected.nbytes)
+    for out in (bytearray(expected.nbytes), block.buf, anonymous, mapped):
+        assert sampler((30, 7), seed=1, dtype=dtype, out=out) is out
+        assert bytes(out[:]) == expected.tobytes()
+        out[:] = bytes(expected.nbytes)
+        sampler(seed=1, dtype=dtype, out=out)  # flat
+        assert bytes(out[:]) == expected.tobytes()
+    mapped.close()  # nothing holds it any longer
+    anonymous.close()
+    block.close()
+    assert path.read_bytes() == expected.tobytes()
+
+
+@float_samplers
+def test_buffers_of_numbers(sampler):
+    expected = sampler(6, seed=1)
+    for out in (array.array("f", [0] * 6), (ctypes.c_float * 6)()):
+        assert sampler(seed=1, out=out) is out
+        assert bytes(out) == expected.tobytes()
+    view = memoryview(bytearray(24)).cast("f", (2, 3))
+    assert sampler((2, 3), seed=1, out=view) is view
+    assert view.tobytes() == expected.tobytes()
+
+
+class Dlpack:
+    """No array and no buffer, but DLPack."""
+
+    def __init__(self, array, device=(1, 0)):
+        self.array, self.device = array, device
+
+    def __dlpack__(self, **arguments):
+        return self.array.__dlpack__(**arguments)
+
+    def __dlpack_device__(self):
+        return self.device
+
+
+@float_samplers
+def test_dlpack(sampler):
+    for dtype in ("float32", "float64", "float16"):
+        out = Dlpack(np.zeros((3, 4), dtype))
+        assert sampler(seed=1, out=out) is out
+        assert_same_bits(out.array, sampler((3, 4), seed=1, dtype=dtype))
+
+
+def test_variance_scaling_knows_the_shape_of_any_buffer():
+    expected = fastinit.he_normal((3, 5), seed=1)
+    for out in (bytearray(60), Dlpack(np.zeros((3, 5), "float32"))):
+        shape = (3, 5) if isinstance(out, bytearray) else None
+        fastinit.he_normal(shape, out=out, dtype="float32", seed=1)
+        found = np.frombuffer(out if shape else out.array, "float32")
+        assert_same_bits(found, expected.reshape(-1))
+
+
+def test_constants_into_buffers():
+    for function, value in ((fastinit.ones, 1), (fastinit.zeros, 0)):
+        out = bytearray(b"x" * 16)
+        assert function((2, 2), "float32", out=out) is out
+        assert (np.frombuffer(out, "float32") == value).all()
+    out = bytearray(32)
+    assert fastinit.identity((2, 2), dtype="float64", out=out) is out
+    assert np.frombuffer(out).tolist() == [1, 0, 0, 1]
+
+
+BAD_BUFFERS = {
+    "read-only bytes": (lambda: b"x" * 16, ValueError, "out must be writeable"),
+    "a read-only view": (
+        lambda: memoryview(bytearray(16)).toreadonly(),
+        ValueError,
+        "out must be writeable",
+    ),
+    "too long": (lambda: bytearray(20), ValueError, "out has 20 bytes, not those of shape (4,)"),
+    "too short": (lambda: bytearray(15), ValueError, "out has 15 bytes"),
+    "strided": (lambda: memoryview(bytearray(32))[::2], ValueError, "must be C-contiguous"),
+    "misaligned": (lambda: memoryview(bytearray(17))[1:], ValueError, "must be aligned"),
+    "integers": (lambda: array.array("i", [0] * 4), TypeError, "out must have dtype"),
+    "another type": (lambda: array.array("d", [0] * 4), TypeError, "out has dtype float64, but"),
+    "a device": (
+        lambda: Dlpack(np.zeros(4, "float32"), (2, 0)),
+        ValueError,
+        "out must be in the memory of the CPU, received DLPack device (2, 0)",
+    ),
+    "an array of another kind": (
+        lambda: type("Frame", (), {"__array__": lambda self: np.zeros(4, "float32")})(),
+        TypeError,
+        "out must be an array or a buffer to be filled in place, received Frame",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BUFFERS)
+def test_bad_buffers_are_refused_untouched(case):
+    make, error, message = BAD_BUFFERS[case]
+    out = make()
+    with pytest.raises(error, match=re.escape(message)):
+        truncated_normal(4, seed=1, dtype="float32", out=out)
+    if not hasattr(out, "__array__") and case != "a device":
+        assert not any(bytes(out).strip(b"x"))
 
 
 def test_all_public_names_are_there():

@@ -58,11 +58,11 @@ def test_the_program_and_the_package_agree(native):
     """They are compiled apart; so what test_reference.py shows holds for digest.c too."""
     compared = 0
     for line in native["portable"]:
-        fields = re.fullmatch(r"(\w+)_([uf])(32|64)\((.+),(.+)\) start=0 n=1000 (\w+)", line)
+        fields = re.fullmatch(r"(\w+)_(u|f|bf)(16|32|64)\((.+),(.+)\) start=0 n=1000 (\w+)", line)
         if fields:
             kind, code, width, p, q, digest = fields.groups()
-            dtype = {"u": "uint", "f": "float"}[code] + width
+            dtype = {"u": "uint", "f": "float", "bf": "bfloat"}[code] + width
             parameters = () if kind == "bits" else (float(p), float(q))
             assert fnv_1a(fill(kind, dtype, 0, 1000, SEED, parameters).tobytes()) == digest
             compared += 1
-    assert compared == 22
+    assert compared == 34

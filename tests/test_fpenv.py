@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fills import FLOAT_KINDS, assert_same_bits, fill
+from fills import FLOAT_KINDS, FLOATS, assert_same_bits, fill
 
 import fastinit
 
@@ -36,9 +36,9 @@ MODES = {
 
 # Each rounds, and with subnormal numbers.
 PARAMETERS = {
-    "uniform": [(-0.05, 0.1), (-1e-40, 1e-40), (-1e-310, 1e-310)],
-    "normal": [(0.1, 0.7), (0.0, 1e-40), (0.0, 1e-310)],
-    "truncated": [(0.1, 0.7), (1000.0, 0.05), (1e-40, 1e-40), (0.0, 1e-310)],
+    "uniform": [(-0.05, 0.1), (-1e-6, 1e-6), (-1e-40, 1e-40), (-1e-310, 1e-310)],
+    "normal": [(0.1, 0.7), (0.0, 1e-6), (0.0, 1e-40), (0.0, 1e-310)],
+    "truncated": [(0.1, 0.7), (1000.0, 0.05), (0.0, 1e-6), (1e-40, 1e-40), (0.0, 1e-310)],
 }
 
 
@@ -91,7 +91,7 @@ def test_the_modes_have_an_effect(control):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("kind", FLOAT_KINDS)
 def test_modes_change_nothing_and_stay(isa, control, kind, dtype, mode):
     for parameters in PARAMETERS[kind]:

@@ -187,7 +187,7 @@ def test_the_base_class_cannot_be_called():
 # Values.
 
 
-@pytest.mark.parametrize("dtype", _registry._constants._NUMBERS, ids=str)
+@pytest.mark.parametrize("dtype", _registry._constants.NUMBERS, ids=str)
 def test_constants(dtype):
     for array, value in (
         (fastinit.zeros((3, 2), dtype), 0),

@@ -1,6 +1,6 @@
 """Against Keras itself, on whatever backend it is set to.
 
-``pip install '.[keras]' && pytest -m integration``
+``pip install '.[integration]' && pytest -m integration``
 """
 
 import inspect
@@ -477,3 +477,29 @@ def test_jax_variance_scaling():
         )
         # The largest of 12000 uniforms is within 0.2% of the bound, but for once in 1e10.
         assert np.abs(ours).max() == pytest.approx(float(abs(theirs).max()), rel=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "name", ["glorot_uniform", "truncated_normal", "he_normal", "orthogonal", "zeros", "identity"]
+)
+def test_layers_of_a_pure_half_precision_policy(name, dtype):
+    arguments = {} if name in ("zeros", "identity") else {"seed": 1}
+    initializer = getattr(initializers, name)(**arguments)
+    layer = keras.layers.Dense(8, kernel_initializer=initializer, dtype=dtype)
+    layer.build((None, 16))
+    assert keras.backend.standardize_dtype(layer.kernel.dtype) == dtype
+    found = np.asarray(keras.ops.cast(layer.kernel, "float32"))
+    assert np.array_equal(found, initializer((16, 8), dtype).astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_recurrent_layer_of_a_pure_half_precision_policy(dtype):
+    layer = keras.layers.LSTM(
+        4,
+        kernel_initializer=initializers.GlorotUniform(seed=1),
+        recurrent_initializer=initializers.Orthogonal(seed=2),
+        dtype=dtype,
+    )
+    layer.build((None, 3, 5))
+    assert {keras.backend.standardize_dtype(w.dtype) for w in layer.weights} == {dtype}

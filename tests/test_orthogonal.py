@@ -53,6 +53,33 @@ def test_the_gain_multiplies_at_the_end(dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("shape", "batch_axis"), [((12, 7), None), ((5, 9), None), ((7, 500, 400), 0), ((3, 3), None)]
+)
+def test_halves_are_float32s_values_rounded_once(shape, batch_axis, dtype):
+    expected = fastinit.orthogonal(shape, -1.7, SEED, "float32", batch_axis=batch_axis)
+    expected = expected.astype(dtype)
+    found = fastinit.orthogonal(shape, -1.7, SEED, dtype, batch_axis=batch_axis)
+    assert_same_bits(found, expected)
+    out = np.full(shape, 7, dtype)
+    assert fastinit.orthogonal(None, -1.7, SEED, out=out, batch_axis=batch_axis) is out
+    assert_same_bits(out, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_delta_orthogonal_halves(dtype):
+    expected = fastinit.delta_orthogonal((3, 4, 6), 2.0, SEED).astype(dtype)
+    assert_same_bits(fastinit.delta_orthogonal((3, 4, 6), 2.0, SEED, dtype), expected)
+
+
+def test_a_gain_beyond_a_half_is_refused():
+    out = np.full((3, 3), 7, np.float16)
+    with pytest.raises(ValueError, match=r"gain must be finite in float16, received 65520"):
+        fastinit.orthogonal(None, 65520.0, 1, out=out)
+    assert (out == 7).all()
+
+
 EDGES = [(95, 95), (96, 96), (97, 97), (192, 191), (193, 290), (290, 193), (260, 258), (1000, 40)]
 
 

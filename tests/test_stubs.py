@@ -62,7 +62,7 @@ def test_stubs_and_run_time_agree(module):
             for member in node.body:
                 if isinstance(member, ast.FunctionDef):
                     function = inspect.getattr_static(cls, member.name)
-                    function = getattr(function, "__func__", function)
+                    function = getattr(function, "fget", getattr(function, "__func__", function))
                     assert list(described(member.args)) == real(function)
             found.add(node.name)
         elif isinstance(node, ast.Assign) and not node.targets[0].id.startswith("_"):

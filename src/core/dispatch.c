@@ -10,9 +10,10 @@
 #if defined(FASTINIT_HAVE_AVX2) || defined(FASTINIT_HAVE_AVX512)
 #include <cpuid.h>
 
-/* Bits of CPUID leaf 7 EBX that a variant's flags let the compiler use, and of XCR0 that say that
- * the system saves the registers. */
+/* Bits of CPUID leaf 1 ECX and leaf 7 EBX that a variant's flags let the compiler use, and of XCR0
+ * that say that the system saves the registers. */
 enum {
+    F16C = 1 << 29,
     AVX2 = 1 << 5,
     AVX512F = 1 << 16,
     AVX512DQ = 1 << 17,
@@ -23,7 +24,7 @@ enum {
 static int x86_has(unsigned leaf7_ebx, unsigned xcr0_bits)
 {
     unsigned a, b, c, d, xcr0, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & F16C))
         return 0;
     if (!(c & bit_FMA)) /* every AVX-512 processor has it; not every AVX2 one */
         return 0;

@@ -22,16 +22,18 @@ void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t 
     fastinit_ops_in_use()->philox(counter, key, out);
 }
 
-void fastinit_bits_u32(uint32_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run)
+static size_t size_of(fastinit_type type)
 {
-    const fastinit_args args = {.seed = seed};
-    fastinit_parallel(fastinit_ops_in_use()->bits_u32, out, sizeof *out, start, n, &args, run);
+    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
+           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 2
+                                                           : 4;
 }
 
-void fastinit_bits_u64(uint64_t *out, uint64_t start, size_t n, uint64_t seed, fastinit_run run)
+void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+                   fastinit_run run)
 {
     const fastinit_args args = {.seed = seed};
-    fastinit_parallel(fastinit_ops_in_use()->bits_u64, out, sizeof *out, start, n, &args, run);
+    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, size_of(type), &rows, &args, run);
 }
 
 /* Rounded to binary32.  Through a volatile: GCC 12 (-O2 and up) drops the roundings of a.scale and
@@ -42,23 +44,40 @@ static double rounded(double x)
     return f;
 }
 
-/* A number x + error (|error| at most half a unit of x) to the least or the greatest number of the
- * result's type that is not below or above it. */
-static double least(double x, double error, int single)
+/* The least number of a type that is >= x + error, |error| being at most half a unit of x: of all
+ * types the numbers are binary64 ones, and between these two there is at most one of those. */
+static double least(double x, double error, fastinit_type type)
 {
-    double f = single ? rounded(x) : x;
-    if (f > x || (f == x && error <= 0))
-        return f;
-    return single ? nextafterf((float)f, INFINITY) : nextafter(f, INFINITY);
+    static const struct {
+        int digits, min_exponent; /* as in <float.h> */
+    } formats[] = {
+        [FASTINIT_F16] = {11, -13},
+        [FASTINIT_BF16] = {8, -125},
+        [FASTINIT_F32] = {24, -125},
+        [FASTINIT_F64] = {53, -1021},
+    };
+    int exponent;
+
+    if (error > 0)
+        x = nextafter(x, INFINITY);
+    frexp(x, &exponent);
+    if (exponent < formats[type].min_exponent)
+        exponent = formats[type].min_exponent;
+    exponent -= formats[type].digits; /* of the type's unit */
+    return ldexp(ceil(ldexp(x, -exponent)), exponent);
 }
-static double greatest(double x, double error, int single) { return -least(-x, -error, single); }
+static double greatest(double x, double error, fastinit_type type)
+{
+    return -least(-x, -error, type);
+}
 
-typedef fastinit_args prepare(uint64_t seed, double p, double q, int single);
+typedef fastinit_args prepare(uint64_t seed, double p, double q, fastinit_type type);
 
-static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval, int single)
+static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval,
+                                     fastinit_type type)
 {
     fastinit_args a = {seed, maxval - minval, minval, 0, 0};
-    if (single) {
+    if (type != FASTINIT_F64) {
         a.scale = rounded(a.scale);
         a.offset = rounded(a.offset);
     }
@@ -66,8 +85,8 @@ static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval
         a.low = a.high = a.offset;
         return a;
     }
-    a.low = least(minval, 0, single);
-    a.high = greatest(maxval, -1, single); /* below maxval, not maxval itself */
+    a.low = least(minval, 0, type);
+    a.high = greatest(maxval, -1, type); /* below maxval, not maxval itself */
     if (a.low > a.high)
         a.low = a.high;
     return a;
@@ -81,14 +100,14 @@ static double sum(double mean, double reach, double *error)
     return s;
 }
 
-static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, int single)
+static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, fastinit_type type)
 {
     fastinit_args a = {seed, stddev, mean, 0, 0};
     double error, bound = sum(mean, -2 * stddev, &error);
-    a.low = least(bound, error, single);
+    a.low = least(bound, error, type);
     bound = sum(mean, 2 * stddev, &error);
-    a.high = greatest(bound, error, single);
-    if (single) {
+    a.high = greatest(bound, error, type);
+    if (type != FASTINIT_F64) {
         a.scale = rounded(stddev);
         a.offset = rounded(mean);
     }
@@ -102,18 +121,16 @@ static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, i
 static prepare *volatile const uniform_args = prepare_uniform, *volatile const normal_args =
                                                                    prepare_normal;
 
-#define FILL(name, T, make_args, p, q, single)                                                     \
-    void fastinit_##name(T *out, uint64_t start, size_t n, uint64_t seed, double p, double q,      \
-                         fastinit_run run)                                                         \
+#define FILL(name, make_args, p, q)                                                                \
+    void fastinit_##name(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,         \
+                         double p, double q, fastinit_run run)                                     \
     {                                                                                              \
         fastinit_fpenv saved = fastinit_fpenv_enter();                                             \
-        const fastinit_args args = make_args(seed, p, q, single);                                  \
+        const fastinit_args args = make_args(seed, p, q, type);                                    \
         fastinit_fpenv_leave(saved);                                                               \
-        fastinit_parallel(fastinit_ops_in_use()->name, out, sizeof *out, start, n, &args, run);    \
+        fastinit_parallel(fastinit_ops_in_use()->name[type], out, size_of(type), &rows, &args,     \
+                          run);                                                                    \
     }
-FILL(uniform_f32, float, uniform_args, minval, maxval, 1)
-FILL(uniform_f64, double, uniform_args, minval, maxval, 0)
-FILL(normal_f32, float, normal_args, mean, stddev, 1)
-FILL(normal_f64, double, normal_args, mean, stddev, 0)
-FILL(truncated_f32, float, normal_args, mean, stddev, 1)
-FILL(truncated_f64, double, normal_args, mean, stddev, 0)
+FILL(uniform, uniform_args, minval, maxval)
+FILL(normal, normal_args, mean, stddev)
+FILL(truncated, normal_args, mean, stddev)

@@ -30,14 +30,28 @@ VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
+/* Bytes of an element, and of the words that it is made of: the halves are made as float32. */
+VEC size_t size_of(fastinit_type type)
+{
+    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
+           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 2
+                                                           : 4;
+}
+VEC size_t words_of(fastinit_type type) { return size_of(type) == 8 ? 8 : 4; }
+
 /* One vector of standard variates to the values asked for. */
 
-VEC void finish_f32(int kind, float *out, vf z, fastinit_args a)
+VEC void finish_f32(int kind, fastinit_type type, void *out, vf z, fastinit_args a)
 {
     z = vf_add(vf_mul(z, vf_set1((float)a.scale)), vf_set1((float)a.offset));
     if (is_bounded(kind))
         z = vf_min(vf_max(z, vf_set1((float)a.low)), vf_set1((float)a.high));
-    vf_store(out, z);
+    if (type == FASTINIT_F16)
+        vf_store_f16(out, z);
+    else if (type == FASTINIT_BF16)
+        vf_store_bf16(out, z);
+    else
+        vf_store(out, z);
 }
 
 VEC void finish_f64(int kind, double *out, vd z, fastinit_args a)
@@ -50,7 +64,7 @@ VEC void finish_f64(int kind, double *out, vd z, fastinit_args a)
 
 /* First attempts: one vector of words to values.  Return the bits of the elements to redraw. */
 
-VEC uint32_t convert_f32(int kind, float *out, vu words, fastinit_args a)
+VEC uint32_t convert_f32(int kind, fastinit_type type, void *out, vu words, fastinit_args a)
 {
     uint32_t redraw = 0;
     vf z;
@@ -58,7 +72,7 @@ VEC uint32_t convert_f32(int kind, float *out, vu words, fastinit_args a)
         z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
     else
         z = ziggurat_f32(ziggurat_of(kind), words, &redraw);
-    finish_f32(kind, out, z, a);
+    finish_f32(kind, type, out, z, a);
     return redraw;
 }
 
@@ -74,14 +88,16 @@ VEC uint32_t convert_f64(int kind, double *out, vu samples, fastinit_args a)
     return redraw;
 }
 
-VEC uint32_t convert(int kind, size_t size, void *out, vu words, fastinit_args a)
+VEC uint32_t convert(int kind, fastinit_type type, void *out, vu words, fastinit_args a)
 {
-    if (kind == BITS && size == 4)
+    if (type == FASTINIT_U32)
         vu_store32(out, words);
-    else if (kind == BITS)
+    else if (type == FASTINIT_U64)
         vu_store64(out, words);
+    else if (type == FASTINIT_F64)
+        return convert_f64(kind, out, words, a);
     else
-        return size == 4 ? convert_f32(kind, out, words, a) : convert_f64(kind, out, words, a);
+        return convert_f32(kind, type, out, words, a);
     return 0;
 }
 
@@ -107,11 +123,12 @@ VEC void pack(vu words[2 * VEC_GROUPS], vu x[VEC_GROUPS][4])
  * Philox waits for its multiplier, the conversion is bound by the number of its instructions.  With
  * VEC_AHEAD the words of one step are therefore converted between the rounds of the next (AVX2,
  * float32 normal, GCC: 1.41 ns an element without, 1.24 with; plain C loses). */
-VEC void batches(int kind, size_t size, char *out, uint64_t block, vu block_high, size_t n,
+VEC void batches(int kind, fastinit_type type, char *out, uint64_t block, vu block_high, size_t n,
                  uint64_t *masks, fastinit_args a, const philox_keys *keys)
 {
     vu x[VEC_GROUPS][4], words[2 * VEC_GROUPS];
-    const int per_vector = (int)(VEC_W * 8 / size);
+    const int per_vector = (int)(VEC_W * 8 / words_of(type));
+    const size_t vector = (size_t)per_vector * size_of(type);
     enum { EVERY = PHILOX_ROUNDS / (2 * VEC_GROUPS) };
     _Static_assert(EVERY > 0, "as many rounds as vectors to convert");
 
@@ -123,49 +140,57 @@ VEC void batches(int kind, size_t size, char *out, uint64_t block, vu block_high
     for (size_t b = 0; b < n; b++) {
         uint64_t redraw = 0;
         int done = 0;
-        for (size_t step = 0; step < BATCH * size / 16; step += LANES) {
+        for (size_t step = 0; step < BATCH * words_of(type) / 16; step += LANES) {
             counters(x, kind, block + VEC_AHEAD * LANES, block_high);
 #pragma GCC unroll 10
             for (int round = 0; round < PHILOX_ROUNDS; round++) {
                 philox_round(x, keys, round);
                 if (VEC_AHEAD && round % EVERY == 0 && round / EVERY < 2 * VEC_GROUPS) {
-                    const int i = round / EVERY;
-                    uint64_t bits = convert(kind, size, out + i * VEC_W * 8, words[i], a);
-                    redraw |= bits << (done + i * per_vector);
+                    const size_t i = round / EVERY;
+                    uint64_t bits = convert(kind, type, out + i * vector, words[i], a);
+                    redraw |= bits << (done + (int)i * per_vector);
                 }
             }
             pack(words, x);
-            for (int i = 0; !VEC_AHEAD && i < 2 * VEC_GROUPS; i++) {
-                uint64_t bits = convert(kind, size, out + i * VEC_W * 8, words[i], a);
-                redraw |= bits << (done + i * per_vector);
+            for (size_t i = 0; !VEC_AHEAD && i < 2 * VEC_GROUPS; i++) {
+                uint64_t bits = convert(kind, type, out + i * vector, words[i], a);
+                redraw |= bits << (done + (int)i * per_vector);
             }
             block += LANES;
-            out += LANES * 16;
+            out += 2 * VEC_GROUPS * vector;
             done += 2 * VEC_GROUPS * per_vector;
         }
         masks[b] = redraw;
     }
 }
 
-/* Later attempts, for the elements base + list[i], whose place in out is list[i] - first.  The list
- * has room for LANES entries more than count. */
-VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, uint16_t *list,
-                size_t count, fastinit_args a, const philox_keys *keys)
+/* Rejected elements: their indices in the array, and their places in the output. */
+enum { PENDING = 1024 }; /* five times what a chunk rejects; redrawn sooner where it does not do */
+typedef struct {
+    uint64_t index[PENDING + LANES];
+    uint32_t place[PENDING];
+    size_t count;
+} pending;
+
+/* Later attempts, until none is left. */
+VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_args a,
+                const philox_keys *keys)
 {
     const fastinit_ziggurat *t = ziggurat_of(kind);
+    const size_t size = size_of(type);
 
-    for (uint64_t attempt = 1; count; attempt++) {
+    for (uint64_t attempt = 1; p->count; attempt++) {
         size_t kept = 0;
-        memset(list + count, 0, LANES * sizeof *list);
-        for (size_t i = 0; i < count; i += LANES) {
-            const size_t lanes = count - i < LANES ? count - i : LANES;
+        memset(p->index + p->count, 0, LANES * sizeof *p->index);
+        for (size_t i = 0; i < p->count; i += LANES) {
+            const size_t lanes = p->count - i < LANES ? p->count - i : LANES;
             vu x[VEC_GROUPS][4];
             vd z[VEC_GROUPS + 1];
-            double values[LANES + 1]; /* or twice as many floats */
+            double values[LANES + 1]; /* or twice as many floats, or four times as many halves */
             uint32_t again = 0;
 
             for (int g = 0; g < VEC_GROUPS; g++) {
-                x[g][0] = vu_add(vu_set1(base), vu_load16(list + i + g * VEC_W));
+                x[g][0] = vu_load(p->index + i + g * VEC_W);
                 x[g][1] = vu_srl(x[g][0], 32);
                 x[g][2] = vu_set1(attempt);
                 x[g][3] = vu_set1((uint64_t)kind);
@@ -177,84 +202,113 @@ VEC void redraw(int kind, size_t size, char *out, uint64_t base, size_t first, u
                 again |= bits << g * VEC_W;
             }
             z[VEC_GROUPS] = vd_set1(0); /* the other half of the last vector of floats */
-            if (size == 4)
-                for (int g = 0; g < VEC_GROUPS; g += 2)
-                    finish_f32(kind, (float *)values + g * VEC_W, vf_narrow(z[g], z[g + 1]), a);
-            else
-                for (int g = 0; g < VEC_GROUPS; g++)
-                    finish_f64(kind, values + g * VEC_W, z[g], a);
+            for (int g = 0; g < VEC_GROUPS; g += type == FASTINIT_F64 ? 1 : 2) {
+                char *to = (char *)values + (size_t)(g * VEC_W) * size;
+                if (type == FASTINIT_F64)
+                    finish_f64(kind, (double *)to, z[g], a);
+                else
+                    finish_f32(kind, type, to, vf_narrow(z[g], z[g + 1]), a);
+            }
             /* No branch on acceptance: what is rejected is stored too, and overwritten later. */
             for (size_t j = 0; j < lanes; j++) {
-                uint16_t at = list[i + j];
-                memcpy(out + (at - first) * size, (char *)values + j * size, size);
-                list[kept] = at;
+                uint32_t place = p->place[i + j];
+                memcpy(out + place * size, (char *)values + j * size, size);
+                p->index[kept] = p->index[i + j];
+                p->place[kept] = place;
                 kept += again >> j & 1;
             }
         }
-        count = kept;
+        p->count = kept;
     }
 }
 
-/* Elements start ... start + n - 1.  Batches are cut at fixed places of the whole array; one that
- * is wanted in part is made aside. */
-VEC void fill(int kind, size_t size, char *out, uint64_t start, size_t n, const fastinit_args *args)
+/* The elements start ... start + n - 1 to the places at ... of out; they lie in one chunk.  Batches
+ * are cut at fixed places of the whole array; one that is wanted in part is made aside. */
+VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start, size_t n,
+              pending *p, fastinit_args a, const philox_keys *keys)
+{
+    const size_t size = size_of(type), per_block = 16 / words_of(type);
+    const uint64_t base = start - start % BATCH;
+    const size_t first = (size_t)(start - base), last = first + n;
+    const vu block_high = vu_set1(base / per_block >> 32);
+    uint64_t masks[CHUNK / BATCH];
+
+    for (size_t b = 0, whole; b * BATCH < last; b += whole ? whole : 1) {
+        const size_t from = b * BATCH;
+        uint64_t aside[BATCH]; /* of the strictest alignment of all types */
+        whole = from < first ? 0 : (last - from) / BATCH;
+        char *to = whole ? out + (at + from - first) * size : (char *)aside;
+        batches(kind, type, to, (base + from) / per_block, block_high, whole ? whole : 1, masks + b,
+                a, keys);
+        if (!whole) {
+            const size_t skip = from < first ? first - from : 0;
+            const size_t keep = (from + BATCH < last ? BATCH : last - from) - skip;
+            masks[b] &= ~(uint64_t)0 >> (BATCH - keep) << skip;
+            memcpy(out + (at + from + skip - first) * size, (char *)aside + skip * size,
+                   keep * size);
+        }
+    }
+    for (size_t b = 0; kind >= NORMAL && b * BATCH < last; b++) {
+        if (p->count > PENDING - BATCH)
+            redraw(kind, type, out, p, a, keys);
+        for (uint64_t mask = masks[b]; mask; mask &= mask - 1) {
+            const size_t i = b * BATCH + (size_t)__builtin_ctzll(mask);
+            p->index[p->count] = base + i;
+            p->place[p->count++] = (uint32_t)(at + i - first);
+        }
+    }
+}
+
+/* Elements first ... first + n - 1 of the rows.  What the spans reject is redrawn once they make a
+ * chunk: rows of a few elements share the redraw's vectors. */
+VEC void fill(int kind, fastinit_type type, char *out, const fastinit_rows *rows, size_t first,
+              size_t n, const fastinit_args *args)
 {
     const fastinit_args a = *args; /* a copy: stores to out cannot change it */
     philox_keys keys;
+    pending p;
+
     philox_schedule(&keys, a.seed);
+    p.count = 0;
+    for (size_t row = first / rows->length, column = first % rows->length, at = 0; n;) {
+        const uint64_t start = rows->starts[row] + column;
+        const size_t in_chunk = CHUNK - start % CHUNK, in_row = rows->length - column;
+        size_t count = in_chunk < in_row ? in_chunk : in_row;
+        count = n < count ? n : count;
 
-    while (n) {
-        const uint64_t base = start - start % CHUNK;
-        const size_t first = (size_t)(start - base);
-        const size_t last = n < CHUNK - first ? first + n : CHUNK;
-        const uint64_t block = base / (16 / size);
-        const vu block_high = vu_set1(block >> 32);
-        uint64_t masks[CHUNK / BATCH];
-        uint16_t list[CHUNK + LANES];
-        size_t count = 0;
-
-        for (size_t b = first / BATCH, whole; b * BATCH < last; b += whole ? whole : 1) {
-            const size_t from = b * BATCH;
-            uint64_t aside[BATCH]; /* of the strictest alignment of all types */
-            whole = from < first ? 0 : (last - from) / BATCH;
-            char *to = whole ? out + (from - first) * size : (char *)aside;
-            batches(kind, size, to, block + from / (16 / size), block_high, whole ? whole : 1,
-                    masks + b, a, &keys);
-            if (!whole) {
-                const size_t skip = from < first ? first - from : 0;
-                const size_t keep = (from + BATCH < last ? BATCH : last - from) - skip;
-                masks[b] &= ~(uint64_t)0 >> (BATCH - keep) << skip;
-                memcpy(out + (from + skip - first) * size, (char *)aside + skip * size,
-                       keep * size);
-            }
+        span(kind, type, out, at, start, count, &p, a, &keys);
+        n -= count;
+        at += count;
+        column += count;
+        if (column == rows->length)
+            row++, column = 0;
+        if (at >= CHUNK || !n) {
+            if (kind >= NORMAL)
+                redraw(kind, type, out, &p, a, &keys);
+            out += at * size_of(type);
+            at = 0;
         }
-        if (kind >= NORMAL) {
-            for (size_t b = first / BATCH; b * BATCH < last; b++)
-                for (uint64_t mask = masks[b]; mask; mask &= mask - 1)
-                    list[count++] = (uint16_t)(b * BATCH + (size_t)__builtin_ctzll(mask));
-            redraw(kind, size, out, base, first, list, count, a, &keys);
-        }
-        out += (last - first) * size;
-        start += last - first;
-        n -= last - first;
     }
 }
 
-#define KERNEL(name, kind, size)                                                                   \
-    static void name(void *out, uint64_t start, size_t n, const fastinit_args *args)               \
+#define KERNEL(name, kind, type)                                                                   \
+    static void name(void *out, const fastinit_rows *rows, size_t first, size_t n,                 \
+                     const fastinit_args *args)                                                    \
     {                                                                                              \
-        fill(kind, size, out, start, n, args);                                                     \
+        fill(kind, type, out, rows, first, n, args);                                               \
     }
-KERNEL(bits_u32, BITS, 4)
-KERNEL(bits_u64, BITS, 8)
-KERNEL(uniform_f32, UNIFORM, 4)
-KERNEL(uniform_f64, UNIFORM, 8)
-KERNEL(normal_f32, NORMAL, 4)
-KERNEL(normal_f64, NORMAL, 8)
-KERNEL(truncated_f32, TRUNCATED, 4)
-KERNEL(truncated_f64, TRUNCATED, 8)
-KERNEL(orthogonal_f32, ORTHOGONAL, 4)
-KERNEL(orthogonal_f64, ORTHOGONAL, 8)
+#define KERNELS(name, kind)                                                                        \
+    KERNEL(name##_f16, kind, FASTINIT_F16)                                                         \
+    KERNEL(name##_bf16, kind, FASTINIT_BF16)                                                       \
+    KERNEL(name##_f32, kind, FASTINIT_F32)                                                         \
+    KERNEL(name##_f64, kind, FASTINIT_F64)
+KERNEL(bits_u32, BITS, FASTINIT_U32)
+KERNEL(bits_u64, BITS, FASTINIT_U64)
+KERNELS(uniform, UNIFORM)
+KERNELS(normal, NORMAL)
+KERNELS(truncated, TRUNCATED)
+KERNEL(orthogonal_f32, ORTHOGONAL, FASTINIT_F32)
+KERNEL(orthogonal_f64, ORTHOGONAL, FASTINIT_F64)
 
 /* For known-answer tests: any counter, in every lane; word j of the first. */
 static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -278,19 +332,21 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
 #define HOUSEHOLDER(isa) JOIN(fastinit_householder_, isa)
 #define TEXT(isa) #isa
 #define NAME(isa) TEXT(isa)
+#define BY_TYPE(name)                                                                              \
+    {                                                                                              \
+        [FASTINIT_F16] = name##_f16,                                                               \
+        [FASTINIT_BF16] = name##_bf16,                                                             \
+        [FASTINIT_F32] = name##_f32,                                                               \
+        [FASTINIT_F64] = name##_f64,                                                               \
+    }
 
 const fastinit_ops OPS(FASTINIT_ISA) = {
     .name = NAME(FASTINIT_ISA),
     .philox = philox_block,
-    .bits_u32 = bits_u32,
-    .bits_u64 = bits_u64,
-    .uniform_f32 = uniform_f32,
-    .uniform_f64 = uniform_f64,
-    .normal_f32 = normal_f32,
-    .normal_f64 = normal_f64,
-    .truncated_f32 = truncated_f32,
-    .truncated_f64 = truncated_f64,
-    .orthogonal_f32 = orthogonal_f32,
-    .orthogonal_f64 = orthogonal_f64,
+    .bits = {[FASTINIT_U32] = bits_u32, [FASTINIT_U64] = bits_u64},
+    .uniform = BY_TYPE(uniform),
+    .normal = BY_TYPE(normal),
+    .truncated = BY_TYPE(truncated),
+    .orthogonal = {[FASTINIT_F32] = orthogonal_f32, [FASTINIT_F64] = orthogonal_f64},
     .householder = &HOUSEHOLDER(FASTINIT_ISA),
 };

@@ -2,29 +2,29 @@
 #ifndef FASTINIT_OPS_H
 #define FASTINIT_OPS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "fastinit.h"
 
 #include "householder.h"
 
 /* value = z * scale + offset, then held to [low, high] for the uniform and the truncated normal.
- * The float32 kernels are given float32 numbers, stored here as doubles. */
+ * All but the float64 kernels are given float32 numbers, stored here as doubles. */
 typedef struct {
     uint64_t seed;
     double scale, offset, low, high;
 } fastinit_args;
 
-/* Elements start ... start + n - 1 of the array to out[0] ... out[n - 1]. */
-typedef void fastinit_kernel(void *out, uint64_t start, size_t n, const fastinit_args *args);
+/* Elements first ... first + n - 1, counted through the rows, to out[0] ... out[n - 1]. */
+typedef void fastinit_kernel(void *out, const fastinit_rows *rows, size_t first, size_t n,
+                             const fastinit_args *args);
+
+enum { FASTINIT_TYPES = FASTINIT_F64 + 1 };
 
 typedef struct {
     const char *name;
     void (*philox)(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-    fastinit_kernel *bits_u32, *bits_u64;
-    fastinit_kernel *uniform_f32, *uniform_f64;
-    fastinit_kernel *normal_f32, *normal_f64;
-    fastinit_kernel *truncated_f32, *truncated_f64;
-    fastinit_kernel *orthogonal_f32, *orthogonal_f64; /* the normals */
+    fastinit_kernel *bits[FASTINIT_TYPES], *uniform[FASTINIT_TYPES]; /* by fastinit_type */
+    fastinit_kernel *normal[FASTINIT_TYPES], *truncated[FASTINIT_TYPES];
+    fastinit_kernel *orthogonal[FASTINIT_TYPES]; /* the normals, float32 and float64 */
     const fastinit_householder *householder;
 } fastinit_ops;
 

@@ -85,8 +85,9 @@ static void draw(void *context, size_t i, size_t thread)
     const size_t at = i * DRAWN_ROWS * m->p.width;
     const size_t n = (m->p.rows - m->p.first) * m->p.width;
     const fastinit_args args = {m->job->seed, 1, 0, 0, 0};
+    const fastinit_rows all = {&m->start, 1, n};
     (void)thread;
-    m->job->normals((char *)m->p.v + at * m->job->size, m->start + at,
+    m->job->normals((char *)m->p.v + at * m->job->size, &all, at,
                     least(n - at, DRAWN_ROWS * m->p.width), &args);
 }
 
@@ -176,17 +177,17 @@ static void make_alone(void *context, size_t i, size_t thread)
     make(context, i, thread, 1, &unwatched);
 }
 
-static void fill(void *out, void *work, uint64_t first, size_t count, size_t rows, size_t columns,
-                 uint64_t seed, double gain, fastinit_run run, size_t size)
+void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
+                         size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run)
 {
     const fastinit_ops *ops = fastinit_ops_in_use();
     if (!count || !rows || !columns)
         return;
     job j = {
         .plan = make_plan(rows, columns, count, run),
-        .tasks = size == 4 ? &ops->householder->f32 : &ops->householder->f64,
-        .normals = size == 4 ? ops->orthogonal_f32 : ops->orthogonal_f64,
-        .size = size,
+        .tasks = type == FASTINIT_F32 ? &ops->householder->f32 : &ops->householder->f64,
+        .normals = ops->orthogonal[type],
+        .size = type == FASTINIT_F32 ? sizeof(float) : sizeof(double),
         .out = out,
         .work = (char *)up((uintptr_t)work, ALIGNMENT),
         .first = first,
@@ -199,16 +200,4 @@ static void fill(void *out, void *work, uint64_t first, size_t count, size_t row
     else
         for (size_t i = 0; i < count && !fastinit_stopped(&j.watch); i++)
             make(&j, i, 0, j.plan.threads, &j.watch);
-}
-
-void fastinit_orthogonal_f32(float *out, void *work, uint64_t first, size_t count, size_t rows,
-                             size_t columns, uint64_t seed, double gain, fastinit_run run)
-{
-    fill(out, work, first, count, rows, columns, seed, gain, run, sizeof *out);
-}
-
-void fastinit_orthogonal_f64(double *out, void *work, uint64_t first, size_t count, size_t rows,
-                             size_t columns, uint64_t seed, double gain, fastinit_run run)
-{
-    fill(out, work, first, count, rows, columns, seed, gain, run, sizeof *out);
 }

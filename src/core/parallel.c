@@ -61,7 +61,7 @@ typedef struct {
     fastinit_kernel *kernel;
     char *out;
     size_t size, n, piece; /* piece in elements */
-    uint64_t start;
+    const fastinit_rows *rows;
     const fastinit_args *args;
     fastinit_watch watch;
 } job;
@@ -101,15 +101,16 @@ static void do_piece(job *j, size_t i, int callers_thread)
     size_t first = i * j->piece;
     size_t count = j->n - first < j->piece ? j->n - first : j->piece;
     fastinit_fpenv saved = fastinit_fpenv_enter();
-    j->kernel(j->out + first * j->size, j->start + first, count, j->args);
+    j->kernel(j->out + first * j->size, j->rows, first, count, j->args);
     fastinit_fpenv_leave(saved);
     if (callers_thread && j->watch.poll)
         look(&j->watch);
 }
 
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t start, size_t n,
+void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_rows *rows,
                        const fastinit_args *args, fastinit_run run)
 {
+    const size_t n = rows->count * rows->length;
     size_t threads = n * size / THREAD_MIN;
     if (threads > (size_t)run.threads)
         threads = (size_t)run.threads;
@@ -121,7 +122,7 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t
         bytes = n * size / (threads * PIECES_A_THREAD) / PIECE_MIN * PIECE_MIN;
         bytes = bytes < PIECE_MIN ? PIECE_MIN : bytes > PIECE_MAX ? PIECE_MAX : bytes;
     }
-    job j = {kernel, out, size, n, bytes / size, start, args, {run.poll, 0, 0}};
+    job j = {kernel, out, size, n, bytes / size, rows, args, {run.poll, 0, 0}};
     size_t pieces = n / j.piece + (n % j.piece != 0);
     if (pieces > 1)
         j.watch = fastinit_watch_begin(run);

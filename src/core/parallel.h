@@ -8,8 +8,8 @@
 
 void fastinit_parallel_init(void); /* once: guards children of fork() */
 
-/* kernel over n elements of size bytes, in pieces, on up to run.threads threads. */
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, uint64_t start, size_t n,
+/* kernel over rows of elements of size bytes, in pieces, on up to run.threads threads. */
+void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_rows *rows,
                        const fastinit_args *args, fastinit_run run);
 
 /* For work of several steps: looks for an interrupt all through it. */

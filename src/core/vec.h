@@ -12,12 +12,13 @@
  *                       anything), into two vectors in the order of memory: block by block
  *   vu_ge32, vu_ge64    bits of lane >= k, for lanes and k below 2^31
  *   vm_lt_u32           lane < lane, for 64-bit lanes below 2^32
- *   vu_load16(p)        VEC_W numbers of 16 bits, widened
  *   v?_lookup(t, at)    t[at], lane by lane
  *   vd_lookup4(t, at)   t[at][0] ... t[at][3] into four vectors
  *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
  *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
  *   v?_fma(a, b, c)     a * b + c, rounded once
+ *   vf_store_f16(p, a)  rounded to float16, to nearest even, subnormals kept; 2 * VEC_W of them
+ *   vf_store_bf16(p, a) to bfloat16 likewise, numbers that are no NaN
  *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
  * the multiplier; with VEC_AHEAD the words of one step are converted between the rounds of the

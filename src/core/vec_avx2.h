@@ -13,7 +13,7 @@ typedef __m256 vf;
 typedef __m256d vm; /* all ones or all zeros a lane */
 
 VEC vu vu_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
-VEC vu vu_load16(const uint16_t *p) { return _mm256_cvtepu16_epi64(_mm_loadu_si64(p)); }
+VEC vu vu_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 VEC vu vu_add(vu a, vu b) { return _mm256_add_epi64(a, b); }
 VEC vu vu_sub(vu a, vu b) { return _mm256_sub_epi64(a, b); }
 VEC vu vu_and(vu a, vu b) { return _mm256_and_si256(a, b); }
@@ -64,6 +64,19 @@ VEC vf vf_lookup(const float *t, vu at) { return _mm256_i32gather_ps(t, at, 4); 
 VEC vf vf_narrow(vd a, vd b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 VEC vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 VEC void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
+VEC void vf_store_f16(uint16_t *p, vf a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+VEC void vf_store_bf16(uint16_t *p, vf a)
+{
+    vu bits = _mm256_castps_si256(a);
+    vu odd = _mm256_and_si256(vu_srl32(bits, 16), _mm256_set1_epi32(1));
+    bits = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    bits = vu_srl32(bits, 16);
+    __m128i low = _mm256_castsi256_si128(bits), high = _mm256_extracti128_si256(bits, 1);
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(low, high));
+}
 
 VEC vd vd_set1(double x) { return _mm256_set1_pd(x); }
 VEC vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }

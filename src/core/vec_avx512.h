@@ -13,10 +13,7 @@ typedef __m512 vf;
 typedef __mmask8 vm;
 
 VEC vu vu_set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
-VEC vu vu_load16(const uint16_t *p)
-{
-    return _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)p));
-}
+VEC vu vu_load(const uint64_t *p) { return _mm512_loadu_si512(p); }
 VEC vu vu_add(vu a, vu b) { return _mm512_add_epi64(a, b); }
 VEC vu vu_sub(vu a, vu b) { return _mm512_sub_epi64(a, b); }
 VEC vu vu_and(vu a, vu b) { return _mm512_and_si512(a, b); }
@@ -66,6 +63,17 @@ VEC vf vf_narrow(vd a, vd b)
 VEC vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 VEC vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+VEC void vf_store_f16(uint16_t *p, vf a)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+VEC void vf_store_bf16(uint16_t *p, vf a)
+{
+    vu bits = _mm512_castps_si512(a);
+    vu odd = _mm512_and_si512(vu_srl32(bits, 16), _mm512_set1_epi32(1));
+    bits = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(vu_srl32(bits, 16)));
+}
 
 VEC vd vd_set1(double x) { return _mm512_set1_pd(x); }
 VEC vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }

@@ -16,7 +16,7 @@ typedef uint64x2_t vm; /* all ones or all zeros a lane */
 #define VU64(a) vreinterpretq_u64_u32(a)
 
 VEC vu vu_set1(uint64_t x) { return vdupq_n_u64(x); }
-VEC vu vu_load16(const uint16_t *p) { return vcombine_u64(vcreate_u64(p[0]), vcreate_u64(p[1])); }
+VEC vu vu_load(const uint64_t *p) { return vld1q_u64(p); }
 VEC vu vu_add(vu a, vu b) { return vaddq_u64(a, b); }
 VEC vu vu_sub(vu a, vu b) { return vsubq_u64(a, b); }
 VEC vu vu_and(vu a, vu b) { return vandq_u64(a, b); }
@@ -81,6 +81,13 @@ VEC vf vf_narrow(vd a, vd b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64
 VEC vf vf_load(const float *p) { return vld1q_f32(p); }
 VEC vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VEC void vf_store(float *p, vf a) { vst1q_f32(p, a); }
+VEC void vf_store_f16(uint16_t *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
+VEC void vf_store_bf16(uint16_t *p, vf a)
+{
+    uint32x4_t bits = vreinterpretq_u32_f32(a);
+    uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    vst1_u16(p, vaddhn_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd));
+}
 
 VEC vd vd_set1(double x) { return vdupq_n_f64(x); }
 VEC vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }

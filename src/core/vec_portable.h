@@ -25,7 +25,7 @@ typedef uint32_t vm; /* 0 or 1 */
 #define PAIR(low, high) ((uint64_t)(low) | (uint64_t)(high) << 32)
 
 VEC vu vu_set1(uint64_t x) { return x; }
-VEC vu vu_load16(const uint16_t *p) { return *p; }
+VEC vu vu_load(const uint64_t *p) { return *p; }
 VEC vu vu_add(vu a, vu b) { return a + b; }
 VEC vu vu_sub(vu a, vu b) { return a - b; }
 VEC vu vu_and(vu a, vu b) { return a & b; }
@@ -69,6 +69,32 @@ VEC vf vf_narrow(vd a, vd b) { return (vf){(float)a, (float)b}; }
 VEC vf vf_load(const float *p) { return (vf){p[0], p[1]}; }
 VEC vf vf_fma(vf a, vf b, vf c) { return (vf){fmaf(a.f0, b.f0, c.f0), fmaf(a.f1, b.f1, c.f1)}; }
 VEC void vf_store(float *p, vf a) { p[0] = a.f0, p[1] = a.f1; }
+
+VEC uint32_t f32_bits(float x)
+{
+    uint32_t r;
+    memcpy(&r, &x, sizeof r);
+    return r;
+}
+/* Numbers below 2^-14, float16's least normal one, are rounded by a sum whose last digit is that of
+ * float16's subnormals, 2^-24; the others as bfloat16 below, with another exponent; from 65520 on
+ * they are infinite. */
+VEC uint16_t f16_bits(float x)
+{
+    uint32_t bits = f32_bits(x), magnitude = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
+    uint32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112u << 23)) >> 13;
+    uint32_t subnormal = f32_bits((sign ? -x : x) + 0.5f) - 0x3f000000;
+    uint32_t half = magnitude < 0x38800000 ? subnormal : normal;
+    return (uint16_t)(sign | (magnitude < 0x477ff000 ? half : 0x7c00));
+}
+/* The upper half, rounded: the sum carries into it from half a unit on, at just half if odd. */
+VEC uint16_t bf16_bits(float x)
+{
+    uint32_t bits = f32_bits(x);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+VEC void vf_store_f16(uint16_t *p, vf a) { p[0] = f16_bits(a.f0), p[1] = f16_bits(a.f1); }
+VEC void vf_store_bf16(uint16_t *p, vf a) { p[0] = bf16_bits(a.f0), p[1] = bf16_bits(a.f1); }
 
 VEC vd vd_set1(double x) { return x; }
 VEC vd vd_add(vd a, vd b) { return a + b; }

@@ -13,6 +13,7 @@ from importlib.metadata import version as _version
 from . import _registry, initializers
 from ._config import show_config
 from ._kernels import STREAM_VERSION
+from ._lazy import LazyArray
 from ._samplers import random_bits
 from ._seeds import SeedGenerator, derive_seed
 from ._threads import get_num_threads, set_num_threads
@@ -24,6 +25,7 @@ globals().update(_registry.FUNCTIONS)
 
 __all__ = [
     "STREAM_VERSION",
+    "LazyArray",
     "SeedGenerator",
     "derive_seed",
     "get_num_threads",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
     DTypes: TypeAlias = tuple[np.dtype[Any], ...]
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+# bfloat16, which NumPy lacks, belongs wherever these do.
+FLOATS = (np.dtype("float32"), np.dtype("float64"), np.dtype("float16"))
 WORDS = (np.dtype("uint32"), np.dtype("uint64"))
 _BY_NAME = {kind.name: kind for kind in FLOATS + WORDS}
 
@@ -35,19 +36,46 @@ _LARGE = 2 * HUGE_PAGE  # from here on fresh memory comes as huge pages
 _HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
 
 
+def bfloat16() -> np.dtype[Any]:
+    """The dtype of ml_dtypes, which is imported only where somebody asks for it."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise ImportError(
+            "bfloat16 needs ml_dtypes: pip install 'fastinit-kernels[bfloat16]'"
+        ) from None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+def _has_bfloat16(allowed: DTypes) -> bool:
+    return allowed[: len(FLOATS)] == FLOATS
+
+
+def _allows(allowed: DTypes, kind: np.dtype[Any]) -> bool:
+    if kind in allowed:
+        return True
+    return kind.name == "bfloat16" and _has_bfloat16(allowed) and kind == bfloat16()
+
+
+def _names(allowed: DTypes) -> str:
+    names = [kind.name for kind in allowed] + ["bfloat16"] * _has_bfloat16(allowed)
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
 def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """The numpy.dtype that is meant."""
     try:
         known = _BY_NAME.get(dtype) if type(dtype) is str else None  # numpy.dtype() takes longer
         if known is not None and known in allowed:
             return known
+        if isinstance(dtype, str) and dtype == "bfloat16" and _has_bfloat16(allowed):
+            return bfloat16()
         found = np.dtype(dtype)
-        if found in allowed:
+        if _allows(allowed, found):
             return found
     except (TypeError, ValueError, SyntaxError):  # all are in use for what is no dtype
         pass
-    names = " or ".join(d.name for d in allowed)
-    raise TypeError(f"dtype must be {names}, received {dtype!r}")
+    raise TypeError(f"dtype must be {_names(allowed)}, received {dtype!r}")
 
 
 def _dimension(d: Any) -> int:
@@ -153,15 +181,76 @@ def _reserve(out: NDArray[Any]) -> None:
             raise
 
 
-def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy.ndarray, received {type(out).__name__}")
+def _of_torch(tensor: Any, torch: Any) -> NDArray[Any]:
+    """The memory of a tensor of PyTorch.
+
+    By its own means: DLPack would refuse a parameter, for its gradient, and bfloat16.
+    """
+    if tensor.device.type != "cpu":
+        raise ValueError(f"out must be in the memory of the CPU, received one on {tensor.device}")
+    try:
+        if tensor.dtype == torch.bfloat16:
+            return tensor.detach().view(torch.int16).numpy().view(bfloat16())
+        return tensor.detach().numpy()
+    except (RuntimeError, TypeError) as error:  # sparse, or of a type that NumPy lacks
+        raise ValueError(f"out must be writeable in place: {error}") from None
+
+
+def _of_dlpack(out: Any) -> NDArray[Any]:
+    device = out.__dlpack_device__()
+    if device[0] != 1:  # kDLCPU
+        raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
+    try:
+        return np.from_dlpack(out)
+    except (BufferError, RuntimeError, ValueError) as error:
+        raise ValueError(f"out must be writeable in place: {error}") from None
+
+
+def _of_bytes(
+    array: NDArray[Any], shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes
+) -> NDArray[Any]:
+    """Bytes as an array: of the shape, or else as long as it gets."""
+    if dtype is None:
+        raise TypeError("dtype is required where out is a buffer of bytes")
+    kind = as_dtype(dtype, allowed)
+    dims = (array.nbytes // kind.itemsize,) if shape is None else as_shape(shape)
+    if prod(dims) * kind.itemsize != array.nbytes:
+        raise ValueError(f"out has {array.nbytes} bytes, not those of shape {dims}, dtype {kind}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous, received strides {array.strides}")
+    return array.view(kind).reshape(dims)
+
+
+def _as_array(
+    out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes
+) -> NDArray[Any]:
+    """An array on the memory of ``out``: what is written there is written to ``out``."""
+    if isinstance(out, np.ndarray):
+        return out
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(out, torch.Tensor):
+        return _of_torch(out, torch)
+    if not isinstance(out, np.generic):
+        array = None
+        with suppress(TypeError, ValueError, BufferError):
+            array = np.asarray(memoryview(out))
+        if array is not None:
+            is_bytes = array.dtype.char in "bBc" and array.ndim == 1
+            return _of_bytes(array, shape, dtype, allowed) if is_bytes else array
+        if hasattr(out, "__dlpack__"):
+            return _of_dlpack(out)
+    kind = type(out).__name__
+    raise TypeError(f"out must be an array or a buffer to be filled in place, received {kind}")
+
+
+def _check_out(
+    out: NDArray[Any], shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes
+) -> None:
     kind = out.dtype
-    if kind not in allowed:
+    if not _allows(allowed, kind):
         if not kind.isnative and kind.newbyteorder("=") in allowed:
             raise ValueError(f"out must be in native byte order, received dtype {kind.str!r}")
-        names = " or ".join(d.name for d in allowed)
-        raise TypeError(f"out must have dtype {names}, received {kind}")
+        raise TypeError(f"out must have dtype {_names(allowed)}, received {kind}")
     # Identity first: it takes less time than the comparison of dtypes.
     if dtype is not None and (asked := as_dtype(dtype, allowed)) is not kind and asked != kind:
         raise TypeError(f"out has dtype {kind}, but dtype={dtype!r} was asked for")
@@ -180,23 +269,28 @@ def _check_out(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: 
 def target(
     shape: Shape | None,
     dtype: DTypeLike | None,
-    out: NDArray[Any] | None,
+    out: Any,
     allowed: DTypes = FLOATS,
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of the result; ``out`` is found fit for it.  Nothing is allocated yet."""
+) -> tuple[tuple[int, ...], np.dtype[Any], NDArray[Any] | None]:
+    """Shape and dtype of the result, and ``out``, found fit for it, as an array on its memory.
+
+    Nothing is allocated yet.
+    """
     if out is not None:
-        if type(out) is not np.ndarray or allowed is not FLOATS or not plain(out, shape, dtype):
-            _check_out(out, shape, dtype, allowed)
-        return out.shape, out.dtype
+        if type(out) is np.ndarray and allowed is FLOATS and plain(out, shape, dtype):
+            return out.shape, out.dtype, out
+        array = _as_array(out, shape, dtype, allowed)
+        _check_out(array, shape, dtype, allowed)
+        return array.shape, array.dtype, array
     if shape is None:
         raise TypeError("shape is required where out is not given")
-    return as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed)
+    return as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed), None
 
 
-def claim(shape: tuple[int, ...], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
-    """The array to fill, once all arguments are found good: ``out`` or a fresh one."""
-    if out is None:
+def claim(shape: tuple[int, ...], dtype: np.dtype[Any], array: NDArray[Any] | None) -> NDArray[Any]:
+    """The array to fill, once all arguments are found good: that of ``out`` or a fresh one."""
+    if array is None:
         return empty(shape, dtype)
-    if out.base is not None and out.nbytes:
-        _reserve(out)
-    return out
+    if array.base is not None and array.nbytes:
+        _reserve(array)
+    return array

@@ -5,6 +5,7 @@ from inspect import signature
 
 import numpy as np
 
+from ._lazy import LazyArray
 from ._serialization import decode, encode
 
 
@@ -52,6 +53,43 @@ class Initializer:
             By this base class.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
+
+    def _source(self, shape, dtype):
+        """Shape, dtype and what a LazyArray reads from; None where elements are not apart."""
+        return None
+
+    def lazy(self, shape, dtype=None):
+        """The array of ``self(shape, dtype)`` without its memory: parts are made when asked for.
+
+        Parameters
+        ----------
+        shape : int or sequence of int
+            Shape of the whole; at most 2**64 elements.
+        dtype : str or numpy.dtype, optional
+            float32 where it is left out.
+
+        Returns
+        -------
+        LazyArray
+            Of one seed: None is fresh entropy once, a generator advances once.
+
+        Raises
+        ------
+        NotImplementedError
+            An initializer whose elements depend on each other: Orthogonal; and STFT, which is
+            small.
+        OverflowError
+            More than 2**64 elements.
+        ValueError, TypeError
+            As for the array.
+        """
+        found = self._source(shape, dtype)
+        if found is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no parts that could be made alone: "
+                "call it for the whole array"
+            )
+        return LazyArray(*found)
 
     def _names(self):
         """Arguments of the constructor, and where it passes ``**kwargs`` on, of the next."""

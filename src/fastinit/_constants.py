@@ -6,9 +6,8 @@ from . import _windows
 from ._arrays import FLOATS, claim, empty, target
 from ._orthogonal import check_gain
 
-_REALS = (*FLOATS, np.dtype("float16"))
-# What Keras calls a dtype, less strings and what needs ml_dtypes; the first is the default.
-_NUMBERS = _REALS + tuple(
+# What Keras calls a dtype, less strings and 8-bit floats; the first is the default.
+NUMBERS = FLOATS + tuple(
     np.dtype(name)
     for name in (
         *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -18,16 +17,16 @@ _NUMBERS = _REALS + tuple(
 
 
 def _filled(shape, value, dtype, out):
-    array = claim(*target(shape, dtype, out, _NUMBERS), out)
+    array = claim(*target(shape, dtype, out, NUMBERS))
     array.fill(value)
-    return array
+    return array if out is None else out
 
 
 def zeros(shape=None, dtype=None, *, out=None):
     """See the registry."""
     if out is not None:
         return _filled(shape, 0, dtype, out)
-    dims, kind = target(shape, dtype, None, _NUMBERS)
+    dims, kind, _ = target(shape, dtype, None, NUMBERS)
     try:
         return np.zeros(dims, kind)  # fresh pages are zero: nothing need be written
     except (ValueError, MemoryError):
@@ -63,10 +62,9 @@ def _fit(name, values, kind):
     return cast
 
 
-def constant(shape=None, value=0.0, dtype=None, *, out=None):
-    """See the registry."""
+def fit_value(dims, kind, value):
+    """The value in that dtype, found fit for the shape."""
     values = check_value(value)
-    dims, kind = target(shape, dtype, out, _NUMBERS)
     if values.dtype.kind == "c" and kind.kind != "c":
         raise TypeError(f"value is complex, but dtype is {kind}")
     if values.ndim > len(dims) or any(
@@ -76,21 +74,33 @@ def constant(shape=None, value=0.0, dtype=None, *, out=None):
             f"value must be a scalar or an array of the shape, received shape={dims} "
             f"and a value of shape {values.shape}"
         )
-    values = _fit("value", values, kind)
-    array = claim(dims, kind, out)
+    return _fit("value", values, kind)
+
+
+def constant(shape=None, value=0.0, dtype=None, *, out=None):
+    """See the registry."""
+    check_value(value)
+    dims, kind, view = target(shape, dtype, out, NUMBERS)
+    values = fit_value(dims, kind, value)
+    array = claim(dims, kind, view)
     np.copyto(array, values)
-    return array
+    return array if out is None else out
+
+
+def fit_gain(dims, kind, gain):
+    """The gain in that dtype; the shape is that of a matrix."""
+    if len(dims) != 2:
+        raise ValueError(f"shape must have two dimensions for a matrix, received {dims}")
+    return _fit("gain", np.asarray(check_gain(gain)), kind)
 
 
 def identity(shape=None, gain=1.0, dtype=None, *, out=None):
     """See the registry."""
-    dims, kind = target(shape, dtype, out, _NUMBERS)
-    if len(dims) != 2:
-        raise ValueError(f"shape must have two dimensions for a matrix, received {dims}")
-    gain = _fit("gain", np.asarray(check_gain(gain)), kind)
-    array = zeros(dims, kind, out=out)
+    dims, kind, view = target(shape, dtype, out, NUMBERS)
+    gain = fit_gain(dims, kind, gain)
+    array = zeros(dims, kind, out=view)
     np.fill_diagonal(array, gain)
-    return array
+    return array if out is None else out
 
 
 def check_stft(side, window, scaling, periodic):
@@ -122,7 +132,7 @@ def stft(
 ):
     """See the registry."""
     check_stft(side, window, scaling, periodic)
-    dims, kind = target(shape, dtype, out, _REALS)
+    dims, kind, view = target(shape, dtype, out)
     if len(dims) != 3 or dims[1] != 1:
         raise ValueError(f"shape must be (frame length, 1, frequencies), received {dims}")
     length, _, frequencies = dims
@@ -140,6 +150,6 @@ def stft(
     n = max(1, 2 * (frequencies - 1))
     turns = np.outer(np.arange(length), np.arange(frequencies)) % n / n
     wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
-    array = claim(dims, kind, out)
+    array = claim(dims, kind, view)
     array[:, 0, :] = weights[:, np.newaxis] * wave
-    return array
+    return array if out is None else out

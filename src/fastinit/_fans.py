@@ -5,8 +5,7 @@ from operator import index
 
 from numpy.exceptions import AxisError
 
-from ._arrays import as_shape
-from ._samplers import _number, random_normal, random_uniform, truncated_normal
+from ._samplers import _number, draw, normal_law, truncated_law, uniform_law
 
 # The standard deviation of a standard normal truncated at +-2:
 # sqrt(1 - 2 * 2 * phi(2) / (2 * Phi(2) - 1)).
@@ -20,17 +19,17 @@ MODES = {
 }
 
 
-def _uniform(shape, variance, seed, dtype, out):
+def _uniform(dims, kind, variance):
     limit = sqrt(3 * variance)  # U(-r, r) has the variance r**2 / 3
-    return random_uniform(shape, -limit, limit, seed, dtype, out=out)
+    return uniform_law(dims, kind, -limit, limit)
 
 
-def _truncated(shape, variance, seed, dtype, out):
-    return truncated_normal(shape, 0.0, sqrt(variance) / TRUNCATED_STDDEV, seed, dtype, out=out)
+def _truncated(dims, kind, variance):
+    return truncated_law(dims, kind, 0.0, sqrt(variance) / TRUNCATED_STDDEV)
 
 
-def _untruncated(shape, variance, seed, dtype, out):
-    return random_normal(shape, 0.0, sqrt(variance), seed, dtype, out=out)
+def _untruncated(dims, kind, variance):
+    return normal_law(dims, kind, 0.0, sqrt(variance))
 
 
 DISTRIBUTIONS = {
@@ -81,12 +80,16 @@ def compute_fans(shape, input_axes=None, output_axes=None):
     return window * shape[-2], window * shape[-1]
 
 
-def scaled(shape, scale, mode, distribution, seed, dtype, input_axes, output_axes, out):
-    """Fill with variance scale / max(1, fan); the arguments but for shape and axes are checked."""
-    # An out that is no array has no shape: the sampler says so.
-    dims = as_shape(shape) if shape is not None else getattr(out, "shape", ())
+def scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes):
+    """The law of variance scale / max(1, fan); the arguments but for the axes are checked."""
     fan = MODES[mode](*compute_fans(dims, input_axes, output_axes))
-    return DISTRIBUTIONS[distribution](shape, scale / max(1.0, fan), seed, dtype, out)
+    return DISTRIBUTIONS[distribution](dims, kind, scale / max(1.0, fan))
+
+
+def scaled(shape, scale, mode, distribution, seed, dtype, input_axes, output_axes, out):
+    """Fill with it."""
+    arguments = (scale, mode, distribution, input_axes, output_axes)
+    return draw(shape, seed, dtype, out, scaled_law, *arguments)
 
 
 def check_axes(input_axes, output_axes):

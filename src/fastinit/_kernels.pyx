@@ -2,7 +2,11 @@
 """The door to the C core (include/fastinit.h): pointers in, nothing computed."""
 
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_Occurred
 from libc.stdint cimport uint32_t, uint64_t
@@ -23,20 +27,25 @@ cdef extern from "fastinit.h" nogil:
     int fastinit_use_isa(const char *name)
     const char *fastinit_isa()
     int fastinit_openmp()
-    void fastinit_bits_u32(uint32_t *, uint64_t, size_t, uint64_t, fastinit_run)
-    void fastinit_bits_u64(uint64_t *, uint64_t, size_t, uint64_t, fastinit_run)
-    void fastinit_uniform_f32(float *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    void fastinit_uniform_f64(double *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    void fastinit_normal_f32(float *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    void fastinit_normal_f64(double *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    void fastinit_truncated_f32(float *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    void fastinit_truncated_f64(double *, uint64_t, size_t, uint64_t, double, double, fastinit_run)
-    size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
-    void fastinit_orthogonal_f32(
-        float *, void *, uint64_t, size_t, size_t, size_t, uint64_t, double, fastinit_run
+    ctypedef enum fastinit_type:
+        FASTINIT_U32, FASTINIT_U64, FASTINIT_F16, FASTINIT_BF16, FASTINIT_F32, FASTINIT_F64
+    ctypedef struct fastinit_rows:
+        const uint64_t *starts
+        size_t count, length
+    void fastinit_bits(void *, fastinit_type, fastinit_rows, uint64_t, fastinit_run)
+    void fastinit_uniform(
+        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
     )
-    void fastinit_orthogonal_f64(
-        double *, void *, uint64_t, size_t, size_t, size_t, uint64_t, double, fastinit_run
+    void fastinit_normal(
+        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+    )
+    void fastinit_truncated(
+        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+    )
+    size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
+    void fastinit_orthogonal(
+        void *, fastinit_type, void *, uint64_t, size_t, size_t, size_t, uint64_t, double,
+        fastinit_run
     )
     void fastinit_philox(const uint32_t *, const uint32_t *, uint32_t *)
 
@@ -50,6 +59,48 @@ cdef int poll() noexcept nogil:
 cdef int finish(Py_buffer *view) except -1:
     PyBuffer_Release(view)
     return -1 if PyErr_Occurred() else 0
+
+
+# A function on two parameters, by its address: the three below differ in nothing else.
+ctypedef void (*filler)(
+    void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+) noexcept nogil
+
+
+cdef fastinit_type type_of(Py_buffer *view) noexcept nogil:
+    if view.itemsize == 8:
+        return FASTINIT_F64
+    if view.itemsize == 4:
+        return FASTINIT_F32
+    return FASTINIT_F16 if view.format[0] == b"e" else FASTINIT_BF16
+
+
+# Contiguous memory.  start: the index of its first element; or an array of uint64, not empty, the
+# indices of the first elements of rows of equal length, one row after the other.
+cdef fill(filler function, out, start, uint64_t seed, double p, double q, int threads):
+    cdef Py_buffer view
+    cdef fastinit_run run = fastinit_run(threads, poll)
+    cdef fastinit_rows rows
+    cdef fastinit_type type
+    cdef uint64_t first
+    cdef const uint64_t[::1] starts
+    if isinstance(start, int):
+        first = start
+        rows.starts = &first
+        rows.count = 1
+    else:
+        starts = start
+        rows.starts = &starts[0]
+        rows.count = starts.shape[0]
+    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    rows.length = view.len // view.itemsize // rows.count
+    with nogil:
+        if function == NULL:
+            type = FASTINIT_U32 if view.itemsize == 4 else FASTINIT_U64
+            fastinit_bits(view.buf, type, rows, seed, run)
+        else:
+            function(view.buf, type_of(&view), rows, seed, p, q, run)
+    finish(&view)
 
 
 def plain(out, shape, dtype):
@@ -78,64 +129,24 @@ def plain(out, shape, dtype):
     return fit
 
 
-def bits(out, uint64_t start, uint64_t seed, int threads):
-    """Fill a contiguous uint32 or uint64 buffer with elements start, start + 1, ..."""
-    cdef Py_buffer view
-    cdef fastinit_run run = fastinit_run(threads, poll)
-    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        if view.itemsize == 4:
-            fastinit_bits_u32(<uint32_t *>view.buf, start, view.len // 4, seed, run)
-        else:
-            fastinit_bits_u64(<uint64_t *>view.buf, start, view.len // 8, seed, run)
-    finish(&view)
+def bits(out, start, uint64_t seed, int threads):
+    """Fill a buffer of uint32 or uint64."""
+    fill(NULL, out, start, seed, 0, 0, threads)
 
 
-def uniform(out, uint64_t start, uint64_t seed, double minval, double maxval, int threads):
-    """Fill a contiguous float32 or float64 buffer with elements start, start + 1, ..."""
-    cdef Py_buffer view
-    cdef fastinit_run run = fastinit_run(threads, poll)
-    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        if view.itemsize == 4:
-            fastinit_uniform_f32(
-                <float *>view.buf, start, view.len // 4, seed, minval, maxval, run
-            )
-        else:
-            fastinit_uniform_f64(
-                <double *>view.buf, start, view.len // 8, seed, minval, maxval, run
-            )
-    finish(&view)
+def uniform(out, start, uint64_t seed, double minval, double maxval, int threads):
+    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    fill(fastinit_uniform, out, start, seed, minval, maxval, threads)
 
 
-def normal(out, uint64_t start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a contiguous float32 or float64 buffer with elements start, start + 1, ..."""
-    cdef Py_buffer view
-    cdef fastinit_run run = fastinit_run(threads, poll)
-    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        if view.itemsize == 4:
-            fastinit_normal_f32(<float *>view.buf, start, view.len // 4, seed, mean, stddev, run)
-        else:
-            fastinit_normal_f64(<double *>view.buf, start, view.len // 8, seed, mean, stddev, run)
-    finish(&view)
+def normal(out, start, uint64_t seed, double mean, double stddev, int threads):
+    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    fill(fastinit_normal, out, start, seed, mean, stddev, threads)
 
 
-def truncated(out, uint64_t start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a contiguous float32 or float64 buffer with elements start, start + 1, ..."""
-    cdef Py_buffer view
-    cdef fastinit_run run = fastinit_run(threads, poll)
-    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    with nogil:
-        if view.itemsize == 4:
-            fastinit_truncated_f32(
-                <float *>view.buf, start, view.len // 4, seed, mean, stddev, run
-            )
-        else:
-            fastinit_truncated_f64(
-                <double *>view.buf, start, view.len // 8, seed, mean, stddev, run
-            )
-    finish(&view)
+def truncated(out, start, uint64_t seed, double mean, double stddev, int threads):
+    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    fill(fastinit_truncated, out, start, seed, mean, stddev, threads)
 
 
 def orthogonal_work(size_t rows, size_t columns, size_t count, int threads):
@@ -162,14 +173,11 @@ def orthogonal(
         PyBuffer_Release(&view)
         raise ValueError("work is too small for so many threads")
     with nogil:
-        if view.itemsize == 4:
-            fastinit_orthogonal_f32(
-                <float *>view.buf, space.buf, first, count, rows, columns, seed, gain, run
-            )
-        else:
-            fastinit_orthogonal_f64(
-                <double *>view.buf, space.buf, first, count, rows, columns, seed, gain, run
-            )
+        fastinit_orthogonal(
+            view.buf,
+            FASTINIT_F32 if view.itemsize == 4 else FASTINIT_F64,
+            space.buf, first, count, rows, columns, seed, gain, run,
+        )
     PyBuffer_Release(&space)
     finish(&view)
 

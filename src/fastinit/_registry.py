@@ -10,8 +10,10 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from . import _constants, _fans, _orthogonal, _samplers, _seeds
+from . import _constants, _fans, _lazy, _orthogonal, _samplers, _seeds
+from ._arrays import FLOATS, target
 from ._base import Initializer
 
 
@@ -26,6 +28,8 @@ class Row:
     paper: str = ""
     check: Callable = lambda **arguments: None  # raises, or returns arguments to store instead
     preset: tuple | None = None  # (scale, mode, distribution)
+    source: Callable | None = None  # (dims, dtype, seed, **arguments): what a LazyArray reads from
+    dtypes: tuple = FLOATS
     keras: bool = True  # Keras has it, under the same name
     own: tuple = ()  # arguments that Keras lacks: in configurations only where they are given
     aliases: tuple = ()  # what `get` knows besides the two names
@@ -40,6 +44,22 @@ class Row:
     def class_name(self):
         """The name in CamelCase."""
         return "STFT" if self.name == "stft" else self.name.title().replace("_", "")
+
+
+def _random(law):
+    def source(dims, kind, seed, **arguments):
+        checked = law(dims, kind, **arguments)
+        return _lazy.Random(checked, _seeds.key(seed))
+
+    return source
+
+
+def _value(dims, kind, seed, value):
+    return _lazy.Value(_constants.fit_value(dims, kind, value))
+
+
+def _diagonal(dims, kind, seed, gain):
+    return _lazy.Diagonal(_constants.fit_gain(dims, kind, gain))
 
 
 def _preset(name, scale, mode, distribution, **words):
@@ -79,30 +99,41 @@ _HE = "He, Zhang, Ren & Sun, ICCV 2015, equation 10"
 _SELU = "Klambauer et al., NeurIPS 2017 (with SELU); " + _LECUN
 
 ROWS = (
-    Row(_constants.zeros, "All zeros.", "0", aliases=("zero",)),
-    Row(_constants.ones, "All ones.", "1", aliases=("one",)),
+    Row(
+        _constants.zeros, "All zeros.", "0",
+        source=partial(_value, value=0), dtypes=_constants.NUMBERS, aliases=("zero",),
+    ),
+    Row(
+        _constants.ones, "All ones.", "1",
+        source=partial(_value, value=1), dtypes=_constants.NUMBERS, aliases=("one",),
+    ),
     Row(
         _constants.constant,
         "A scalar, or an array of the shape.",
         "value",
         check=_check_value,
+        source=_value,
+        dtypes=_constants.NUMBERS,
     ),
     _sampler(
         _samplers.random_normal,
         summary="Normal distribution.",
         formula="N(mean, stddev**2)",
+        source=_random(_samplers.normal_law),
         aliases=("normal",),
     ),
     _sampler(
         _samplers.random_uniform,
         summary="Uniform distribution.",
         formula="U(minval, maxval)",
+        source=_random(_samplers.uniform_law),
         aliases=("uniform",),
     ),
     _sampler(
         _samplers.truncated_normal,
         summary="Normal distribution, values beyond two standard deviations redrawn.",
         formula="N(mean, stddev**2) within mean ± 2 stddev",
+        source=_random(_samplers.truncated_law),
     ),
     Row(
         _fans.variance_scaling,
@@ -111,6 +142,7 @@ ROWS = (
         fan="fan_in, fan_out, fan_avg or fan_geo_avg",
         paper=_HE,
         check=_fans.check_scaling,
+        source=_random(_fans.scaled_law),
     ),
     _preset(
         "lecun_uniform", 1.0, "fan_in", "uniform",
@@ -160,6 +192,8 @@ ROWS = (
         "A matrix with gain on its diagonal, zeros elsewhere.",
         "gain * I",
         check=_check_gain,
+        source=_diagonal,
+        dtypes=_constants.NUMBERS,
         aliases=("IdentityInitializer",),
         exported=("IdentityInitializer",),
     ),
@@ -248,17 +282,17 @@ ARGUMENTS = {
         "Axes whose sizes multiply to fan_in and fan_out; they count where both are given.",
     ),
     "out": (
-        "numpy.ndarray, optional",
-        "Filled and returned: C-contiguous, aligned, writeable, native, of that dtype.",
+        "array or buffer, optional",
+        "Filled in place and returned; what may be given: :func:`random_normal`.",
     ),
 }
 
 _DTYPES = {
     **dict.fromkeys(
         ("zeros", "ones", "constant", "identity"),
-        "float32 (the default), float64, float16, any integer, complex64, complex128, bool.",
+        "float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, "
+        "bool.",
     ),
-    "stft": "float32 (the default), float64 or float16.",
 }
 
 
@@ -269,11 +303,11 @@ def _document(row, names, returns):
     for name, (kind, text) in ARGUMENTS.items():
         if name.split(", ")[0] in names:
             if name == "dtype":
-                text = _DTYPES.get(row.name, "float32 (the default) or float64.")
+                text = _DTYPES.get(row.name, "float32 (the default), float64, float16 or bfloat16.")
             text = textwrap.indent(textwrap.fill(text, 90), "    ")
             lines += [f"{name} : {kind}", text]
     if returns:
-        lines += ["", "Returns", "-------", "numpy.ndarray"]
+        lines += ["", "Returns", "-------", "numpy.ndarray or out"]
     lines += ["", "Raises", "------", "ValueError, TypeError"]
     lines += ["    An argument out of range, or of the wrong type.  Nothing is written then."]
     if row.paper:
@@ -305,6 +339,11 @@ def _build_class(row, base):
     def __call__(self, shape, dtype=None):
         return function(shape, dtype=dtype, **{name: getattr(self, name) for name in names})
 
+    def _source(self, shape, dtype):
+        dims, kind, _ = target(shape, dtype, None, row.dtypes)
+        arguments = {"seed": None, **{name: getattr(self, name) for name in names}}
+        return dims, kind, row.source(dims, kind, **arguments)
+
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     __init__.__signature__ = signature.replace(parameters=[own, *parameters])
     __call__.__doc__ = Initializer.__call__.__doc__.partition("    Raises")[0].rstrip() + "\n"
@@ -316,6 +355,8 @@ def _build_class(row, base):
         "_keras_module": "keras.initializers" if row.keras else None,
         "_own": row.own,
     }
+    if row.source:
+        body["_source"] = _source
     if row.preset:
         # As VarianceScaling with these for attributes: who changes them is heard.
         del body["__call__"]

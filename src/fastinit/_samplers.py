@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from . import _kernels, _threads
 from ._arrays import WORDS, claim, target
 from ._seeds import key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
-    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from ._arrays import Shape
@@ -19,9 +21,16 @@ if TYPE_CHECKING:
 
     Seed: TypeAlias = SupportsIndex | SeedGenerator | np.random.Generator | None
     Array: TypeAlias = NDArray[Any]
+    Law: TypeAlias = tuple[str, float, float]
 
-# The largest numbers that round to a finite one of the type.
-_FINITE = {4: float.fromhex("0x1.fffffefffffffp+127"), 8: float.fromhex("0x1.fffffffffffffp+1023")}
+# By the character of a dtype: the largest numbers that round to a finite one; of float16 and
+# bfloat16 ("E"), which are rounded twice, the largest numbers.
+FINITE = {
+    "e": 65504.0,
+    "E": float.fromhex("0x1.fep+127"),
+    "f": float.fromhex("0x1.fffffefffffffp+127"),
+    "d": float.fromhex("0x1.fffffffffffffp+1023"),
+}
 
 _EXACT = 1 << 53
 
@@ -50,13 +59,13 @@ def _check_finite(limit: float, dtype: object, **values: float) -> None:
             raise ValueError(f"{name} must be finite in {dtype}, received {value}")
 
 
-def _normal_parameters(
+def _check_normal(
     kind: np.dtype[Any], mean: object, stddev: object, sigmas: int
 ) -> tuple[float, float]:
     """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in that dtype."""
     if type(mean) is not float or type(stddev) is not float:
         mean, stddev = _number("mean", mean), _number("stddev", stddev)
-    limit = _FINITE[kind.itemsize]
+    limit = FINITE[kind.char]
     reach = sigmas * stddev
     # One comparison for the good case.
     if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
@@ -71,13 +80,63 @@ def _normal_parameters(
     return mean, stddev
 
 
+# A law is (the kernel's name, its two parameters), checked for a shape and a dtype.
+
+
+def uniform_law(dims: object, kind: np.dtype[Any], minval: object, maxval: object) -> Law:
+    """That of :func:`random_uniform`."""
+    minval, maxval = _number("minval", minval), _number("maxval", maxval)
+    limit, widest = FINITE[kind.char], FINITE["d" if kind.char == "d" else "f"]
+    if not (-limit <= minval <= maxval <= limit and maxval - minval <= widest):
+        if minval > maxval:
+            raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
+        _check_finite(limit, kind, minval=minval, maxval=maxval)
+        _check_finite(widest, kind, **{"maxval - minval": maxval - minval})
+    return "uniform", minval, maxval
+
+
+def normal_law(dims: object, kind: np.dtype[Any], mean: object, stddev: object) -> Law:
+    """That of :func:`random_normal`."""
+    return "normal", *_check_normal(kind, mean, stddev, _LARGEST_Z)
+
+
+def truncated_law(dims: object, kind: np.dtype[Any], mean: object, stddev: object) -> Law:
+    """That of :func:`truncated_normal`."""
+    return "truncated", *_check_normal(kind, mean, stddev, 2)
+
+
+def fill(array: Array, start: int | Array, seed: int, law: Law) -> None:
+    """Fill with the elements from start on, or with rows that start there (_kernels.pyx)."""
+    kernel, p, q = law
+    # NumPy exports no bfloat16: the kernels take its bits.
+    buffer = array.view(np.uint16) if array.dtype.char == "E" else array
+    getattr(_kernels, kernel)(buffer, start, seed, p, q, _threads.count)
+
+
+def draw(
+    shape: Shape | None,
+    seed: Seed,
+    dtype: DTypeLike | None,
+    out: Any,
+    law: Callable[..., Law],
+    *parameters: object,
+) -> Any:
+    """The result of a sampler: everything checked, then memory, then the kernel."""
+    dims, kind, view = target(shape, dtype, out)
+    checked = law(dims, kind, *parameters)
+    seed = key(seed)
+    array = claim(dims, kind, view)
+    fill(array, 0, seed, checked)
+    return array if out is None else out
+
+
 def random_bits(
     shape: Shape | None = None,
     seed: Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: Array | None = None,
-) -> Array:
+    out: Any = None,
+) -> Any:
     """Uniform random words: the plain Philox4x32-10 sequence of a key.
 
     Parameters
@@ -89,12 +148,12 @@ def random_bits(
         entropy at every call.
     dtype : str or numpy.dtype, optional
         uint32 (the default; 32-bit samples) or uint64 (64-bit samples).
-    out : numpy.ndarray, optional
-        Filled and returned: C-contiguous, aligned, writeable, native, uint32 or uint64.
+    out : array or buffer, optional
+        Filled in place and returned: as in :func:`random_normal`, uint32 or uint64.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or out
         Words; element i depends on ``(seed, dtype, i)`` alone, i counted in C order.
 
     Raises
@@ -111,11 +170,11 @@ def random_bits(
     >>> [hex(word) for word in random_bits(4, seed=0).tolist()]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    dims, kind = target(shape, dtype, out, WORDS)
+    dims, kind, view = target(shape, dtype, out, WORDS)
     seed = key(seed)
-    array = claim(dims, kind, out)
+    array = claim(dims, kind, view)
     _kernels.bits(array, 0, seed, _threads.count)
-    return array
+    return array if out is None else out
 
 
 def random_uniform(
@@ -125,8 +184,8 @@ def random_uniform(
     seed: Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: Array | None = None,
-) -> Array:
+    out: Any = None,
+) -> Any:
     """Samples of the uniform distribution on [minval, maxval).
 
     Parameters
@@ -140,13 +199,14 @@ def random_uniform(
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
-        float32 (the default; 24 random bits) or float64 (53 random bits).
-    out : numpy.ndarray, optional
-        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.
+        float32 (the default; 24 random bits), float64 (53 random bits), float16 or bfloat16
+        (float32's values, rounded).
+    out : array or buffer, optional
+        Filled in place and returned: as in :func:`random_normal`.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or out
         Element i depends on ``(seed, dtype, minval, maxval, i)`` alone, i counted in C order.
 
     Raises
@@ -161,18 +221,7 @@ def random_uniform(
     -----
     Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
     """
-    dims, kind = target(shape, dtype, out)
-    minval, maxval = _number("minval", minval), _number("maxval", maxval)
-    limit = _FINITE[kind.itemsize]
-    if not (-limit <= minval <= maxval <= limit and maxval - minval <= limit):
-        if minval > maxval:
-            raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
-        _check_finite(limit, kind, minval=minval, maxval=maxval)
-        _check_finite(limit, kind, **{"maxval - minval": maxval - minval})
-    seed = key(seed)
-    array = claim(dims, kind, out)
-    _kernels.uniform(array, 0, seed, minval, maxval, _threads.count)
-    return array
+    return draw(shape, seed, dtype, out, uniform_law, minval, maxval)
 
 
 def random_normal(
@@ -182,8 +231,8 @@ def random_normal(
     seed: Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: Array | None = None,
-) -> Array:
+    out: Any = None,
+) -> Any:
     """Samples of the normal distribution.
 
     Parameters
@@ -196,14 +245,16 @@ def random_normal(
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
-        float32 (the default) or float64.
-    out : numpy.ndarray, optional
-        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.  A
-        ``numpy.memmap`` has its disk blocks reserved first.
+        float32 (the default), float64, float16 or bfloat16 (float32's values, rounded).
+    out : array or buffer, optional
+        Filled in place and returned: a NumPy array, a PyTorch tensor of the CPU, any object with
+        the buffer protocol or DLPack; C-contiguous, aligned, writeable, native.  A buffer of bytes
+        needs ``dtype``; without ``shape`` it is taken as long as it is.  A mapped file has its disk
+        blocks reserved first.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or out
         Element i depends on ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
 
     Raises
@@ -211,15 +262,18 @@ def random_normal(
     ValueError
         A negative dimension; ``stddev`` negative; ``mean`` or ``mean +- 14 * stddev`` (no sample
         lies further out) not finite in the dtype; a seed out of range; an ``out`` of another shape,
-        read-only, not contiguous, misaligned, byte-swapped.
+        read-only, not contiguous, misaligned, byte-swapped, not in the memory of the CPU.
     TypeError
-        A shape, seed, parameter or dtype of the wrong type; an ``out`` of another dtype.
+        A shape, seed, parameter or dtype of the wrong type; an ``out`` of another dtype, or none
+        that can be filled in place.
+    ImportError
+        bfloat16 without ml_dtypes.
     OverflowError
         More than 2**64 elements.
     MemoryError
         An array too large to allocate.
     OSError
-        The disk behind a ``numpy.memmap`` is full.
+        The disk behind a mapped file is full.
 
     Notes
     -----
@@ -227,12 +281,7 @@ def random_normal(
     and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
     words of Philox4x32-10 (Salmon et al., SC 2011).
     """
-    dims, kind = target(shape, dtype, out)
-    mean, stddev = _normal_parameters(kind, mean, stddev, _LARGEST_Z)
-    seed = key(seed)
-    array = claim(dims, kind, out)
-    _kernels.normal(array, 0, seed, mean, stddev, _threads.count)
-    return array
+    return draw(shape, seed, dtype, out, normal_law, mean, stddev)
 
 
 def truncated_normal(
@@ -242,8 +291,8 @@ def truncated_normal(
     seed: Seed = None,
     dtype: DTypeLike | None = None,
     *,
-    out: Array | None = None,
-) -> Array:
+    out: Any = None,
+) -> Any:
     """Samples of the normal distribution, those beyond two standard deviations redrawn.
 
     Parameters
@@ -257,13 +306,13 @@ def truncated_normal(
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None: fresh entropy at every call.
     dtype : str or numpy.dtype, optional
-        float32 (the default) or float64.
-    out : numpy.ndarray, optional
-        Filled and returned: C-contiguous, aligned, writeable, native, float32 or float64.
+        float32 (the default), float64, float16 or bfloat16 (float32's values, rounded).
+    out : array or buffer, optional
+        Filled in place and returned: as in :func:`random_normal`.
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or out
         ``mean - 2 * stddev <= x <= mean + 2 * stddev``, for the numbers given (but the mean itself,
         rounded to the dtype, is always allowed).  Element i depends on
         ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
@@ -285,9 +334,4 @@ def truncated_normal(
     >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
     True
     """
-    dims, kind = target(shape, dtype, out)
-    mean, stddev = _normal_parameters(kind, mean, stddev, 2)
-    seed = key(seed)
-    array = claim(dims, kind, out)
-    _kernels.truncated(array, 0, seed, mean, stddev, _threads.count)
-    return array
+    return draw(shape, seed, dtype, out, truncated_law, mean, stddev)

@@ -19,7 +19,7 @@ ARGUMENTS = {
     "shape": "_Shape",
     "seed": "_Seed",
     "dtype": "DTypeLike | None",
-    "out": "NDArray[Any] | None",
+    "out": "Any",
     "value": "ArrayLike",
     "window": "ArrayLike | None",
     "scaling": "str | None",
@@ -29,6 +29,7 @@ ARGUMENTS = {
     "batch_axis": "SupportsIndex | Sequence[SupportsIndex] | None",
     "n": "SupportsIndex",
     "root": "SupportsIndex",
+    "copy": "bool | None",
     "config": "Mapping[str, Any]",
     "custom_objects": "Mapping[str, Any] | None",
     **dict.fromkeys(("mean", "stddev", "minval", "maxval", "scale", "gain"), "float"),
@@ -39,6 +40,8 @@ ARGUMENTS = {
 SPECIAL = {
     ("show_config", "mode"): "str",
     ("derive_seed", "name"): "str",
+    ("LazyArray.__init__", "shape"): "tuple[int, ...]",
+    ("LazyArray.__init__", "dtype"): "np.dtype[Any]",
     ("SeedGenerator.__init__", "seed"): "SupportsIndex | None",
     ("SeedGenerator.__init__", "name"): "str | None",
     ("random_bits", "dtype"): "DTypeLike",
@@ -60,6 +63,12 @@ RETURNS = {
     "get_config": "dict[str, Any]",
     "from_config": "Self",
     "clone": "Self",
+    "lazy": "LazyArray",
+    "read": "Any",
+    "__getitem__": "Any",
+    "__len__": "int",
+    "__iter__": "Iterator[Any]",
+    "__array__": "NDArray[Any]",
     "serialize": "Any",
     "deserialize": "Any",
     "get": "Any",
@@ -132,6 +141,9 @@ def _class(cls):
     if issubclass(cls, initializers.VarianceScaling) and cls is not initializers.VarianceScaling:
         lines = lines[:1]  # inherited
     for name, member in vars(cls).items():
+        if isinstance(member, property):
+            lines.append("    @property\n")
+            lines.append(f"    def {name}(self) -> int: ...\n")
         function = getattr(member, "__func__", member)
         if not inspect.isfunction(function) or (name[0] == "_" and name not in RETURNS):
             continue
@@ -144,7 +156,7 @@ def _class(cls):
 def package_stub():
     """The text of __init__.pyi."""
     parts = [
-        HEAD.replace("Callable, ", ""),
+        HEAD.replace("Callable, ", "Iterator, "),
         "from . import initializers as initializers\n\n",
         ALIASES,
     ]

@@ -1,0 +1,244 @@
+"""lazy[index] is the whole array's [index], in every bit, and costs no more than that part."""
+
+import pickle
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fills import FLOATS, assert_same_bits, fill
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastinit
+from fastinit import LazyArray, initializers
+
+RANDOM = [
+    initializers.RandomNormal(0.1, 0.7, seed=1),
+    initializers.RandomUniform(-0.3, 1.1, seed=2),
+    initializers.TruncatedNormal(0.1, 0.7, seed=3),
+    initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=4),
+    initializers.HeNormal(seed=5),
+]
+CONSTANT = [
+    initializers.Zeros(),
+    initializers.Ones(),
+    initializers.Constant(2.5),
+]
+same_cases_every_run = settings(derandomize=True, deadline=None, max_examples=150)
+
+shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple) | st.tuples(
+    st.integers(1, 300), st.integers(1, 300)
+)
+
+
+@st.composite
+def cases(draw):
+    """A shape and an index of it."""
+    shape = draw(shapes)
+    items = []
+    for number, size in enumerate(shape[: draw(st.integers(0, len(shape)))]):
+        step = st.integers(-90, 90).filter(bool) | st.none()
+        end = st.integers(-size - 2, size + 2) | st.none()
+        choices = [st.builds(slice, end, end, step), st.just(slice(None))]
+        if size:
+            one = st.integers(-size, size - 1)
+            choices.append(one)
+            if number == 0:
+                several = st.lists(one, max_size=5)
+                choices += [several, several.map(np.array).filter(lambda x: x.size)]
+                choices.append(
+                    st.lists(one, min_size=4, max_size=4).map(
+                        lambda x: np.array(x, np.int16).reshape(2, 2)
+                    )
+                )
+        items.append(draw(st.one_of(choices)))
+    if draw(st.booleans()):
+        items.insert(draw(st.integers(1, len(items)) if items else st.just(0)), Ellipsis)
+    if len(items) == 1 and draw(st.booleans()):
+        return shape, items[0]
+    return shape, tuple(items)
+
+
+def same(found, expected):
+    assert type(found) is type(expected)
+    assert found.shape == expected.shape
+    assert_same_bits(np.ravel(found), np.ravel(expected))
+
+
+@same_cases_every_run
+@given(cases(), st.sampled_from(RANDOM + CONSTANT), st.sampled_from(FLOATS))
+def test_parts_are_those_of_the_whole(case, initializer, dtype):
+    shape, index = case
+    lazy = initializer.lazy(shape, dtype)
+    whole = initializer(shape, dtype)
+    same(np.asarray(lazy), whole)
+    expected = whole[index]
+    same(lazy[index], expected)
+    out = np.zeros(np.shape(expected), dtype)
+    assert lazy.read(index, out) is out
+    assert_same_bits(out.ravel(), np.ravel(expected))
+
+
+@same_cases_every_run
+@given(cases().filter(lambda case: len(case[0]) == 2), st.floats(-2, 2))
+def test_identity(case, gain):
+    shape, index = case
+    initializer = initializers.Identity(gain)
+    same(initializer.lazy(shape)[index], initializer(shape)[index])
+
+
+def test_constants_of_an_array_and_of_integers():
+    values = np.arange(12).reshape(3, 1, 4)
+    lazy = initializers.Constant(values).lazy((5, 3, 2, 4), "int64")
+    whole = fastinit.constant((5, 3, 2, 4), values, "int64")
+    for index in (..., (1, slice(None, None, -2)), ([4, 0, 4], 1), np.s_[::2, :, 1, ::-1]):
+        same(lazy[index], whole[index])
+
+
+@same_cases_every_run
+@given(st.lists(st.integers(0, 100_000), max_size=6), st.sampled_from(RANDOM), st.booleans())
+def test_splits(cuts, initializer, by_ids):
+    lazy = initializer.lazy((100_000, 3), "bfloat16")
+    cuts = [0, *sorted(cuts), 100_000]
+    parts = [lazy[np.arange(a, b)] if by_ids else lazy[a:b] for a, b in pairwise(cuts)]
+    same(np.concatenate(parts), initializer((100_000, 3), "bfloat16"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_strides(isa, dtype):
+    lazy = initializers.TruncatedNormal(seed=1).lazy((5000, 33), dtype)
+    whole = np.asarray(lazy)
+    for index in np.s_[::7, ::5], np.s_[::-1, ::-1], np.s_[::3, 4], np.s_[:, 1:30], np.s_[9, ::-40]:
+        same(lazy[index], whole[index])
+    flat = initializers.TruncatedNormal(seed=1).lazy(3_000_000, dtype)
+    for step in (2, -3, 65, -1000):
+        same(flat[::step], np.asarray(flat)[::step])
+
+
+def test_beyond_any_memory():
+    rows = 2**57
+    lazy = initializers.TruncatedNormal(seed=1).lazy((rows, 128))
+    assert lazy.size == 2**64
+    assert lazy.nbytes == 2**66
+    assert lazy.shape == (rows, 128)
+    ids = [0, 1, 2**40, rows - 1, -1, 2**40, -rows]
+    for given_ids in (ids, np.array(ids), ids[:4], np.array(ids[:4], np.uint64)):
+        found = lazy[given_ids]
+        for i, row in zip(given_ids, found, strict=True):
+            expected = fill("truncated", "float32", int(i) % rows * 128, 128, 1, (0.0, 0.05))
+            assert_same_bits(row, expected)
+    same(lazy[-2:], lazy[[rows - 2, rows - 1]])
+    same(lazy[:: -(2**55)], lazy[[rows - 1 - k * 2**55 for k in range(4)]])
+    flat = initializers.TruncatedNormal(seed=1).lazy(2**64)
+    assert flat[-1] == lazy[-1, -1]
+    same(flat[-256:], lazy[-2:].ravel())
+    same(flat[np.array([-1, -128])], lazy[-1, [127, 0][0] :: -127])
+    with pytest.raises(OverflowError):
+        len(flat)
+
+
+@pytest.mark.parametrize("shape", [2**64 + 1, (2**32, 2**32, 2), (2**57 + 1, 128)])
+def test_more_elements_than_the_counter(shape):
+    with pytest.raises(OverflowError, match="more than 2\\*\\*64 elements"):
+        initializers.Zeros().lazy(shape)
+
+
+def test_attributes():
+    lazy = initializers.HeNormal(seed=1).lazy((3, 4, 5), "float16")
+    assert type(lazy) is LazyArray
+    assert (lazy.shape, lazy.ndim, lazy.size, lazy.nbytes, len(lazy)) == ((3, 4, 5), 3, 60, 120, 3)
+    assert lazy.dtype == np.float16
+    assert "(3, 4, 5)" in repr(lazy)
+    for row, expected in zip(lazy, np.asarray(lazy), strict=True):
+        same(row, expected)
+    assert np.asarray(lazy, dtype="float64").dtype == np.float64
+    with pytest.raises(ValueError, match="copy=False"):
+        np.asarray(lazy, copy=False)
+    scalar = initializers.Ones().lazy(())
+    assert scalar[()] == 1
+    for function in (len, iter):
+        with pytest.raises(TypeError):
+            function(scalar)
+
+
+@pytest.mark.parametrize("initializer", RANDOM + CONSTANT + [initializers.Identity()])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_pickles(initializer, dtype):
+    lazy = initializer.lazy((2**30, 2**20), dtype)
+    data = pickle.dumps(lazy)
+    assert len(data) < 500
+    same(pickle.loads(data)[-1, -70:], lazy[-1, -70:])
+
+
+def test_one_seed_for_each_lazy_array():
+    fresh = initializers.TruncatedNormal().lazy(100)
+    assert_same_bits(fresh[:], fresh[:])
+    assert (fresh[:] != initializers.TruncatedNormal().lazy(100)[:]).any()
+    initializer = initializers.TruncatedNormal(seed=fastinit.SeedGenerator(1))
+    seeds = fastinit.SeedGenerator(1)
+    for _ in range(2):
+        expected = fastinit.truncated_normal(100, seed=seeds.next())
+        lazy = initializer.lazy(100)
+        assert_same_bits(lazy[:], expected)
+        assert_same_bits(lazy[:], expected)
+
+
+@pytest.mark.parametrize(
+    "initializer", [initializers.Orthogonal(), initializers.STFT(), initializers.Initializer()]
+)
+def test_no_parts(initializer):
+    name = type(initializer).__name__
+    with pytest.raises(NotImplementedError, match=f"{name} has no parts"):
+        initializer.lazy((4, 4))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        True,
+        np.True_,
+        1.0,
+        None,
+        "a",
+        (0, [1, 2]),
+        np.array([True] * 4),
+        [0.5],
+        (..., ...),
+        (0, 0, 0),
+    ],
+    ids=repr,
+)
+def test_other_indices(index):
+    with pytest.raises(IndexError):
+        initializers.Zeros().lazy((4, 3))[index]
+
+
+@pytest.mark.parametrize("index", [4, -5, (0, 3), [0, 4], np.array([-5])], ids=repr)
+def test_out_of_bounds(index):
+    with pytest.raises(IndexError, match="is out of bounds for axis"):
+        initializers.RandomNormal().lazy((4, 3))[index]
+
+
+def test_read_into_buffers():
+    lazy = initializers.TruncatedNormal(seed=1).lazy((2**40, 4), "bfloat16")
+    out = bytearray(24)
+    assert lazy.read([7, 2**39, 7], out) is out
+    assert bytes(out) == lazy[[7, 2**39, 7]].tobytes()
+    for bad, error, message in (
+        (np.zeros((3, 4), "float32"), TypeError, "out must have dtype bfloat16, received float32"),
+        (np.zeros((4, 3), lazy.dtype), ValueError, "out has shape (4, 3)"),
+        (bytearray(25), ValueError, "out has 25 bytes"),
+        (lazy[:3].T, ValueError, "out has shape (4, 3)"),
+    ):
+        before = bytes(bad) if isinstance(bad, bytearray) else bad.tobytes()
+        with pytest.raises(error, match=re.escape(message)):
+            lazy.read(slice(3), bad)
+        assert before == (bytes(bad) if isinstance(bad, bytearray) else bad.tobytes())
+
+
+def test_parameters_are_checked_at_once():
+    with pytest.raises(ValueError, match="stddev must be finite in float16"):
+        initializers.TruncatedNormal(stddev=1e9).lazy(3, "float16")
+    with pytest.raises(TypeError, match="dtype must be"):
+        initializers.TruncatedNormal().lazy(3, "int32")

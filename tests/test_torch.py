@@ -1,0 +1,72 @@
+"""out= takes the CPU tensors of PyTorch, without a copy."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from fills import assert_same_bits
+
+import fastinit
+from fastinit import initializers
+
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+pytestmark = [pytest.mark.integration]
+
+
+def bits(tensor):
+    width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.detach().view(width).numpy()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "function", [fastinit.random_normal, fastinit.random_uniform, fastinit.he_normal, fastinit.ones]
+)
+def test_tensors_are_filled_in_place(function, dtype):
+    expected = function((6, 5), dtype=dtype, **({} if function is fastinit.ones else {"seed": 1}))
+    tensor = torch.zeros(6, 5, dtype=DTYPES[dtype])
+    parameter = torch.nn.Parameter(torch.zeros(6, 5, dtype=DTYPES[dtype]))
+    rows = torch.zeros(8, 5, dtype=DTYPES[dtype])
+    for out in (tensor, parameter, rows[1:7]):
+        address = out.data_ptr()
+        if function is fastinit.ones:
+            assert function(out=out) is out
+        else:
+            assert function(out=out, seed=1) is out
+        assert out.data_ptr() == address
+        assert np.array_equal(bits(out), expected.view(bits(out).dtype))
+    assert not rows[0].any()
+    assert not rows[7].any()
+
+
+def test_parts_of_a_lazy_array():
+    lazy = initializers.TruncatedNormal(seed=1).lazy((2**40, 16), "bfloat16")
+    out = torch.zeros(3, 16, dtype=torch.bfloat16)
+    assert lazy.read([5, 2**39, 5], out) is out
+    assert_same_bits(bits(out).view("uint16"), lazy[[5, 2**39, 5]].view("uint16"))
+
+
+BAD = {
+    "integers": (lambda: torch.zeros(4, dtype=torch.int32), TypeError, "out must have dtype"),
+    "a transposed one": (lambda: torch.zeros(4, 3).t(), ValueError, "out must be C-contiguous"),
+    "an expanded one": (lambda: torch.zeros(3).expand(2, 3), ValueError, "out must be C-contig"),
+    "a sparse one": (lambda: torch.zeros(4).to_sparse(), (TypeError, ValueError), "out must"),
+    "one that is not there": (
+        lambda: torch.zeros(4, device="meta"),
+        ValueError,
+        "out must be in the memory of the CPU, received one on meta",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_refused(case):
+    make, error, message = BAD[case]
+    with pytest.raises(error, match=re.escape(message)):
+        fastinit.random_normal(out=make(), seed=1)
