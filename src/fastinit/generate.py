@@ -172,7 +172,7 @@ def package_stub():
 def initializers_stub():
     """The text of initializers.pyi."""
     head = HEAD.replace("Protocol, ", "")
-    parts = [head.replace("import numpy as np\n", ""), "from . import _Seed, _Shape\n\n"]
+    parts = [head.replace("import numpy as np\n", ""), "from . import LazyArray, _Seed, _Shape\n\n"]
     parts += [_class(cls) for cls in (initializers.Initializer, *_registry.CLASSES.values())]
     parts += [
         f"{name} = {cls.__name__}\n"

@@ -4,7 +4,7 @@ from typing import Any, Self, SupportsIndex
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _Seed, _Shape
+from . import LazyArray, _Seed, _Shape
 
 class Initializer:
     def __call__(self, shape: _Shape, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
