@@ -179,11 +179,13 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
     const fastinit_ziggurat *t = ziggurat_of(kind);
     const size_t size = size_of(type);
 
-    for (uint64_t attempt = 1; p->count; attempt++) {
+    size_t count = p->count;
+    p->count = 0;
+    for (uint64_t attempt = 1; count; attempt++) {
         size_t kept = 0;
-        memset(p->index + p->count, 0, LANES * sizeof *p->index);
-        for (size_t i = 0; i < p->count; i += LANES) {
-            const size_t lanes = p->count - i < LANES ? p->count - i : LANES;
+        memset(p->index + count, 0, LANES * sizeof *p->index);
+        for (size_t i = 0; i < count; i += LANES) {
+            const size_t lanes = count - i < LANES ? count - i : LANES;
             vu x[VEC_GROUPS][4];
             vd z[VEC_GROUPS + 1];
             double values[LANES + 1]; /* or twice as many floats, or four times as many halves */
@@ -218,7 +220,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
                 kept += again >> j & 1;
             }
         }
-        p->count = kept;
+        count = kept;
     }
 }
 
@@ -251,11 +253,13 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
     for (size_t b = 0; kind >= NORMAL && b * BATCH < last; b++) {
         if (p->count > PENDING - BATCH)
             redraw(kind, type, out, p, a, keys);
+        size_t count = p->count; /* a copy: stores to the list cannot change it */
         for (uint64_t mask = masks[b]; mask; mask &= mask - 1) {
             const size_t i = b * BATCH + (size_t)__builtin_ctzll(mask);
-            p->index[p->count] = base + i;
-            p->place[p->count++] = (uint32_t)(at + i - first);
+            p->index[count] = base + i;
+            p->place[count++] = (uint32_t)(at + i - first);
         }
+        p->count = count;
     }
 }
 
@@ -334,9 +338,7 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
 #define NAME(isa) TEXT(isa)
 #define BY_TYPE(name)                                                                              \
     {                                                                                              \
-        [FASTINIT_F16] = name##_f16,                                                               \
-        [FASTINIT_BF16] = name##_bf16,                                                             \
-        [FASTINIT_F32] = name##_f32,                                                               \
+        [FASTINIT_F16] = name##_f16, [FASTINIT_BF16] = name##_bf16, [FASTINIT_F32] = name##_f32,   \
         [FASTINIT_F64] = name##_f64,                                                               \
     }
 

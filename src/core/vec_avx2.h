@@ -60,7 +60,21 @@ VEC vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 VEC vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 VEC vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm256_cvtepi32_ps(a); }
-VEC vf vf_lookup(const float *t, vu at) { return _mm256_i32gather_ps(t, at, 4); }
+/* Loads one by one: a gather takes longer on AMD's processors (bench/NOTES.md), and several times
+ * as long on those of Intel's whose microcode fences it (CVE-2022-40982). */
+VEC __m128 lookup_half(const float *t, __m128i at)
+{
+    uint64_t low = (uint64_t)_mm_cvtsi128_si64(at), high = (uint64_t)_mm_extract_epi64(at, 1);
+    __m128 x = _mm_load_ss(t + (uint32_t)low);
+    x = _mm_insert_ps(x, _mm_load_ss(t + (low >> 32)), 0x10);
+    x = _mm_insert_ps(x, _mm_load_ss(t + (uint32_t)high), 0x20);
+    return _mm_insert_ps(x, _mm_load_ss(t + (high >> 32)), 0x30);
+}
+VEC vf vf_lookup(const float *t, vu at)
+{
+    return _mm256_set_m128(lookup_half(t, _mm256_extracti128_si256(at, 1)),
+                           lookup_half(t, _mm256_castsi256_si128(at)));
+}
 VEC vf vf_narrow(vd a, vd b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 VEC vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 VEC void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
@@ -85,7 +99,15 @@ VEC vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
 VEC vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 VEC vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 VEC vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
-VEC vd vd_lookup(const double *t, vu at) { return _mm256_i64gather_pd(t, at, 8); }
+VEC vd vd_lookup(const double *t, vu at)
+{
+    __m128i low = _mm256_castsi256_si128(at), high = _mm256_extracti128_si256(at, 1);
+    __m128d a = _mm_load_sd(t + _mm_cvtsi128_si64(low)),
+            b = _mm_load_sd(t + _mm_cvtsi128_si64(high));
+    a = _mm_loadh_pd(a, t + _mm_extract_epi64(low, 1));
+    b = _mm_loadh_pd(b, t + _mm_extract_epi64(high, 1));
+    return _mm256_set_m128d(b, a);
+}
 /* Four loads and a transposition: half the time of four gathers. */
 VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
 {
