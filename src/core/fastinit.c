@@ -2,6 +2,7 @@
 #include "fastinit.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "dispatch.h"
 #include "fpenv.h"
@@ -49,22 +50,26 @@ static double rounded(double x)
 static double least(double x, double error, fastinit_type type)
 {
     static const struct {
-        int digits, min_exponent; /* as in <float.h> */
+        int digits, exponent; /* of the type's mantissa; of its least normal number */
     } formats[] = {
-        [FASTINIT_F16] = {11, -13},
-        [FASTINIT_BF16] = {8, -125},
-        [FASTINIT_F32] = {24, -125},
-        [FASTINIT_F64] = {53, -1021},
+        [FASTINIT_F16] = {11, -14},
+        [FASTINIT_BF16] = {8, -126},
+        [FASTINIT_F32] = {24, -126},
     };
-    int exponent;
+    uint64_t bits;
+    double unit;
 
     if (error > 0)
         x = nextafter(x, INFINITY);
-    frexp(x, &exponent);
-    if (exponent < formats[type].min_exponent)
-        exponent = formats[type].min_exponent;
-    exponent -= formats[type].digits; /* of the type's unit */
-    return ldexp(ceil(ldexp(x, -exponent)), exponent);
+    if (type == FASTINIT_F64)
+        return x;
+    memcpy(&bits, &x, sizeof x);
+    int exponent = (int)(bits >> 52 & 0x7ff) - 1023;
+    if (exponent < formats[type].exponent)
+        exponent = formats[type].exponent;
+    bits = (uint64_t)(exponent + 1 - formats[type].digits + 1023) << 52;
+    memcpy(&unit, &bits, sizeof unit);
+    return ceil(x / unit) * unit;
 }
 static double greatest(double x, double error, fastinit_type type)
 {
@@ -103,14 +108,21 @@ static double sum(double mean, double reach, double *error)
 static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, fastinit_type type)
 {
     fastinit_args a = {seed, stddev, mean, 0, 0};
-    double error, bound = sum(mean, -2 * stddev, &error);
-    a.low = least(bound, error, type);
-    bound = sum(mean, 2 * stddev, &error);
-    a.high = greatest(bound, error, type);
     if (type != FASTINIT_F64) {
         a.scale = rounded(stddev);
         a.offset = rounded(mean);
     }
+    return a;
+}
+
+static fastinit_args prepare_truncated(uint64_t seed, double mean, double stddev,
+                                       fastinit_type type)
+{
+    fastinit_args a = prepare_normal(seed, mean, stddev, type);
+    double error, bound = sum(mean, -2 * stddev, &error);
+    a.low = least(bound, error, type);
+    bound = sum(mean, 2 * stddev, &error);
+    a.high = greatest(bound, error, type);
     a.low = a.low > a.offset ? a.offset : a.low;
     a.high = a.high < a.offset ? a.offset : a.high;
     return a;
@@ -118,8 +130,9 @@ static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, f
 
 /* Volatile: the compiler, which knows nothing of rounding modes, must not see into the calls, or it
  * may move their arithmetic out of the environment that surrounds them. */
-static prepare *volatile const uniform_args = prepare_uniform, *volatile const normal_args =
-                                                                   prepare_normal;
+static prepare *volatile const uniform_args = prepare_uniform;
+static prepare *volatile const normal_args = prepare_normal;
+static prepare *volatile const truncated_args = prepare_truncated;
 
 #define FILL(name, make_args, p, q)                                                                \
     void fastinit_##name(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,         \
@@ -133,4 +146,4 @@ static prepare *volatile const uniform_args = prepare_uniform, *volatile const n
     }
 FILL(uniform, uniform_args, minval, maxval)
 FILL(normal, normal_args, mean, stddev)
-FILL(truncated, normal_args, mean, stddev)
+FILL(truncated, truncated_args, mean, stddev)

@@ -5,6 +5,7 @@ from operator import index
 
 from numpy.exceptions import AxisError
 
+from ._arrays import target
 from ._samplers import _number, draw, normal_law, truncated_law, uniform_law
 
 # The standard deviation of a standard normal truncated at +-2:
@@ -88,8 +89,9 @@ def scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes):
 
 def scaled(shape, scale, mode, distribution, seed, dtype, input_axes, output_axes, out):
     """Fill with it."""
-    arguments = (scale, mode, distribution, input_axes, output_axes)
-    return draw(shape, seed, dtype, out, scaled_law, *arguments)
+    dims, kind, view = target(shape, dtype, out)
+    law = scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes)
+    return draw(dims, kind, view, out, seed, law)
 
 
 def check_axes(input_axes, output_axes):

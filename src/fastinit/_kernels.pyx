@@ -81,10 +81,10 @@ cdef fill(filler function, out, start, uint64_t seed, double p, double q, int th
     cdef Py_buffer view
     cdef fastinit_run run = fastinit_run(threads, poll)
     cdef fastinit_rows rows
-    cdef fastinit_type type
+    cdef fastinit_type words
     cdef uint64_t first
     cdef const uint64_t[::1] starts
-    if isinstance(start, int):
+    if type(start) is int:
         first = start
         rows.starts = &first
         rows.count = 1
@@ -92,12 +92,17 @@ cdef fill(filler function, out, start, uint64_t seed, double p, double q, int th
         starts = start
         rows.starts = &starts[0]
         rows.count = starts.shape[0]
-    PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    try:
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    except ValueError:  # NumPy exports no bfloat16, but its bits
+        PyObject_GetBuffer(
+            out.view("uint16"), &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT
+        )
     rows.length = view.len // view.itemsize // rows.count
     with nogil:
         if function == NULL:
-            type = FASTINIT_U32 if view.itemsize == 4 else FASTINIT_U64
-            fastinit_bits(view.buf, type, rows, seed, run)
+            words = FASTINIT_U32 if view.itemsize == 4 else FASTINIT_U64
+            fastinit_bits(view.buf, words, rows, seed, run)
         else:
             function(view.buf, type_of(&view), rows, seed, p, q, run)
     finish(&view)
@@ -135,17 +140,17 @@ def bits(out, start, uint64_t seed, int threads):
 
 
 def uniform(out, start, uint64_t seed, double minval, double maxval, int threads):
-    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
     fill(fastinit_uniform, out, start, seed, minval, maxval, threads)
 
 
 def normal(out, start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
     fill(fastinit_normal, out, start, seed, mean, stddev, threads)
 
 
 def truncated(out, start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a buffer of float16, float32, float64, or of bfloat16 as uint16."""
+    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
     fill(fastinit_truncated, out, start, seed, mean, stddev, threads)
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from . import _kernels, _threads
 from ._arrays import WORDS, claim, target
 from ._seeds import key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from ._arrays import Shape
@@ -39,9 +37,7 @@ _LARGEST_Z = 14
 
 
 def _number(name: str, value: Any) -> float:
-    if type(value) is float:  # these two first: a call for a few elements is made of such lines
-        return value
-    if type(value) is int and -_EXACT <= value <= _EXACT:
+    if type(value) is int and -_EXACT <= value <= _EXACT:  # in half the time
         return float(value)
     if isinstance(value, (str, bytes, bytearray)) or value is None:
         raise TypeError(f"{name} must be a number, received {value!r}")
@@ -59,15 +55,33 @@ def _check_finite(limit: float, dtype: object, **values: float) -> None:
             raise ValueError(f"{name} must be finite in {dtype}, received {value}")
 
 
-def _check_normal(
-    kind: np.dtype[Any], mean: object, stddev: object, sigmas: int
-) -> tuple[float, float]:
-    """Mean and stddev as floats; mean +- sigmas * stddev, too, is finite in that dtype."""
+# A law is (the kernel's name, its two parameters), checked for a shape and a dtype.
+
+
+# A call for a few elements is made of such lines: floats are told at a glance, and one comparison
+# decides the good case.
+
+
+def uniform_law(dims: object, kind: np.dtype[Any], minval: object, maxval: object) -> Law:
+    """That of :func:`random_uniform`."""
+    if type(minval) is not float or type(maxval) is not float:
+        minval, maxval = _number("minval", minval), _number("maxval", maxval)
+    limit = FINITE[kind.char]
+    widest = FINITE["f"] if kind.itemsize == 2 else limit
+    if not (-limit <= minval <= maxval <= limit and maxval - minval <= widest):
+        if minval > maxval:
+            raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
+        _check_finite(limit, kind, minval=minval, maxval=maxval)
+        _check_finite(widest, kind, **{"maxval - minval": maxval - minval})
+    return "uniform", minval, maxval
+
+
+def _bell(kernel: str, kind: np.dtype[Any], mean: object, stddev: object, sigmas: int) -> Law:
+    """Finite in that dtype, as mean +- sigmas * stddev is."""
     if type(mean) is not float or type(stddev) is not float:
         mean, stddev = _number("mean", mean), _number("stddev", stddev)
     limit = FINITE[kind.char]
     reach = sigmas * stddev
-    # One comparison for the good case.
     if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
         if stddev < 0:
             raise ValueError(f"stddev must be >= 0, received {stddev}")
@@ -77,56 +91,37 @@ def _check_normal(
             f"mean + {sigmas} * stddev": mean + reach,
         }
         _check_finite(limit, kind, **bounds)
-    return mean, stddev
-
-
-# A law is (the kernel's name, its two parameters), checked for a shape and a dtype.
-
-
-def uniform_law(dims: object, kind: np.dtype[Any], minval: object, maxval: object) -> Law:
-    """That of :func:`random_uniform`."""
-    minval, maxval = _number("minval", minval), _number("maxval", maxval)
-    limit, widest = FINITE[kind.char], FINITE["d" if kind.char == "d" else "f"]
-    if not (-limit <= minval <= maxval <= limit and maxval - minval <= widest):
-        if minval > maxval:
-            raise ValueError(f"minval must be <= maxval, received minval={minval}, maxval={maxval}")
-        _check_finite(limit, kind, minval=minval, maxval=maxval)
-        _check_finite(widest, kind, **{"maxval - minval": maxval - minval})
-    return "uniform", minval, maxval
+    return kernel, mean, stddev
 
 
 def normal_law(dims: object, kind: np.dtype[Any], mean: object, stddev: object) -> Law:
     """That of :func:`random_normal`."""
-    return "normal", *_check_normal(kind, mean, stddev, _LARGEST_Z)
+    return _bell("normal", kind, mean, stddev, _LARGEST_Z)
 
 
 def truncated_law(dims: object, kind: np.dtype[Any], mean: object, stddev: object) -> Law:
     """That of :func:`truncated_normal`."""
-    return "truncated", *_check_normal(kind, mean, stddev, 2)
+    return _bell("truncated", kind, mean, stddev, 2)
 
 
 def fill(array: Array, start: int | Array, seed: int, law: Law) -> None:
     """Fill with the elements from start on, or with rows that start there (_kernels.pyx)."""
     kernel, p, q = law
-    # NumPy exports no bfloat16: the kernels take its bits.
-    buffer = array.view(np.uint16) if array.dtype.char == "E" else array
-    getattr(_kernels, kernel)(buffer, start, seed, p, q, _threads.count)
+    getattr(_kernels, kernel)(array, start, seed, p, q, _threads.count)
 
 
 def draw(
-    shape: Shape | None,
-    seed: Seed,
-    dtype: DTypeLike | None,
+    dims: tuple[int, ...],
+    kind: np.dtype[Any],
+    view: Array | None,
     out: Any,
-    law: Callable[..., Law],
-    *parameters: object,
+    seed: Seed,
+    law: Law,
 ) -> Any:
-    """The result of a sampler: everything checked, then memory, then the kernel."""
-    dims, kind, view = target(shape, dtype, out)
-    checked = law(dims, kind, *parameters)
+    """The result of a sampler, all else being checked: the seed, then memory, then the kernel."""
     seed = key(seed)
     array = claim(dims, kind, view)
-    fill(array, 0, seed, checked)
+    fill(array, 0, seed, law)
     return array if out is None else out
 
 
@@ -221,7 +216,8 @@ def random_uniform(
     -----
     Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
     """
-    return draw(shape, seed, dtype, out, uniform_law, minval, maxval)
+    dims, kind, view = target(shape, dtype, out)
+    return draw(dims, kind, view, out, seed, uniform_law(dims, kind, minval, maxval))
 
 
 def random_normal(
@@ -281,7 +277,8 @@ def random_normal(
     and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
     words of Philox4x32-10 (Salmon et al., SC 2011).
     """
-    return draw(shape, seed, dtype, out, normal_law, mean, stddev)
+    dims, kind, view = target(shape, dtype, out)
+    return draw(dims, kind, view, out, seed, normal_law(dims, kind, mean, stddev))
 
 
 def truncated_normal(
@@ -334,4 +331,5 @@ def truncated_normal(
     >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
     True
     """
-    return draw(shape, seed, dtype, out, truncated_law, mean, stddev)
+    dims, kind, view = target(shape, dtype, out)
+    return draw(dims, kind, view, out, seed, truncated_law(dims, kind, mean, stddev))
