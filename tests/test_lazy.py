@@ -88,6 +88,24 @@ def test_identity(case, gain):
     same(initializer.lazy(shape)[index], initializer(shape)[index])
 
 
+def test_identity_beyond_any_memory():
+    n = 2**32
+    lazy = initializers.Identity(3.0).lazy((n, n))
+    assert lazy[-1, -1] == 3
+    for index, rows, columns in (
+        (np.s_[n - 5 :, : n - 6 : -1], range(n - 5, n), range(n - 1, n - 6, -1)),
+        (np.s_[[7, -1, 7], :: 2**29], [7, n - 1, 7], range(0, n, 2**29)),
+        (np.s_[[0, 8, 2**31], :: 2**29], [0, 8, 2**31], range(0, n, 2**29)),
+        (np.s_[: 2**21, 2**20 : 2**70 : 2**70], range(2**21), [2**20]),  # more rows than at once
+    ):
+        same(lazy[index], np.equal.outer(rows, columns) * np.float32(3))
+    for shape in ((2**64, 1), (1, 2**64)):
+        whole = initializers.Identity().lazy(shape)
+        assert whole.size == 2**64
+        assert whole[0, 0] == 1
+        assert not whole[-2:, -2:][-1, -1]
+
+
 def test_constants_of_an_array_and_of_integers():
     values = np.arange(12).reshape(3, 1, 4)
     lazy = initializers.Constant(values).lazy((5, 3, 2, 4), "int64")
@@ -134,8 +152,16 @@ def test_beyond_any_memory():
     assert flat[-1] == lazy[-1, -1]
     same(flat[-256:], lazy[-2:].ravel())
     same(flat[np.array([-1, -128])], lazy[-1, [127, 0][0] :: -127])
+    # NumPy makes such lists float64, or objects.
+    same(flat[[-1, 2**63, 5]], flat[np.array([2**64 - 1, 2**63, 5], np.uint64)])
+    same(flat[[[1, 2**63]]], flat[np.array([[1, 2**63]], np.uint64)])
+    for i in (2**64, -(2**64) - 1):
+        with pytest.raises(IndexError, match=f"index {i} is out of bounds for axis 0"):
+            flat[[0, i]]
     with pytest.raises(OverflowError):
         len(flat)
+    with pytest.raises(MemoryError, match="cannot allocate"):
+        np.asarray(flat)
 
 
 @pytest.mark.parametrize("shape", [2**64 + 1, (2**32, 2**32, 2), (2**57 + 1, 128)])
@@ -204,6 +230,9 @@ def test_no_parts(initializer):
         (0, [1, 2]),
         np.array([True] * 4),
         [0.5],
+        [1, None],
+        [True, False, 2**63],
+        np.array([1], object),
         (..., ...),
         (0, 0, 0),
     ],
@@ -235,6 +264,11 @@ def test_read_into_buffers():
         with pytest.raises(error, match=re.escape(message)):
             lazy.read(slice(3), bad)
         assert before == (bytes(bad) if isinstance(bad, bytearray) else bad.tobytes())
+
+
+def test_read_needs_an_out():
+    with pytest.raises(TypeError, match="out must be an array or a buffer"):
+        initializers.Ones().lazy(3).read(..., None)
 
 
 def test_parameters_are_checked_at_once():

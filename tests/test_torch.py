@@ -50,6 +50,9 @@ def test_parts_of_a_lazy_array():
     out = torch.zeros(3, 16, dtype=torch.bfloat16)
     assert lazy.read([5, 2**39, 5], out) is out
     assert_same_bits(bits(out).view("uint16"), lazy[[5, 2**39, 5]].view("uint16"))
+    for ids in ([5, 2**39], [7], [[7]]):  # PyTorch takes an array of one integer for that integer
+        assert_same_bits(lazy[torch.tensor(ids)], lazy[ids])
+    assert_same_bits(lazy[torch.tensor(7)], lazy[7])
 
 
 BAD = {

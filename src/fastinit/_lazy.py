@@ -134,10 +134,18 @@ class Diagonal:
 
     def read(self, out: NDArray[Any], axes: list[Axis], shape: tuple[int, ...]) -> None:
         """As for Random."""
-        columns = _indices(axes[1], 0, out.shape[1])
+        rows, columns = axes
         out.fill(0)
-        for i, row in enumerate(_indices(axes[0], 0, out.shape[0])):
-            out[i, columns == row] = self.gain
+        if columns.step < 0:
+            out, columns = out[:, ::-1], columns[::-1]
+        start, width = np.uint64(columns.start), np.uint64(out.shape[1])
+        step = np.uint64(min(columns.step, _WORD - 1))  # more than that is one column
+        for first in range(0, len(out), _ROWS):
+            part = out[first : first + _ROWS]
+            row = _indices(rows, first, first + len(part))
+            place, beside = np.divmod(row - start, step)
+            on = np.flatnonzero((row >= start) & (beside == 0) & (place < width))
+            part[on, place[on].astype(np.intp)] = self.gain
 
 
 class LazyArray:
@@ -196,9 +204,13 @@ class LazyArray:
     def _ids(self, ids: Any) -> NDArray[Any]:
         """An array of indices of the first axis, as uint64."""
         array = np.asarray(ids)
-        if array.size == 0 and not isinstance(ids, np.ndarray):
-            array = array.astype(np.intp)
-        if array.dtype.kind not in "iu":
+        kind = array.dtype.kind
+        if isinstance(ids, list) and kind in "fO":
+            # To NumPy [] is float64, and so are integers on both sides of 2^63.
+            exact = np.asarray(ids, object)
+            if all(type(i) is int for i in exact.flat):
+                array, kind = exact, "i"
+        if kind not in "iu":
             raise IndexError(f"an index array must hold integers, received {array.dtype}")
         rows = self.shape[0]
         if array.size:
@@ -206,8 +218,10 @@ class LazyArray:
             if not (-rows <= least and greatest < rows):
                 bad = greatest if greatest >= rows else least
                 raise IndexError(f"index {bad} is out of bounds for axis 0 with size {rows}")
+        if array.dtype == object:
+            return (array % rows).astype(np.uint64)
         found = array.astype(np.uint64)  # modulo 2^64
-        return found + (array < 0) * _word(rows) if array.dtype.kind == "i" else found
+        return found + (array < 0) * _word(rows) if kind == "i" else found
 
     def _select(self, index: Any) -> tuple[list[Axis], tuple[int, ...]]:
         """The indices along each axis, and the shape of the result."""
@@ -231,7 +245,8 @@ class LazyArray:
                 kept.append(_size(axes[-1]))
                 continue
             try:
-                if isinstance(item, (bool, np.bool_)):
+                # PyTorch takes an array of one integer for that integer.
+                if isinstance(item, (bool, np.bool_)) or getattr(item, "ndim", 0):
                     raise TypeError
                 i = integer(item)
             except TypeError:
@@ -284,6 +299,8 @@ class LazyArray:
         ValueError, TypeError
             An ``out`` of another shape or dtype, or unfit.  Nothing is written then.
         """
+        if out is None:
+            raise TypeError("out must be an array or a buffer to be filled in place, received None")
         axes, shape = self._select(index)
         dims, kind, view = target(shape, self.dtype, out, (self.dtype,))
         self._fill(claim(dims, kind, view), axes)

@@ -1,0 +1,33 @@
+"""A JAX array over eight devices, each shard made for its device: python jax_sharding.py
+
+Writes float32.npy and bfloat16.npy.  Needs: pip install jax
+"""
+
+import os
+
+# Eight devices of the host, to try it out; read when jax is imported.
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from fastinit import initializers
+
+SHAPE = (1024, 386)
+
+
+def weights(dtype):
+    """A JAX array; its shards are on eight devices."""
+    lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, dtype)
+    mesh = jax.make_mesh((4, 2), ("rows", "columns"))
+    sharding = NamedSharding(mesh, PartitionSpec("rows", "columns"))
+    return jax.make_array_from_callback(lazy.shape, sharding, lazy.__getitem__)
+
+
+if __name__ == "__main__":
+    for dtype in ("float32", "bfloat16"):
+        array = weights(dtype)
+        assert len(array.addressable_shards) == 8
+        np.save(f"{dtype}.npy", array)

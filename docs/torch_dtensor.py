@@ -1,0 +1,42 @@
+"""A DTensor over four processes, each of which fills its own shard: python torch_dtensor.py
+
+Writes float32.pt and bfloat16.pt.  Needs: PyTorch 2.5 or later
+"""
+
+import tempfile
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import Shard, empty
+
+from fastinit import initializers
+
+SHAPE = (1001, 259)  # need not divide by the mesh
+
+
+def weights(mesh, dtype):
+    """A DTensor, of which this process holds a shard."""
+    lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, dtype)
+    tensor = empty(
+        SHAPE, dtype=getattr(torch, dtype), device_mesh=mesh, placements=[Shard(0), Shard(1)]
+    )
+    (chunk,) = tensor.__create_chunk_list__()  # as torch.distributed.checkpoint asks
+    index = tuple(slice(i, i + n) for i, n in zip(chunk.offsets, chunk.sizes, strict=True))
+    lazy.read(index, out=tensor.to_local())
+    return tensor
+
+
+def main(rank, store):
+    """One of the four processes."""
+    dist.init_process_group("gloo", f"file://{store}", rank=rank, world_size=4)
+    mesh = dist.init_device_mesh("cpu", (2, 2))
+    for dtype in ("float32", "bfloat16"):
+        whole = weights(mesh, dtype).full_tensor()
+        if rank == 0:
+            torch.save(whole, f"{dtype}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(main, (f"{folder}/store",), nprocs=4)
