@@ -19,12 +19,6 @@ DOCS = Path(__file__).parents[1] / "docs"
 pytestmark = [pytest.mark.integration]
 
 
-@pytest.fixture(autouse=True)
-def only_where_asked_for(pytestconfig):
-    if pytestconfig.option.markexpr != "integration":
-        pytest.skip("against other libraries: pytest -m integration")
-
-
 def run(*arguments, folder):
     # What is set for the tests is not set for the users of the examples.
     env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")}

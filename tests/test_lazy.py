@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastinit
-from fastinit import LazyArray, initializers
+from fastinit import LazyArray, _kernels, initializers
 
 RANDOM = [
     initializers.RandomNormal(0.1, 0.7, seed=1),
@@ -195,6 +195,27 @@ def test_pickles(initializer, dtype):
     data = pickle.dumps(lazy)
     assert len(data) < 500
     same(pickle.loads(data)[-1, -70:], lazy[-1, -70:])
+
+
+def test_a_pickle_of_another_stream_is_refused(monkeypatch):
+    lazy = initializers.RandomNormal(seed=1).lazy((3, 4))
+    monkeypatch.setattr(_kernels, "STREAM_VERSION", 2)
+    data = pickle.dumps(lazy)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="pickled with stream version 2"):
+        pickle.loads(data)
+
+
+def test_axes_of_one_change_nothing():
+    flat = initializers.RandomNormal(seed=1).lazy((700,))
+    for shape in [(700, 1), (1, 700), (1, 700, 1, 1)]:
+        lazy = initializers.RandomNormal(seed=1).lazy(shape)
+        for step in (slice(None, None, 2), slice(600, 3, -7), slice(5, 6), slice(None)):
+            index = tuple(step if n == 700 else slice(None) for n in shape)
+            same(lazy[index].reshape(-1), flat[step])
+    table = initializers.RandomNormal(seed=1).lazy((1, 5, 1))
+    same(table[[0, 0, 0]], np.asarray(table)[[0, 0, 0]])
+    same(table[:, ::-2, 0], np.asarray(table)[:, ::-2, 0])
 
 
 def test_one_seed_for_each_lazy_array():

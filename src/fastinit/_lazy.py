@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import _kernels
 from ._arrays import claim, empty, target
 from ._samplers import fill
 
@@ -52,6 +53,10 @@ class Random:
 
     def read(self, out: NDArray[Any], axes: list[Axis], shape: tuple[int, ...]) -> None:
         """Fill out, which has an axis for each of the full shape."""
+        # An axis of one does not matter, and would hide that the one before it is the last.
+        kept = [i for i, axis in enumerate(axes) if shape[i] != 1 or _size(axis) != 1]
+        out, axes = out.reshape([out.shape[i] for i in kept]), [axes[i] for i in kept]
+        shape = tuple(shape[i] for i in kept)
         strides = [prod(shape[i + 1 :]) for i in range(len(shape))]
         # The last axes of which all is wanted, and a span of the one before: one run of elements.
         split, length, base = len(axes), 1, 0
@@ -185,6 +190,18 @@ class LazyArray:
         self.shape = shape
         self.dtype = dtype
         self.source = source
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "stream_version": _kernels.STREAM_VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        stream = state.pop("stream_version")
+        if stream != _kernels.STREAM_VERSION:
+            raise ValueError(
+                f"pickled with stream version {stream}, whose values version "
+                f"{_kernels.STREAM_VERSION} does not make"
+            )
+        vars(self).update(state)
 
     @property
     def ndim(self) -> int:
