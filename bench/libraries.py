@@ -90,7 +90,7 @@ class NumPy(Library):
 
             return orthogonal
         if name in NUMPY and self.threads == 1:
-            return partial(NUMPY[name], rng, shape, dtype, out)
+            return partial(NUMPY[name], rng, shape, np.dtype(dtype).type, out)
         return None
 
 

@@ -31,7 +31,7 @@ def numpy_truncated(rng, shape, dtype, out):
     return out
 
 
-NUMPY = {
+NUMPY = {  # dtype: a type, as a string costs it 0.15 us a call
     "uniform": lambda rng, shape, dtype, out: rng.random(shape, dtype, out),
     "normal": lambda rng, shape, dtype, out: rng.standard_normal(shape, dtype, out),
     "truncated": numpy_truncated,
@@ -100,10 +100,10 @@ def _cases(threads):
     for dtype in ("float32", "float64"):
         for shape in SHAPES:
             out, theirs = np.ones(shape, dtype), np.ones(shape, dtype)  # touched: warm
-            rng = np.random.default_rng(1)
+            rng, kind = np.random.default_rng(1), out.dtype.type
             for name in OURS:
                 call = partial(OURS[name], shape, dtype, out)
-                calls = {"numpy": (lambda: None, partial(NUMPY[name], rng, shape, dtype, theirs))}
+                calls = {"numpy": (lambda: None, partial(NUMPY[name], rng, shape, kind, theirs))}
                 for n in threads:
                     if n == 1 or out.size > SHARED_FROM:
                         calls[n] = partial(set_num_threads, n), call
