@@ -70,7 +70,7 @@ class Fastinit(Library):
         if name == "orthogonal":
             return lambda: fastinit.orthogonal(shape, 1.0, 1, dtype, out=out)
         if name in OURS:
-            return lambda: OURS[name](shape, dtype, out)
+            return partial(OURS[name], shape, dtype, out)
         return None
 
 
@@ -90,7 +90,7 @@ class NumPy(Library):
 
             return orthogonal
         if name in NUMPY and self.threads == 1:
-            return lambda: NUMPY[name](rng, shape, dtype, out)
+            return partial(NUMPY[name], rng, shape, np.dtype(dtype).type, out)
         return None
 
 
@@ -125,13 +125,15 @@ class SciPy(Library):
 class MKL(Library):
     """MKL VSL, Philox4x32-10: uniform; Gaussian by ICDF; truncated by uniform and ErfInv in blocks.
 
-    Its float64 numbers hold 32 random bits.
+    Its fastest ways: float32 by ICDF 7.0 ns an element, BoxMuller2 9.2; truncated by ErfInv 7.0,
+    CdfNormInv 21; blocks of 4096 8.3, 16384 7.3, 32768 to 131072 7.0 to 7.2.  All on a processor
+    that MKL gives its slowest code.  Its float64 numbers hold 32 random bits.
     """
 
     distribution = "mkl"
     memory = ("out",)
     PHILOX, ICDF, LOW_ACCURACY = 16 << 20, 2, 1
-    BLOCK = 4096
+    BLOCK = 65536
 
     def __init__(self, threads):
         super().__init__(threads)
@@ -149,34 +151,38 @@ class MKL(Library):
 
     def call(self, name, shape, dtype, out):
         letter, real = ("s", ctypes.c_float) if dtype == "float32" else ("d", ctypes.c_double)
-        vsl = partial(getattr, self.mkl)
-        at, n, size = out.ctypes.data, out.size, out.itemsize
-        uniform, gaussian = vsl(f"v{letter}RngUniform"), vsl(f"v{letter}RngGaussian")
+
+        def prepared(function, *arguments):
+            """A call whose arguments are C's already, so that nothing is converted when timed."""
+            found = self.mkl[f"v{letter}{function}"]
+            found.argtypes = [type(a) for a in arguments]
+            return partial(found, *arguments)
+
+        def draw(function, method, array, a, b):
+            n, x = ctypes.c_int(array.size), ctypes.c_void_p(array.ctypes.data)
+            return prepared(function, ctypes.c_int(method), self.stream, n, x, real(a), real(b))
+
         if name == "uniform":
-            return lambda: uniform(0, self.stream, n, ctypes.c_void_p(at), real(0), real(1))
+            return draw("RngUniform", 0, out, 0, 1)
         if name == "normal":
-            return lambda: gaussian(
-                self.ICDF, self.stream, n, ctypes.c_void_p(at), real(0), real(1)
-            )
+            return draw("RngGaussian", self.ICDF, out, 0, 1)
         if name != "truncated":
             return None
-        inverse = vsl(f"v{letter}ErfInv")
         bound = 0.95449973610364158  # erf(sqrt(2))
         sqrt_2 = out.dtype.type(2**0.5)
-        blocks = [
-            (
-                ctypes.c_void_p(at + i * size),
-                min(self.BLOCK, n - i),
-                out.reshape(-1)[i:][: self.BLOCK],
-            )
-            for i in range(0, n, self.BLOCK)
-        ]
+        steps = []
+        for start in range(0, out.size, self.BLOCK):
+            block = out.reshape(-1)[start:][: self.BLOCK]
+            x = ctypes.c_void_p(block.ctypes.data)
+            steps += [
+                draw("RngUniform", 0, block, -bound, bound),
+                prepared("ErfInv", ctypes.c_int(block.size), x, x),
+                partial(np.multiply, block, sqrt_2, block),
+            ]
 
         def truncated():
-            for pointer, length, block in blocks:
-                uniform(0, self.stream, length, pointer, real(-bound), real(bound))
-                inverse(length, pointer, pointer)
-                np.multiply(block, sqrt_2, out=block)
+            for step in steps:
+                step()
 
         return truncated
 

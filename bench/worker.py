@@ -6,15 +6,36 @@ processors as threads is all that it sees.  Calls take turns, so only one is eve
 
 import json
 import os
+import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+PATIENCE = 300  # seconds; the longest answers, imports and compilation included, take some 30
+SETTINGS = (
+    "OMP",
+    "GOMP",
+    "KMP",
+    "OPENBLAS",
+    "MKL",
+    "NUMPY",
+    "FASTINIT",
+    "TF",
+    "XLA",
+    "JAX",
+    "KERAS",
+)
+
+
+class Failed(Exception):
+    """A worker gave no answer, or its answer is that it failed; it is closed."""
 
 
 class Worker:
     """The parent's side."""
 
-    def __init__(self, name, threads, environment):
+    def __init__(self, library, threads, environment):
         settings = {
             "OMP_NUM_THREADS": threads,
             "MKL_NUM_THREADS": threads,
@@ -25,80 +46,165 @@ class Worker:
             "JAX_PLATFORMS": "cpu",
             **environment,
         }
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+        inherited = {k: v for k, v in os.environ.items() if k.split("_")[0] not in SETTINGS}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, name],
+            [sys.executable, __file__, library.__name__, str(threads)],
             env={**inherited, **{k: str(v) for k, v in settings.items()}},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.described = self.ask()
 
     def ask(self, **request):
-        if request:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: the next lines find out how
+            if request:
+                self.process.stdin.write(json.dumps(request) + "\n")
+                self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.close(patience=0)
+            raise Failed(f"no answer in {PATIENCE} seconds")
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker ended with status {self.process.wait()}")
-        return json.loads(line)
+            raise Failed(f"the process ended with status {self.close()}")
+        answer = json.loads(line)
+        if "failed" in answer:
+            self.close()
+            raise Failed(answer["failed"])
+        return answer
+
+    def close(self, patience=20):
+        """End the process, by force where it does not by itself; its status."""
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+class Workers(dict):
+    """Those that work, by name.  Whichever fails is left out from there on, and `missing` says why.
+
+    `described`: the version of each library that is there.
+    """
+
+    def __init__(self):
+        self.described, self.missing = {}, {}
+
+    def start(self, runners):
+        for name, (library, threads, environment) in runners.items():
+            if library.distribution in self.missing:
+                continue
+            self[name] = Worker(library, threads, environment)
+            answer = self.ask(name, "from the start")
+            if answer and "version" in answer:
+                self.described[library.distribution] = answer["version"]
+            elif answer:
+                self.missing[library.distribution] = answer["missing"]
+                self.pop(name).close()
+
+    def ask(self, name, when, **request):
+        """The answer of one, or None."""
+        try:
+            return self[name].ask(**request)
+        except Failed as error:
+            del self[name]
+            self.missing[name] = f"{when}: {error}"
+            return None
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
+        for worker in self.values():
+            worker.close()
 
 
-def serve(name, answer):
-    from libraries import runners
+def processors(count):
+    """So many of those allowed, of different cores as long as there are."""
 
-    library, threads, _ = runners()[name]
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    def core(processor):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+        return siblings.read_text() if siblings.exists() else processor
+
+    allowed = sorted(os.sched_getaffinity(0))
+    firsts = {core(p): p for p in reversed(allowed)}.values()
+    return sorted(allowed, key=lambda p: p not in firsts)[:count]
+
+
+def serve(library, threads, requests, answer):
+    """Two requests: cases, to prepare and check, {key: case}; run, the key of the one to time."""
     try:
-        library = library(threads)
+        import libraries
+
+        library = getattr(libraries, library)(threads)
         answer({"version": library.describe()})
     except Exception as error:  # the reason is printed where the library is left out
         return answer({"missing": f"{type(error).__name__}: {error}"})
 
-    import numpy as np
+    from fastinit._bench import seconds
 
-    from fastinit._bench import EXPECTED, check, seconds
-
-    call = out = None
-    for line in sys.stdin:
+    calls = {}
+    for line in requests:
         request = json.loads(line)
-        if "rounds" not in request:
-            answer({"seconds": seconds(call)})
-            continue
-        shape, dtype = tuple(request["shape"]), request["dtype"]
-        memory = request["memory"]
-        call = out = None  # frees what was
-        # Without an out=, the library's only way is compared: a new array.
-        out = np.ones(shape, dtype) if memory == "out" and "out" in library.memory else None
-        if out is not None or "fresh" in library.memory:
-            call = library.call(request["name"], shape, dtype, out)
-        if call is None:
-            answer({"skipped": True})
-            continue
         try:
-            result = call() if out is None else (call(), out)[1]
-            if request["name"] in EXPECTED:
-                check(request["name"], library.array(result).reshape(-1)[: 1 << 24])
-            elif request["name"] == "orthogonal" and not name.startswith("limit"):
-                q = library.array(result)
-                q = q if q.shape[0] >= q.shape[1] else q.T
-                assert np.abs(q[:, :9].T @ q - np.eye(9, q.shape[1])).max() < 1e-4, "not orthogonal"
-            del result
-            answer({"skipped": False})
+            if "run" in request:
+                answer({"seconds": seconds(calls[request["run"]], request["at_least"])})
+            else:
+                calls = {}  # frees what was
+                calls = prepare(library, request["cases"])
+                answer({"ready": list(calls)})
         except Exception as error:
-            answer({"failed": f"{type(error).__name__}: {error}"})
+            return answer({"failed": f"{type(error).__name__}: {error}"})
     return None
 
 
+def prepare(library, cases):
+    """{key: a call that was checked} of those that the library can.
+
+    Cases of the same shape and type fill the same array, which exists as long as the calls.
+    """
+    import numpy as np
+
+    calls, arrays = {}, {}
+    for key, (name, dtype, shape, memory) in cases.items():
+        shape = tuple(shape)
+        out = None
+        # Without an out=, the library's only way is compared: a new array.
+        if memory == "out" and "out" in library.memory:
+            if (shape, dtype) not in arrays:
+                arrays[shape, dtype] = np.ones(shape, dtype)  # touched: warm
+            out = arrays[shape, dtype]
+        elif "fresh" not in library.memory:
+            continue
+        call = library.call(name, shape, dtype, out)
+        if call is not None:
+            result = call()
+            verify(library, name, result if out is None else out)
+            calls[key] = call
+    return calls
+
+
+def verify(library, name, result):
+    import numpy as np
+
+    from fastinit._bench import EXPECTED, check
+
+    if name in EXPECTED:
+        check(name, library.array(result).reshape(-1)[: 1 << 24])
+    elif name == "orthogonal" and type(library).__name__ != "Limit":
+        q = library.array(result)
+        q = q if q.shape[0] >= q.shape[1] else q.T
+        error = np.abs(q[:, :9].T @ q - np.eye(9, q.shape[1])).max()
+        if not error < 1e-4:
+            raise ValueError(f"orthogonal: off by {error}")
+
+
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    _, library, threads = sys.argv
+    # First of all: thread pools are made when libraries are imported, and NumPy's OpenBLAS has one.
+    os.sched_setaffinity(0, processors(int(threads)))
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is none of the parent's business
 
@@ -106,4 +212,4 @@ if __name__ == "__main__":
         pipe.write(json.dumps(message) + "\n")
         pipe.flush()
 
-    serve(sys.argv[1], answer)
+    serve(library, int(threads), sys.stdin, answer)
