@@ -9,8 +9,10 @@ import ctypes
 import glob
 import os
 import sys
+import tempfile
 from functools import partial
 from importlib.metadata import version
+from math import prod
 
 import numpy as np
 
@@ -35,10 +37,12 @@ class Library:
 class Limit(Library):
     """What bounds a fill: memset of a warm array, np.ones for a new one.
 
-    And what bounds an orthogonal matrix: as many operations in a product of NumPy's OpenBLAS.
+    And what bounds an orthogonal matrix: as many operations in a product of NumPy's OpenBLAS; what
+    bounds a file: zeros.
     """
 
     distribution = "numpy"
+    memory = ("out", "fresh", "file")
 
     def call(self, name, shape, dtype, out):
         if name == "orthogonal":
@@ -47,15 +51,28 @@ class Limit(Library):
             a = np.ones((m, n), dtype)
             b = np.ones((n, max(1, round(operations / (2 * m * n)))), dtype)
             return lambda: a @ b
+        if name == "create" and self.threads == 1:
+            return partial(self.zeros, prod(shape) * np.dtype(dtype).itemsize)
         if name != "limit" or self.threads > 1:
             return None
         if out is None:
             return partial(np.ones, shape, dtype)
         return lambda: ctypes.memset(out.ctypes.data, 1, out.nbytes)
 
+    @staticmethod
+    def zeros(size):
+        """To the disk, so many bytes."""
+        block = bytes(4 << 20)
+        with tempfile.NamedTemporaryFile(dir=".") as file:
+            for _ in range(size // len(block)):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+
 
 class Fastinit(Library):
     distribution = "fastinit-kernels"
+    memory = ("out", "fresh", "memmap", "file")
 
     def __init__(self, threads):
         super().__init__(threads)
@@ -69,9 +86,25 @@ class Fastinit(Library):
 
         if name == "orthogonal":
             return lambda: fastinit.orthogonal(shape, 1.0, 1, dtype, out=out)
+        if name == "rows":
+            lazy = fastinit.initializers.TruncatedNormal(0.0, 1.0, seed=1).lazy((2**40, *shape[1:]))
+            ids = np.random.default_rng(1).integers(0, 2**40, shape[0])
+            return lambda: lazy.read(ids, out)
+        if name == "create":
+            return partial(self.create, shape, dtype)
         if name in OURS:
             return partial(OURS[name], shape, dtype, out)
         return None
+
+    def create(self, shape, dtype):
+        from fastinit.__main__ import main
+
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            options = f"--init truncated_normal --stddev 1 --seed 1 --dtype {dtype} --quiet"
+            options += f" --shape {'x'.join(map(str, shape))} --threads {self.threads}"
+            if main(["create", f"{folder}/x.npy", *options.split()]):
+                raise RuntimeError("fastinit create failed")
+            return np.load(f"{folder}/x.npy", mmap_mode="r")
 
 
 class NumPy(Library):
@@ -216,7 +249,10 @@ class Torch(Library):
     def call(self, name, shape, dtype, out):
         import torch
 
-        tensor = torch.from_numpy(out)
+        if dtype == "bfloat16":
+            tensor = torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
+        else:
+            tensor = torch.from_numpy(out)
         calls = {
             "uniform": partial(tensor.uniform_, 0, 1),
             "normal": partial(tensor.normal_, 0, 1),

@@ -9,6 +9,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -165,18 +166,25 @@ def prepare(library, cases):
 
     Cases of the same shape and type fill the same array, which exists as long as the calls.
     """
+    import ml_dtypes  # noqa: F401, for NumPy to know bfloat16 by its name
     import numpy as np
 
+    def mapped(shape, dtype):
+        with tempfile.TemporaryFile(dir="/dev/shm") as file:
+            return np.memmap(file, dtype, "w+", shape=shape)
+
+    make = {"out": np.empty, "memmap": mapped}
     calls, arrays = {}, {}
     for key, (name, dtype, shape, memory) in cases.items():
         shape = tuple(shape)
         out = None
         # Without an out=, the library's only way is compared: a new array.
-        if memory == "out" and "out" in library.memory:
-            if (shape, dtype) not in arrays:
-                arrays[shape, dtype] = np.ones(shape, dtype)  # touched: warm
-            out = arrays[shape, dtype]
-        elif "fresh" not in library.memory:
+        if memory in library.memory and memory in make:
+            if (shape, dtype, memory) not in arrays:
+                arrays[shape, dtype, memory] = make[memory](shape, dtype)
+                arrays[shape, dtype, memory].fill(1)  # touched: warm
+            out = arrays[shape, dtype, memory]
+        elif memory not in library.memory and "fresh" not in library.memory:
             continue
         call = library.call(name, shape, dtype, out)
         if call is not None:
@@ -191,7 +199,9 @@ def verify(library, name, result):
 
     from fastinit._bench import EXPECTED, check
 
-    if name in EXPECTED:
+    if name in ("rows", "create"):
+        name = "truncated"
+    if name in EXPECTED and result is not None:
         check(name, library.array(result).reshape(-1)[: 1 << 24])
     elif name == "orthogonal" and type(library).__name__ != "Limit":
         q = library.array(result)

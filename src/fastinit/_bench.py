@@ -39,9 +39,11 @@ NUMPY = {  # dtype: a type, as a string costs it 0.15 us a call
 # A new seed each call: of one that repeats, the processor learns which elements are redrawn.
 _seed = itertools.count(1).__next__
 OURS = {
-    "uniform": lambda shape, dtype, out: random_uniform(shape, 0, 1, _seed(), dtype, out=out),
-    "normal": lambda shape, dtype, out: random_normal(shape, 0, 1, _seed(), dtype, out=out),
-    "truncated": lambda shape, dtype, out: truncated_normal(shape, 0, 1, _seed(), dtype, out=out),
+    "uniform": lambda shape, dtype, out: random_uniform(shape, 0.0, 1.0, _seed(), dtype, out=out),
+    "normal": lambda shape, dtype, out: random_normal(shape, 0.0, 1.0, _seed(), dtype, out=out),
+    "truncated": lambda shape, dtype, out: truncated_normal(
+        shape, 0.0, 1.0, _seed(), dtype, out=out
+    ),
 }
 EXPECTED = {  # mean, standard deviation, bounds
     "uniform": (0.5, 12**-0.5, 0, 1),
