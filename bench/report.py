@@ -159,7 +159,7 @@ def targets():
         ("truncated bf16 / torch trunc_normal_", (half, one), (half, "torch, 1"), 1 / 50, None),
         ("truncated bf16 / our f32", (half, one), (t, one), 1.0, None),
         (
-            "truncated f32, a file in memory that exists / an array",
+            "truncated f32, memmap in memory / array",
             (mapped, one),
             (t, one),
             1.25,
