@@ -323,7 +323,7 @@ def _write(job, file, written, threads, bar):
             free.put(buffer)
         return nbytes
 
-    pending, keeping, kept = deque(), None, time.monotonic()
+    pending, keeping, due = deque(), None, time.monotonic() + KEEP_SECONDS
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as keeper:
         try:
             for offset in range(written, job.nbytes, CHUNK):
@@ -331,11 +331,12 @@ def _write(job, file, written, threads, bar):
                     n = pending.popleft().result()
                     written += n
                     bar.update(n)
+                    if time.monotonic() > due and (keeping is None or keeping.done()):
+                        if keeping:
+                            keeping.result()
+                        keeping = keeper.submit(file.keep, written)
+                        due = time.monotonic() + KEEP_SECONDS
                 pending.append(pool.submit(make, offset, min(CHUNK, job.nbytes - offset)))
-                if (keeping is None or keeping.done()) and time.monotonic() > kept + KEEP_SECONDS:
-                    if keeping:
-                        keeping.result()
-                    keeping, kept = keeper.submit(file.keep, written), time.monotonic()
             while pending:
                 bar.update(pending.popleft().result())
             if keeping:

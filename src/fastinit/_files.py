@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import os
+import time
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -78,15 +79,27 @@ def _write(file, data, offset):
 
 
 def _reserve(file, size):
-    """Make the file that long, its disk blocks found, so that a full disk shows at once."""
-    try:
-        os.posix_fallocate(file.fileno(), 0, size)
-    except AttributeError:  # macOS
-        pass
-    except OSError as error:
-        if error.errno in FULL:  # others: a file system that cannot
-            raise
-    os.ftruncate(file.fileno(), size)
+    """Make the file that long, and find blocks for it, so that a full disk shows at once.
+
+    Most disks reserve any number of blocks in no time.  Where they are to be made one by one, in
+    memory or by NFS, it stops: there the reserving takes as long as the writing.
+    """
+    fd = file.fileno()
+    disk = os.fstatvfs(fd)
+    free = disk.f_bfree * disk.f_frsize + os.fstat(fd).st_blocks * 512
+    if disk.f_blocks and size > free:  # 0 where there is no limit
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(fd, size)
+    done, n, end = 0, 1 << 20, time.monotonic() + 0.02
+    while done < size and time.monotonic() < end and hasattr(os, "posix_fallocate"):  # not on macOS
+        n = min(2 * n, size - done)
+        try:
+            os.posix_fallocate(fd, done, n)
+        except OSError as error:
+            if error.errno in FULL:  # others: a file system that cannot
+                raise
+            break
+        done += n
 
 
 class Partial:
