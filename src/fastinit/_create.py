@@ -166,57 +166,62 @@ def add_command(commands):
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--progress", action="store_true",
         help="a progress bar even where stderr is no terminal")  # fmt: skip
-    shown.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    shown.add_argument(
+        "--quiet", action="store_true", help="print nothing but errors: no seed either"
+    )
     _add_parameters(parser)
+
+
+def _lazy(options):
+    """The array that the options mean, and all parameters of its initializer."""
+    for name in ("init", "shape"):
+        if name not in options:
+            raise RefusedError(f"--{name} is required")
+    init = options["init"]
+    if init in ROWS and init not in IN_PARTS:
+        raise RefusedError(
+            f"{init} makes its array as a whole, not in parts: call fastinit.{init}()"
+        )
+    if init not in ROWS:
+        raise RefusedError(f"unknown initializer {init!r}: one of {', '.join(IN_PARTS)}")
+    known = _parameters(ROWS[init])
+    for name in options.keys() - {"init", "shape", "dtype", "rows", "name"} - known.keys():
+        has = " ".join(f"--{n.replace('_', '-')}" for n in known) or "none"
+        raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
+    parameters = {name: options.get(name, default) for name, default in known.items()}
+    try:
+        if "seed" in known:
+            parameters["seed"] = _seeds.key(parameters["seed"])
+        initializer = _registry.CLASSES[ROWS[init].class_name](**parameters)
+        return initializer.lazy(options["shape"], options.get("dtype")), parameters
+    except (TypeError, ValueError, OverflowError, ImportError) as error:
+        raise RefusedError(str(error)) from None
 
 
 class Job:
     """What is to be written: `asked`, all options that matter, resolved; and what follows."""
 
     def __init__(self, target, options):
-        for name in ("init", "shape"):
-            if name not in options:
-                raise RefusedError(f"--{name} is required")
-        init = options["init"]
-        if init in ROWS and init not in IN_PARTS:
-            raise RefusedError(
-                f"{init} makes its array as a whole, not in parts: call fastinit.{init}()"
-            )
-        if init not in ROWS:
-            raise RefusedError(f"unknown initializer {init!r}: one of {', '.join(IN_PARTS)}")
-        row = ROWS[init]
-        known = _parameters(row)
-        given = {"init", "shape", "dtype", "rows", "name"}
-        parameters = {n: options.get(n, default) for n, default in known.items()}
-        for name in options.keys() - given - known.keys():
-            has = " ".join(f"--{n.replace('_', '-')}" for n in known) or "none"
-            raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
-        if "seed" in known:
-            parameters["seed"] = _drawn(parameters["seed"])
-        try:
-            initializer = _registry.CLASSES[row.class_name](**parameters)
-            self.lazy = initializer.lazy(options["shape"], options.get("dtype"))
-        except (TypeError, ValueError, OverflowError, ImportError) as error:
-            raise RefusedError(str(error)) from None
+        self.lazy, parameters = _lazy(options)
         shape, dtype = self.lazy.shape, self.lazy.dtype
         first, end = _span(options.get("rows", (None, None)), shape[0])
         self.shape = (end - first, *shape[1:])
         self.start = first * prod(shape[1:])
         self.nbytes = prod(self.shape) * dtype.itemsize
         self.asked = {
-            "init": init,
+            "init": options["init"],
             "shape": list(shape),
             "dtype": dtype.name,
             "rows": [first, end],
             **parameters,
             "stream_version": STREAM_VERSION,
         }
+        metadata = {n: json.dumps(v).strip('"') for n, v in self.asked.items()}
         name = options.get("name", "weight")
         if target.suffix == ".safetensors":
             self.asked["name"] = name
         elif "name" in options:
             raise RefusedError("a .npy file has no --name for its array")
-        metadata = {n: json.dumps(v).strip('"') for n, v in self.asked.items() if n != "name"}
         self.header = HEADERS[target.suffix](dtype, self.shape, self.nbytes, name, metadata)
 
     def fill(self, out, offset):
@@ -239,13 +244,6 @@ class Job:
                 if file.read(out.nbytes) != out.tobytes():
                     return False
         return True
-
-
-def _drawn(seed):
-    try:
-        return _seeds.key(seed)
-    except ValueError as error:
-        raise RefusedError(str(error)) from None
 
 
 def _span(rows, count):
@@ -274,6 +272,9 @@ class _Silent:
     """In place of a progress bar."""
 
     def update(self, n):
+        pass
+
+    def set_postfix_str(self, text):
         pass
 
     def close(self):
@@ -401,7 +402,7 @@ def _finish(arguments, job, file, written):
     threads, _threads.count = _threads.count, 1
     try:
         _write(job, file, written, arguments.threads or threads, bar)
-        bar.close()
+        bar.set_postfix_str("waiting for the disk")
         file.finish(target)
     except OSError as error:
         if error.errno in FULL:
@@ -410,7 +411,7 @@ def _finish(arguments, job, file, written):
     except KeyboardInterrupt:
         again = ["fastinit", "create", str(target), "--resume"]
         again += ["--overwrite"] * arguments.overwrite
-        bar.close()
+        bar.close()  # its line first
         print(f"\ninterrupted; to go on: {shlex.join(again)}", file=sys.stderr)
         raise
     finally:
