@@ -614,9 +614,9 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
 def test_peak_memory():
-    options = ["--init", "random_uniform", "--shape", "1000000x128", "--dtype", "float16"]
+    options = ["--init", "random_uniform", "--shape", "1200000x128", "--dtype", "float16"]
     peak = int(run_python(LIMITED, 0, "a.npy", *options, "--threads", 100))
-    assert peak * 1024 < 256 * 2**20 == 268435456 > Path("a.npy").stat().st_size > 2**27
+    assert peak * 1024 < 256 * 2**20 < Path("a.npy").stat().st_size
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 
@@ -314,12 +315,16 @@ def _write(job, file, written, threads, bar):
     for _ in range(workers):
         free.put(empty((CHUNK // job.lazy.dtype.itemsize,), job.lazy.dtype))
 
+    # Systems let one thread at a time write to a file, and the others wait busily.
+    writing = Lock()
+
     def make(offset, nbytes):
         buffer = free.get()
         try:
             out = buffer[: nbytes // buffer.itemsize]
             job.fill(out, offset)
-            file.write(out.view(np.uint8), offset)
+            with writing:
+                file.write(out.view(np.uint8), offset)
         finally:
             free.put(buffer)
         return nbytes
