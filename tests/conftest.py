@@ -14,7 +14,7 @@ BUILT = {
 
 
 # Tests against other libraries, which import them: collected only where asked for.
-INTEGRATION = {"test_keras.py", "test_torch.py", "test_engines.py"}
+INTEGRATION = {"test_engines.py", "test_keras.py", "test_safetensors.py", "test_torch.py"}
 
 
 def pytest_ignore_collect(collection_path, config):

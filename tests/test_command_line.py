@@ -25,6 +25,41 @@ def test_installed():
         assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
 
 
+COMMANDS = ("create", "info", "selftest", "bench")
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "example" in text
+    for name in COMMANDS:
+        assert re.search(rf"^    {name} ", text, re.MULTILINE)
+        with pytest.raises(SystemExit) as stop:
+            __main__.main([name, "--help"])
+        assert stop.value.code == 0
+        assert f"fastinit {name}" in capsys.readouterr().out.partition("example")[2]
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["info", "nonsense"], ["--nonsense"]])
+def test_errors_are_one_line(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(arguments)
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"fastinit: error: .+\n", err)
+
+
+def test_info(capsys):
+    fastinit.show_config()
+    expected = capsys.readouterr().out
+    assert __main__.main(["info"]) == 0
+    assert capsys.readouterr().out == expected
+    assert fastinit.__version__ in expected
+
+
 def test_bench(monkeypatch, capsys):
     monkeypatch.setattr(_bench, "SHAPES", ((8,), (500, 500)))
     before = fastinit.get_num_threads()

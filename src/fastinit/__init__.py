@@ -16,6 +16,7 @@ from ._kernels import STREAM_VERSION
 from ._lazy import LazyArray
 from ._samplers import random_bits
 from ._seeds import SeedGenerator, derive_seed
+from ._selftest import selftest
 from ._threads import get_num_threads, set_num_threads
 
 __version__ = _version("fastinit-kernels")
@@ -31,6 +32,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "random_bits",
+    "selftest",
     "set_num_threads",
     "show_config",
     *_registry.FUNCTIONS,

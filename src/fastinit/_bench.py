@@ -3,7 +3,6 @@
 Its cases are those of bench/, too, which adds the other libraries.
 """
 
-import argparse
 import itertools
 import statistics
 import time
@@ -121,13 +120,20 @@ def _duration(x):
     return f"{x / scale:.3g} {unit}"
 
 
-def main(arguments=None):
-    """`fastinit bench`: print the table."""
-    argparse.ArgumentParser(
-        prog="fastinit bench",
-        description="Times of this library and of numpy.random on this machine, in half a minute: "
+def add_command(commands):
+    """Add the parser of `fastinit bench`."""
+    parser = commands.add_parser(
+        "bench",
+        help="time this library against numpy.random on this machine",
+        description="Times of this library and of numpy.random on this machine, in half a minute:\n"
         "medians of 5 interleaved rounds into arrays that exist, ratios within a round.",
-    ).parse_args(arguments)
+        epilog="example:\n  OMP_NUM_THREADS=1 fastinit bench",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Print the table."""
     most = get_num_threads()
     threads = sorted({1, most})
     head = ["", "NumPy", *(f"{n} thread{'s' * (n > 1)}" for n in threads)]

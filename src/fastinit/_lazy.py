@@ -51,6 +51,10 @@ class Random:
     law: Law
     seed: int
 
+    def run(self, out: NDArray[Any], start: int, shape: tuple[int, ...]) -> None:
+        """Fill out, flat, with the elements from start on, in C order."""
+        fill(out, start, self.seed, self.law)
+
     def read(self, out: NDArray[Any], axes: list[Axis], shape: tuple[int, ...]) -> None:
         """Fill out, which has an axis for each of the full shape."""
         # An axis of one does not matter, and would hide that the one before it is the last.
@@ -122,6 +126,10 @@ class Value:
 
     value: NDArray[Any]
 
+    def run(self, out: NDArray[Any], start: int, shape: tuple[int, ...]) -> None:
+        """As for Random; of one number."""
+        np.copyto(out, self.value)
+
     def read(self, out: NDArray[Any], axes: list[Axis], shape: tuple[int, ...]) -> None:
         """As for Random."""
         found = self.value
@@ -136,6 +144,13 @@ class Diagonal:
     """A number on the diagonal of a matrix, zeros elsewhere."""
 
     gain: NDArray[Any]
+
+    def run(self, out: NDArray[Any], start: int, shape: tuple[int, ...]) -> None:
+        """As for Random."""
+        rows, columns = shape
+        step = columns + 1  # from one of the diagonal to the next
+        out.fill(0)
+        out[-start % step : max(0, min(rows, columns) * step - start) : step] = self.gain
 
     def read(self, out: NDArray[Any], axes: list[Axis], shape: tuple[int, ...]) -> None:
         """As for Random."""

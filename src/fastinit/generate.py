@@ -54,6 +54,7 @@ RETURNS = {
     "get_num_threads": "int",
     "set_num_threads": "None",
     "show_config": "dict[str, Any] | None",
+    "selftest": "list[str]",
     "derive_seed": "int",
     "next": "int",
     "__init__": "None",

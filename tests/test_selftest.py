@@ -1,0 +1,62 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import fastinit
+from fastinit import __main__, _kernels, _selftest
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def test_all_is_well(capsys):
+    before = _kernels.isa()
+    names = fastinit.selftest()
+    assert _kernels.isa() == before
+    for isa in _kernels.isas():
+        assert f"{isa}: known digests, truncated" in names
+    for isa in _kernels.isas()[1:]:
+        assert f"{isa}: equals portable, orthogonal" in names
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_digests_are_those_of_the_golden_files():
+    golden = (GOLDEN / "fills.txt").read_text(encoding="utf-8")
+    known = dict(re.findall(r"^(.*?)(?: start=0)? n=\d+: (\w+)$", golden, re.MULTILINE))
+    lines = _selftest.DIGESTS.strip().splitlines()
+    assert len(lines) == 20
+    for line in lines:
+        label, digest = line.split(": ")
+        assert known[label] == digest
+    assert f"{_selftest._SEED:#x}" in golden.splitlines()[0]
+    assert f" n={_selftest._N}:" in golden
+
+
+def test_the_command(capsys):
+    assert __main__.main(["selftest"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 * len(_kernels.isas()) + 5 * (len(_kernels.isas()) - 1)
+    assert all(line.startswith("ok ") for line in lines)
+    assert last == "all values are right"
+
+
+def flipped(fill):
+    def wrong(out, start, *parameters):
+        fill(out, start, *parameters)
+        if _kernels.isa() != "portable" or len(_kernels.isas()) == 1:
+            out.view(f"uint{8 * out.itemsize}")[-1] ^= 1
+
+    return wrong
+
+
+def test_one_wrong_bit(monkeypatch, capsys):
+    """Of one distribution, of the kernels in use alone."""
+    before, last = _kernels.isa(), _kernels.isas()[-1]
+    monkeypatch.setattr(_kernels, "normal", flipped(_kernels.normal))
+    with pytest.raises(RuntimeError, match=f"wrong values on this machine: {last}: known digests"):
+        fastinit.selftest()
+    assert _kernels.isa() == before
+    assert __main__.main(["selftest"]) == 1
+    wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG")]
+    assert wrong
+    assert all("normal" in line and last in line for line in wrong)
