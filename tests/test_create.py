@@ -270,7 +270,7 @@ def test_errors(capsys, arguments, message):
 def test_bfloat16_without_ml_dtypes(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     message = refused(capsys, "a.npy", *TABLE, "--dtype", "bfloat16")
-    assert "pip install 'fastinit-kernels[bfloat16]'" in message
+    assert "pip install ml_dtypes" in message
 
 
 def test_a_directory_that_may_not_be_written(capsys, monkeypatch):
@@ -316,7 +316,7 @@ def test_without_tqdm(capsys, monkeypatch):
     create("a.npy", *TABLE, "--progress")
     err = capsys.readouterr().err
     assert err.count("\n") == 1
-    assert "pip install 'fastinit-kernels[cli]'" in err
+    assert "pip install tqdm" in err
 
 
 # Interruptions

@@ -42,7 +42,7 @@ def bfloat16() -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise ImportError(
-            "bfloat16 needs ml_dtypes: pip install 'fastinit-kernels[bfloat16]'"
+            "bfloat16 needs ml_dtypes, the extra 'bfloat16': pip install ml_dtypes"
         ) from None
     return np.dtype(ml_dtypes.bfloat16)
 

@@ -290,7 +290,7 @@ def _bar(arguments, job, written):
         from tqdm import tqdm
     except ImportError:
         print(
-            "fastinit create: no progress bar without tqdm: pip install 'fastinit-kernels[cli]'",
+            "fastinit create: no progress bar without tqdm, the extra 'cli': pip install tqdm",
             file=sys.stderr,
         )
         return _Silent()
