@@ -19,19 +19,18 @@ VEC void NAME(tile)(int rows, int vectors, size_t depth, const REAL *a, size_t a
         for (int j = 0; j < vectors; j++)
             sum[i][j] = add ? OF(load)(c + (size_t)i * c_row + j * NAME(LANES)) : OF(set1)(0);
     }
+    UNROLL_SOME
     for (size_t k = 0; k < depth; k++) {
         UNROLL
         for (int j = 0; j < vectors; j++)
-            x[j] = OF(load)(b + j * NAME(LANES));
+            x[j] = OF(load)(b + k * b_step + j * NAME(LANES));
         UNROLL
         for (int i = 0; i < rows; i++) {
-            VECTOR factor = OF(set1)(a[(size_t)i * a_row]);
+            VECTOR factor = OF(set1)(a[(size_t)i * a_row + k * a_step]);
             UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = OF(fma)(factor, x[j], sum[i][j]);
         }
-        a += a_step;
-        b += b_step;
     }
     UNROLL
     for (int i = 0; i < rows; i++) {
@@ -86,31 +85,33 @@ typedef struct {
 
 /* c = a b, or c += a b.  Nothing outside of c is written; b is read up to a whole group of columns.
  * triangular: a is zero left of its diagonal, and those terms are left out: they would add zeros.
- */
+ *
+ * A tile's rows of a stay in the nearest cache while b goes by; what is added to next is fetched
+ * meanwhile.  Where rows of c lie a power of two apart, more of them would drive each other out. */
 static void NAME(multiply)(size_t rows, size_t columns, size_t depth, NAME(left) a, NAME(right) b,
                            NAME(right) c, int add, int triangular)
 {
-    for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
-        const REAL *right = b.at + j / NAME(COLUMNS) * b.group;
-        REAL *result = c.at + j / NAME(COLUMNS) * c.group;
-        const size_t some = columns - j;
-        REAL aside[12 * NAME(COLUMNS)];
+    for (size_t i = 0; i < rows; i += ROWS) {
+        const size_t skip = triangular ? i : 0, few = least(rows - i, ROWS);
+        const size_t after = least(rows - i - few, ROWS);
+        const REAL *from = a.at + i * a.row + skip * a.step;
 
-        for (size_t i = 0; i < rows; i += ROWS) {
-            const size_t skip = triangular ? i : 0, few = rows - i < ROWS ? rows - i : ROWS;
-            const REAL *from = a.at + i * a.row + skip * a.step;
-            const REAL *by = right + skip * b.row;
-            REAL *to = result + i * c.row;
+        for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
+            const size_t group = j / NAME(COLUMNS), some = columns - j;
+            const REAL *by = b.at + group * b.group + skip * b.row;
+            REAL *result = c.at + group * c.group + i * c.row, *to = result;
+            REAL aside[12 * NAME(COLUMNS)];
             size_t to_row = c.row;
 
             if (some < NAME(COLUMNS)) {
                 to = aside, to_row = NAME(COLUMNS);
+                memset(aside, 0, sizeof aside);
                 if (add)
                     for (size_t k = 0; k < few; k++)
-                        memcpy(aside + k * to_row, result + (i + k) * c.row, some * sizeof(REAL));
+                        memcpy(aside + k * to_row, result + k * c.row, some * sizeof(REAL));
             } else if (add) {
-                for (size_t k = 0; k < ROWS; k++) /* what a caller who goes on adds to next */
-                    __builtin_prefetch(to + (rows + k) * to_row, 1);
+                for (size_t k = 0; k < after; k++)
+                    __builtin_prefetch(result + (few + k) * c.row, 1);
             }
             if (few == ROWS)
                 NAME(full_tile)(depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
@@ -118,7 +119,7 @@ static void NAME(multiply)(size_t rows, size_t columns, size_t depth, NAME(left)
                 NAME(last_tile)(few, depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
             if (to == aside)
                 for (size_t k = 0; k < few; k++)
-                    memcpy(result + (i + k) * c.row, aside + k * to_row, some * sizeof(REAL));
+                    memcpy(result + k * c.row, aside + k * to_row, some * sizeof(REAL));
         }
     }
 }
@@ -199,8 +200,8 @@ static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end,
         const REAL factor = (REAL)(-1 / (double)*row);
         for (size_t j = i / GROUP * GROUP; j < n; j += GROUP) {
             REAL *to = t + i * PANEL + j;
-            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, t + (i + 1) * PANEL + j, PANEL, to, PANEL,
-                       0);
+            const REAL *below = i + 1 < n ? to + PANEL : to;
+            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, below, PANEL, to, PANEL, 0);
             for (int k = 0; k < GROUP; k++)
                 to[k] *= factor;
         }
@@ -229,10 +230,6 @@ static void NAME(transpose)(const fastinit_reflectors *p, size_t begin, size_t e
 static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t end, REAL *pack,
                              REAL *w, REAL *tw)
 {
-    /* Rows of C at a time.  The next strip is fetched while this one is computed; where rows lie a
-     * power of two apart, 12 of them do not drive each other out of the cache, 48 do (4096 x 4096,
-     * best of three: 1.26 s against 1.57). */
-    enum { STRIP = 12 };
     const size_t n = p->width, rows = p->rows - p->first, columns = end - begin;
     const size_t padded = (columns + NAME(COLUMNS) - 1) / NAME(COLUMNS) * NAME(COLUMNS);
     const size_t stride = p->columns;
@@ -262,7 +259,8 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
                 const REAL *from = out + (i + k) * stride;
                 for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
                     REAL *to = pack + j * DEPTH + k * NAME(COLUMNS);
-                    __builtin_prefetch(from + j + 4 * stride);
+                    if (k + 4 < depth)
+                        __builtin_prefetch(from + j + 4 * stride);
                     if (columns - j >= NAME(COLUMNS)) {
                         memcpy(to, from + j, NAME(COLUMNS) * sizeof(REAL));
                     } else {
@@ -277,12 +275,9 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
     }
     const NAME(left) triangle = {t, PANEL, 1};
     NAME(multiply)(n, padded, n, triangle, inner, outer, 0, 1);
-    for (size_t i = 0; i < rows; i += STRIP) {
-        const size_t some = rows - i < STRIP ? rows - i : STRIP;
-        const NAME(left) a = {v + i * n, n, 1};
-        const NAME(right) c = {out + i * stride, NAME(COLUMNS), stride};
-        NAME(multiply)(some, columns, n, a, outer, c, 1, 0);
-    }
+    const NAME(left) a = {v, n, 1};
+    const NAME(right) c = {out, NAME(COLUMNS), stride};
+    NAME(multiply)(rows, columns, n, a, outer, c, 1, 0);
 }
 
 /* The same of the transpose: C' += (C'V) (-T') V'. */
@@ -319,7 +314,11 @@ static void NAME(apply_wide)(const fastinit_reflectors *p, size_t begin, size_t 
     const NAME(left) b = {tw, PANEL, 1};
     const NAME(right) transposed = {p->v_transposed, n * NAME(COLUMNS), NAME(COLUMNS)};
     const NAME(right) c = {out, NAME(COLUMNS), stride};
-    NAME(multiply)(count, length, n, b, transposed, c, 1, 0);
+    for (size_t j = 0; j < length; j += TILE) {
+        const NAME(right) by = {transposed.at + j * n, transposed.group, transposed.row};
+        const NAME(right) to = {c.at + j, c.group, c.row};
+        NAME(multiply)(count, least(length - j, TILE), n, b, by, to, 1, 0);
+    }
 }
 
 static void NAME(apply)(const fastinit_reflectors *p, size_t begin, size_t end, void *scratch)

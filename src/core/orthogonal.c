@@ -1,4 +1,6 @@
 /* Random orthogonal matrices: which task of householder.c comes when, and on what memory. */
+#include <string.h>
+
 #include "dispatch.h"
 #include "fastinit.h"
 #include "parallel.h"
@@ -155,6 +157,8 @@ static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *
                   m.p.first * m.p.width;
         const size_t drawn = pieces(rows, DRAWN_ROWS), groups = pieces(m.p.width, LANES);
         fastinit_parallel_tasks(draw, &m, drawn, threads, watch);
+        /* What products read past the end. */
+        memset((char *)m.p.v + rows * m.p.width * size, 0, LANES * size);
         fastinit_parallel_tasks(reflect, &m, groups, threads, watch);
         fastinit_parallel_tasks(multiply, &m, groups + (p->wide ? drawn : 0), threads, watch);
         fastinit_parallel_tasks(invert, &m, 1, 1, watch);
