@@ -14,6 +14,7 @@ enum {
     HOUSEHOLDER_TILE = 128,
     HOUSEHOLDER_DEPTH = 128,
     HOUSEHOLDER_LANES = 32, /* columns of a product's tile divide this */
+    HOUSEHOLDER_SCRATCH = (HOUSEHOLDER_DEPTH + 2 * HOUSEHOLDER_PANEL) * HOUSEHOLDER_TILE,
 };
 
 /* One panel of one matrix.  The matrix Q is rows x columns, rows >= columns; where the result is
@@ -29,12 +30,16 @@ typedef struct {
     void *v_transposed;         /* if wide: the same, some rows at a time, by columns */
     void *s, *t, *t_transposed; /* HOUSEHOLDER_PANEL columns each */
     void *signs;                /* width */
+
+    /* Tasks ask every few milliseconds, on the thread they run on; non-zero ends them. */
+    int (*stopped)(void *watch, size_t thread);
+    void *watch;
+    void *scratch; /* HOUSEHOLDER_SCRATCH elements for each thread */
 } fastinit_reflectors;
 
-/* begin ... end - 1 are rows or columns of v, or columns of Q, counted from the panel's first;
- * scratch is the thread's own. */
+/* begin ... end - 1 are rows or columns of v, or columns of Q, counted from the panel's first. */
 typedef void fastinit_reflectors_task(const fastinit_reflectors *, size_t begin, size_t end,
-                                      void *scratch);
+                                      size_t thread);
 
 /* In this order; the tasks of a kind are independent. */
 typedef struct {

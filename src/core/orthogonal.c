@@ -1,4 +1,6 @@
 /* Random orthogonal matrices: which task of householder.c comes when, and on what memory. */
+#include <string.h>
+
 #include "dispatch.h"
 #include "fastinit.h"
 #include "parallel.h"
@@ -8,15 +10,12 @@ enum {
     TILE = HOUSEHOLDER_TILE,
     LANES = HOUSEHOLDER_LANES,
     ALIGNMENT = 64,
-    SCRATCH = (HOUSEHOLDER_DEPTH + 2 * PANEL) * TILE, /* elements, a thread */
+    SCRATCH = HOUSEHOLDER_SCRATCH,
     DRAWN_ROWS = 8 * LANES,
 };
 
 /* A matrix below this is the work of one thread: its panels are too short to share. */
 static const size_t SHARED_FROM = 200 * 200;
-
-/* What a task may take, in elements of the result: a few milliseconds. */
-static const size_t TASK_MOST = (size_t)1 << 20;
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -74,7 +73,6 @@ typedef struct {
 typedef struct {
     const job *job;
     fastinit_reflectors p;
-    char *scratch;
     uint64_t start;    /* the panel's first normal */
     size_t own, width; /* tasks on the panel's own columns, and their width */
 } matrix;
@@ -94,8 +92,7 @@ static void draw(void *context, size_t i, size_t thread)
 static void reflect(void *context, size_t i, size_t thread)
 {
     const matrix *m = context;
-    (void)thread;
-    m->job->tasks->reflect(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), NULL);
+    m->job->tasks->reflect(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), thread);
 }
 
 /* S by columns, the last of which are the most work, and V transposed. */
@@ -103,21 +100,20 @@ static void multiply(void *context, size_t i, size_t thread)
 {
     const matrix *m = context;
     const size_t groups = up(m->p.width, LANES) / LANES, rows = m->p.rows - m->p.first;
-    (void)thread;
     if (i < groups) {
         i = groups - 1 - i;
-        m->job->tasks->gram(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), NULL);
+        m->job->tasks->gram(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), thread);
     } else {
         i = (i - groups) * DRAWN_ROWS;
-        m->job->tasks->transpose(&m->p, i, least(i + DRAWN_ROWS, rows), NULL);
+        m->job->tasks->transpose(&m->p, i, least(i + DRAWN_ROWS, rows), thread);
     }
 }
 
 static void invert(void *context, size_t i, size_t thread)
 {
     const matrix *m = context;
-    (void)i, (void)thread;
-    m->job->tasks->invert(&m->p, 0, 0, NULL);
+    (void)i;
+    m->job->tasks->invert(&m->p, 0, 0, thread);
 }
 
 static void apply(void *context, size_t i, size_t thread)
@@ -126,8 +122,10 @@ static void apply(void *context, size_t i, size_t thread)
     const size_t columns = m->p.columns - m->p.first;
     const size_t begin = i < m->own ? i * m->width : m->p.width + (i - m->own) * m->width;
     const size_t end = least(begin + m->width, i < m->own ? m->p.width : columns);
-    m->job->tasks->apply(&m->p, begin, end, m->scratch + thread * SCRATCH * m->job->size);
+    m->job->tasks->apply(&m->p, begin, end, thread);
 }
+
+static int stopped(void *watch, size_t thread) { return fastinit_look(watch, thread); }
 
 static size_t pieces(size_t n, size_t piece) { return n / piece + (n % piece != 0); }
 
@@ -141,7 +139,9 @@ static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *
 
     m.p.out = j->out + i * p->rows * p->columns * size;
     m.p.gain = j->gain;
-    m.scratch = memory, memory += p->threads * SCRATCH * size;
+    m.p.stopped = stopped;
+    m.p.watch = watch;
+    m.p.scratch = memory, memory += p->threads * SCRATCH * size;
     m.p.s = memory, memory += PANEL * PANEL * size;
     m.p.t = memory, memory += PANEL * PANEL * size;
     m.p.t_transposed = memory, memory += PANEL * PANEL * size;
@@ -156,13 +156,13 @@ static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *
                   m.p.first * m.p.width;
         const size_t drawn = pieces(rows, DRAWN_ROWS), groups = pieces(m.p.width, LANES);
         fastinit_parallel_tasks(draw, &m, drawn, threads, watch);
+        /* What products read past the end. */
+        memset((char *)m.p.v + rows * m.p.width * size, 0, LANES * size);
         fastinit_parallel_tasks(reflect, &m, groups, threads, watch);
         fastinit_parallel_tasks(multiply, &m, groups + (p->wide ? drawn : 0), threads, watch);
         fastinit_parallel_tasks(invert, &m, 1, 1, watch);
 
         m.width = threads == 1 ? TILE : least(TILE, up(pieces(columns, 16 * threads), LANES));
-        if (m.width * rows > TASK_MOST)
-            m.width = TASK_MOST / rows < 2 * LANES ? LANES : TASK_MOST / rows / LANES * LANES;
         m.own = pieces(m.p.width, m.width);
         const size_t others = pieces(columns - m.p.width, m.width);
         fastinit_parallel_tasks(apply, &m, m.own + others, threads, watch);

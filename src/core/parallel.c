@@ -10,6 +10,10 @@
 #endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#include <sched.h>
+#define give_way() sched_yield()
+#else
+#define give_way() ((void)0)
 #endif
 
 /* Work is handed out in pieces: of 2 MiB, so that a fresh huge page is touched by one thread, and
@@ -88,6 +92,13 @@ static void look(fastinit_watch *w)
     }
 }
 
+int fastinit_look(fastinit_watch *w, size_t thread)
+{
+    if (thread == 0 && w->poll)
+        look(w);
+    return fastinit_stopped(w);
+}
+
 size_t fastinit_threads(size_t most, fastinit_run run)
 {
     size_t threads = run.threads < 1 ? 1 : (size_t)run.threads;
@@ -156,9 +167,21 @@ void fastinit_parallel_tasks(fastinit_task *task, void *context, size_t count, s
 {
 #ifdef _OPENMP
     if (threads > 1 && count > 1) {
-#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
-        for (size_t i = 0; i < count; i++)
-            do_task(task, context, i, (size_t)omp_get_thread_num(), watch);
+        atomic_size_t done = 0;
+#pragma omp parallel num_threads((int)threads)
+        {
+            const size_t thread = (size_t)omp_get_thread_num();
+#pragma omp for schedule(dynamic) nowait
+            for (size_t i = 0; i < count; i++) {
+                do_task(task, context, i, thread, watch);
+                atomic_fetch_add(&done, 1);
+            }
+            /* A signal is not to wait for the others' last tasks. */
+            while (thread == 0 && watch->poll && atomic_load(&done) < count) {
+                look(watch);
+                give_way();
+            }
+        }
         return;
     }
 #else

@@ -22,6 +22,9 @@ typedef struct {
 fastinit_watch fastinit_watch_begin(fastinit_run run);
 int fastinit_stopped(fastinit_watch *watch);
 
+/* Within a task, on its thread: looks if that is the caller's, and whether to stop. */
+int fastinit_look(fastinit_watch *watch, size_t thread);
+
 /* How many threads there may be, at most so many. */
 size_t fastinit_threads(size_t most, fastinit_run run);
 
