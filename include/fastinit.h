@@ -180,8 +180,8 @@ int fastinit_openmp(void);                    /* the value of _OPENMP, 0 if buil
 typedef struct {
     int threads;       /* at most so many; small fills use fewer */
     int (*poll)(void); /* NULL, or: called on the caller's thread every 50 ms, between pieces of
-                          at most 2 MiB (of matrices: between tasks of a product); non-zero stops
-                          the fill, which leaves undefined values */
+                          at most 2 MiB (of matrices: within the tasks of a product, too); non-zero
+                          stops the fill, which leaves undefined values */
 } fastinit_run;
 
 /* The types of elements.  float16 and bfloat16 are stored as their bits, in a uint16_t each. */

@@ -338,7 +338,9 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
 #define NAME(isa) TEXT(isa)
 #define BY_TYPE(name)                                                                              \
     {                                                                                              \
-        [FASTINIT_F16] = name##_f16, [FASTINIT_BF16] = name##_bf16, [FASTINIT_F32] = name##_f32,   \
+        [FASTINIT_F16] = name##_f16,                                                               \
+        [FASTINIT_BF16] = name##_bf16,                                                             \
+        [FASTINIT_F32] = name##_f32,                                                               \
         [FASTINIT_F64] = name##_f64,                                                               \
     }
 
