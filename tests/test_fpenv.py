@@ -8,6 +8,7 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
+import ml_dtypes
 import pytest
 from fills import FLOAT_KINDS, FLOATS, assert_same_bits, fill
 
@@ -124,4 +125,19 @@ def test_modes_and_the_public_functions(control, mode):
         control.set_mode(MODES[mode])
         found = sampler(20_000, *parameters, seed=1)
         control.set_mode(before)
+        assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_modes_and_orthogonal_matrices(control, dtype, mode):
+    """One thread's work and shared; of a gain that makes subnormal numbers."""
+    for shape, gain in [
+        ((60, 50), 1.0),
+        ((210, 205), 1.0),
+        ((20, 30), 3 * ml_dtypes.finfo(dtype).tiny),
+    ]:
+        expected = fastinit.orthogonal(shape, float(gain), 1, dtype)
+        with in_mode(control, MODES[mode]):
+            found = fastinit.orthogonal(shape, float(gain), 1, dtype)
         assert_same_bits(found, expected)
