@@ -1,6 +1,7 @@
 """A dask array whose chunks are made by the workers that need them: python dask_array.py
 
-Writes float32.npy and bfloat16.npy.  Needs: pip install 'dask[array,distributed]'
+Writes dask_float32.npy and dask_bfloat16.npy.
+Needs: pip install 'dask[array,distributed]' ml_dtypes
 """
 
 import dask.array as da
@@ -24,4 +25,4 @@ if __name__ == "__main__":  # the workers are processes of their own, which impo
         Client(cluster),
     ):
         for dtype in ("float32", "bfloat16"):
-            np.save(f"{dtype}.npy", weights(dtype).compute())
+            np.save(f"dask_{dtype}.npy", weights(dtype).compute())

@@ -1,6 +1,6 @@
 """A JAX array over eight devices, each shard made for its device: python jax_sharding.py
 
-Writes float32.npy and bfloat16.npy.  Needs: pip install jax
+Writes jax_float32.npy and jax_bfloat16.npy.  Needs: pip install jax
 """
 
 import os
@@ -30,4 +30,4 @@ if __name__ == "__main__":
     for dtype in ("float32", "bfloat16"):
         array = weights(dtype)
         assert len(array.addressable_shards) == 8
-        np.save(f"{dtype}.npy", array)
+        np.save(f"jax_{dtype}.npy", array)

@@ -1,6 +1,6 @@
 """A DTensor over four processes, each of which fills its own shard: python torch_dtensor.py
 
-Writes float32.pt and bfloat16.pt.  Needs: PyTorch 2.5 or later
+Writes torch_float32.pt and torch_bfloat16.pt.  Needs: PyTorch 2.5 or later
 """
 
 import tempfile
@@ -33,7 +33,7 @@ def main(rank, store):
     for dtype in ("float32", "bfloat16"):
         whole = weights(mesh, dtype).full_tensor()
         if rank == 0:
-            torch.save(whole, f"{dtype}.pt")
+            torch.save(whole, f"torch_{dtype}.pt")
     dist.destroy_process_group()
 
 

@@ -22,7 +22,14 @@ def write(row, column):
 
 
 if __name__ == "__main__":
-    zarr.create_array("weights.zarr", shape=SHAPE, dtype="float32", chunks=(256, 256), shards=SHARD)
+    zarr.create_array(
+        "weights.zarr",
+        shape=SHAPE,
+        dtype="float32",
+        chunks=(256, 256),
+        shards=SHARD,
+        overwrite=True,
+    )
     starts = [(r, c) for r in range(0, SHAPE[0], SHARD[0]) for c in range(0, SHAPE[1], SHARD[1])]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(write, *zip(*starts, strict=True)))

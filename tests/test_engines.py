@@ -45,13 +45,17 @@ def of_file(path, dtype):
 def test_dask(tmp_path):
     run(DOCS / "dask_array.py", folder=tmp_path)
     for dtype in ("float32", "bfloat16"):
-        assert_same_bits(of_file(tmp_path / f"{dtype}.npy", dtype), expected((3000, 1001), dtype))
+        assert_same_bits(
+            of_file(tmp_path / f"dask_{dtype}.npy", dtype), expected((3000, 1001), dtype)
+        )
 
 
 def test_jax(tmp_path):
     run(DOCS / "jax_sharding.py", folder=tmp_path)
     for dtype in ("float32", "bfloat16"):
-        assert_same_bits(of_file(tmp_path / f"{dtype}.npy", dtype), expected((1024, 386), dtype))
+        assert_same_bits(
+            of_file(tmp_path / f"jax_{dtype}.npy", dtype), expected((1024, 386), dtype)
+        )
 
 
 def test_zarr(tmp_path):
@@ -66,7 +70,7 @@ def test_torch(tmp_path):
     read = """
 import numpy, torch
 for dtype, word in ("float32", torch.int32), ("bfloat16", torch.int16):
-    tensor = torch.load(f"{dtype}.pt")
+    tensor = torch.load(f"torch_{dtype}.pt")
     assert tensor.dtype == getattr(torch, dtype)
     numpy.save(f"{dtype}.npy", tensor.view(word).numpy())
 """

@@ -371,6 +371,11 @@ def _make(arguments, options):
                     print(f"{target} is finished already")
                 return 0
             raise RefusedError(f"{target} exists and holds something else: --overwrite replaces it")
+        if arguments.resume and not is_there:
+            raise RefusedError(
+                f"{target} exists, and no {path.name} to go on with: it was finished, or made by "
+                "other means; with all options and --seed a part of it is compared"
+            )
         raise RefusedError(f"{target} exists: --overwrite replaces it")
     if arguments.resume and not is_there and not options.keys() & {"init", "shape"}:
         raise RefusedError(f"there is no {path} to go on with")
