@@ -445,6 +445,7 @@ def test_finished_already(expected, capsys):
     other = [*TABLE[:-1], "8"]
     assert "holds something else" in refused(capsys, "a.npy", *other, "--resume")
     assert "a.npy exists" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
+    assert "no a.npy.partial to go on with" in refused(capsys, "a.npy", "--resume")
     assert Path("a.npy").read_bytes() == expected
 
 
