@@ -475,6 +475,24 @@ def test_dlpack(sampler):
         assert_same_bits(out.array, sampler((3, 4), seed=1, dtype=dtype))
 
 
+@pytest.mark.skipif(not _arrays._DLPACK_COPY, reason="NumPy 2.0 cannot refuse a copy")
+def test_dlpack_of_a_copy_is_refused():
+    class Copying(Dlpack):
+        def __dlpack__(self, copy=None, **arguments):
+            if copy is False:
+                raise BufferError("there is only a copy")
+            return self.array.copy().__dlpack__(**arguments)
+
+    with pytest.raises(ValueError, match="out must be writeable in place: there is only a copy"):
+        random_normal(seed=1, out=Copying(np.zeros(3, "float32")))
+
+
+def test_int8_has_a_type_of_its_own():
+    out = array.array("b", [1] * 4)
+    assert fastinit.zeros(out=out) is out
+    assert out.tolist() == [0] * 4
+
+
 def test_variance_scaling_knows_the_shape_of_any_buffer():
     expected = fastinit.he_normal((3, 5), seed=1)
     for out in (bytearray(60), Dlpack(np.zeros((3, 5), "float32"))):

@@ -122,6 +122,24 @@ def test_memmap_opened_again(path):
     assert_same_bits(mapped, fastinit.random_uniform(1000, seed=1))
 
 
+def test_equal_inodes_of_two_file_systems(path, monkeypatch):
+    with path.with_name("other").open("wb") as other:  # before: its descriptor is looked at first
+        mapped = np.memmap(path, "float32", "w+", shape=1000)
+        mine, fstat = os.stat(path), os.fstat
+
+        def alike(fd):
+            found = fstat(fd)
+            if fd == other.fileno():
+                return os.stat_result((found.st_mode, mine.st_ino, mine.st_dev + 1, *found[3:]))
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fstat", alike)
+            fastinit.random_uniform(seed=1, out=mapped)
+    assert path.with_name("other").stat().st_size == 0
+    assert_same_bits(mapped, fastinit.random_uniform(1000, seed=1))
+
+
 def test_memmap_read_only_is_refused(path):
     np.memmap(path, "float32", "w+", shape=1000).flush()
     with pytest.raises(ValueError, match="out must be writeable"):

@@ -70,6 +70,15 @@ def test_halves_are_float32s_values_rounded_once(shape, batch_axis, dtype):
     assert_same_bits(out, expected)
 
 
+def test_the_callers_handling_of_errors_changes_nothing():
+    """Halves of large matrices underflow where they are rounded."""
+    expected = fastinit.orthogonal((300, 300), 1e-3, SEED, "float16")
+    with np.errstate(all="raise"):
+        assert_same_bits(fastinit.orthogonal((300, 300), 1e-3, SEED, "float16"), expected)
+        assert fastinit.constant((3,), 1e-6, "float16")[0] == np.float16(1e-6)
+        fastinit.identity((3, 3), 1e-6, "float16")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_delta_orthogonal_halves(dtype):
     expected = fastinit.delta_orthogonal((3, 4, 6), 2.0, SEED).astype(dtype)

@@ -59,7 +59,12 @@ BAD = {
     "integers": (lambda: torch.zeros(4, dtype=torch.int32), TypeError, "out must have dtype"),
     "a transposed one": (lambda: torch.zeros(4, 3).t(), ValueError, "out must be C-contiguous"),
     "an expanded one": (lambda: torch.zeros(3).expand(2, 3), ValueError, "out must be C-contig"),
-    "a sparse one": (lambda: torch.zeros(4).to_sparse(), (TypeError, ValueError), "out must"),
+    "a sparse one": (lambda: torch.zeros(4).to_sparse(), ValueError, "received one of layout"),
+    "of 8 bits": (
+        lambda: torch.zeros(4, dtype=torch.float8_e4m3fn),
+        TypeError,
+        "out has a dtype that NumPy lacks: torch.float8_e4m3fn",
+    ),
     "one that is not there": (
         lambda: torch.zeros(4, device="meta"),
         ValueError,
@@ -73,3 +78,13 @@ def test_what_is_refused(case):
     make, error, message = BAD[case]
     with pytest.raises(error, match=re.escape(message)):
         fastinit.random_normal(out=make(), seed=1)
+
+
+def test_a_gradient_of_values_that_are_gone_is_an_error():
+    parameter = torch.nn.Parameter(torch.ones(3))
+    loss = (parameter * parameter).sum()
+    fastinit.random_normal(seed=1, out=parameter)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    with torch.inference_mode():
+        fastinit.random_normal(seed=1, out=torch.ones(3))

@@ -31,6 +31,8 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"), np.dtype("float16"))
 WORDS = (np.dtype("uint32"), np.dtype("uint64"))
 _BY_NAME = {kind.name: kind for kind in FLOATS + WORDS}
 
+_DLPACK_COPY = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+
 HUGE_PAGE = 2 << 20
 _LARGE = 2 * HUGE_PAGE  # from here on fresh memory comes as huge pages
 _HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
@@ -146,7 +148,7 @@ def _backing(address: int) -> tuple[int, int] | None:
     except OSError:
         return None
     for line in lines:
-        span, access, offset, _, inode = line.split(maxsplit=5)[:5]
+        span, access, offset, device, inode, *name = line.split(maxsplit=5)
         first, end = (int(part, 16) for part in span.split("-"))
         if first <= address < end:
             if not access.endswith("s") or inode == "0":
@@ -154,7 +156,11 @@ def _backing(address: int) -> tuple[int, int] | None:
             for fd in descriptors:  # mmap objects keep one open
                 with suppress(OSError):
                     status = os.fstat(fd)
-                    if status.st_ino == int(inode) and stat.S_ISREG(status.st_mode):
+                    if status.st_ino != int(inode) or not stat.S_ISREG(status.st_mode):
+                        continue
+                    # Inodes of two file systems may be equal.  Btrfs has devices of its own here.
+                    on = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+                    if on == device or [os.readlink(f"/proc/self/fd/{fd}")] == name:
                         return fd, int(offset, 16) + address - first
     return None
 
@@ -188,12 +194,20 @@ def _of_torch(tensor: Any, torch: Any) -> NDArray[Any]:
     """
     if tensor.device.type != "cpu":
         raise ValueError(f"out must be in the memory of the CPU, received one on {tensor.device}")
+    if tensor.layout != torch.strided:
+        raise ValueError(f"out must be C-contiguous, received one of layout {tensor.layout}")
     try:
         if tensor.dtype == torch.bfloat16:
-            return tensor.detach().view(torch.int16).numpy().view(bfloat16())
-        return tensor.detach().numpy()
-    except (RuntimeError, TypeError) as error:  # sparse, or of a type that NumPy lacks
+            array = tensor.detach().view(torch.int16).numpy().view(bfloat16())
+        else:
+            array = tensor.detach().numpy()
+    except RuntimeError as error:
         raise ValueError(f"out must be writeable in place: {error}") from None
+    except TypeError:
+        raise TypeError(f"out has a dtype that NumPy lacks: {tensor.dtype}") from None
+    if not tensor.is_inference():  # so that a gradient of the old values is an error
+        torch.autograd.graph.increment_version(tensor)
+    return array
 
 
 def _of_dlpack(out: Any) -> NDArray[Any]:
@@ -201,7 +215,8 @@ def _of_dlpack(out: Any) -> NDArray[Any]:
     if device[0] != 1:  # kDLCPU
         raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
     try:
-        return np.from_dlpack(out)
+        # A copy would be filled in vain.  NumPy 2.0 cannot say so.
+        return np.from_dlpack(out, copy=False) if _DLPACK_COPY else np.from_dlpack(out)
     except (BufferError, RuntimeError, ValueError) as error:
         raise ValueError(f"out must be writeable in place: {error}") from None
 
@@ -235,7 +250,7 @@ def _as_array(
         with suppress(TypeError, ValueError, BufferError):
             array = np.asarray(memoryview(out))
         if array is not None:
-            is_bytes = array.dtype.char in "bBc" and array.ndim == 1
+            is_bytes = array.dtype.char in "Bc" and array.ndim == 1
             return _of_bytes(array, shape, dtype, allowed) if is_bytes else array
         if hasattr(out, "__dlpack__"):
             return _of_dlpack(out)

@@ -58,7 +58,7 @@ def check(name, array):
     by 0.0015 and JAX's mean by 0.015.
     """
     mean, deviation, low, high = EXPECTED[name]
-    error = 6 / np.sqrt(array.size) + (array.itemsize == 2) * 4 * 2.0**-8
+    error = 6 / np.sqrt(array.size) + (array.dtype.name == "bfloat16") * 4 * 2.0**-8
     found = array.mean(dtype=float), array.std(dtype=float)
     right = (
         abs(found[0] - mean) < error

@@ -51,7 +51,7 @@ def check_value(value):
 
 def _fit(name, values, kind):
     """The values in the dtype; ValueError where one is beyond its range."""
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):  # the caller's may raise
         cast = values.astype(kind)
     if kind.kind in "iu":
         fits = np.array_equal(cast, np.trunc(values))

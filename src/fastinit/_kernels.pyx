@@ -90,6 +90,8 @@ cdef fill(filler function, out, start, uint64_t seed, double p, double q, int th
         rows.count = 1
     else:
         starts = start
+        if starts.shape[0] == 0:
+            raise ValueError("no rows")
         rows.starts = &starts[0]
         rows.count = starts.shape[0]
     try:

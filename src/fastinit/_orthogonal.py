@@ -92,7 +92,8 @@ def _fill(array, rows, columns, seed, gain, whole=None):
         part = matrices[first : first + group]
         computed = aside[: len(part)]
         _kernels.orthogonal(computed, work, first, rows, columns, seed, gain, threads)
-        np.copyto(part, computed, casting="unsafe")  # rounded once
+        with np.errstate(all="ignore"):  # the caller's may raise
+            np.copyto(part, computed, casting="unsafe")  # rounded once
 
 
 def orthogonal(shape=None, gain=1.0, seed=None, dtype=None, *, batch_axis=None, out=None):
