@@ -39,6 +39,17 @@ VEC size_t size_of(fastinit_type type)
 }
 VEC size_t words_of(fastinit_type type) { return size_of(type) == 8 ? 8 : 4; }
 
+/* Room for n 64-bit elements, or more of the shorter types; all may be stored there. */
+#define ROOM(n)                                                                                    \
+    union {                                                                                        \
+        uint64_t u64[n];                                                                           \
+        double f64[n];                                                                             \
+        uint32_t u32[2 * (n)];                                                                     \
+        float f32[2 * (n)];                                                                        \
+        uint16_t u16[4 * (n)];                                                                     \
+        char bytes[8 * (n)];                                                                       \
+    }
+
 /* One vector of standard variates to the values asked for. */
 
 VEC void finish_f32(int kind, fastinit_type type, void *out, vf z, fastinit_args a)
@@ -188,7 +199,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
             const size_t lanes = count - i < LANES ? count - i : LANES;
             vu x[VEC_GROUPS][4];
             vd z[VEC_GROUPS + 1];
-            double values[LANES + 1]; /* or twice as many floats, or four times as many halves */
+            ROOM(LANES + 1) values;
             uint32_t again = 0;
 
             for (int g = 0; g < VEC_GROUPS; g++) {
@@ -205,7 +216,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
             }
             z[VEC_GROUPS] = vd_set1(0); /* the other half of the last vector of floats */
             for (int g = 0; g < VEC_GROUPS; g += type == FASTINIT_F64 ? 1 : 2) {
-                char *to = (char *)values + (size_t)(g * VEC_W) * size;
+                char *to = values.bytes + (size_t)(g * VEC_W) * size;
                 if (type == FASTINIT_F64)
                     finish_f64(kind, (double *)to, z[g], a);
                 else
@@ -214,7 +225,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
             /* No branch on acceptance: what is rejected is stored too, and overwritten later. */
             for (size_t j = 0; j < lanes; j++) {
                 uint32_t place = p->place[i + j];
-                memcpy(out + place * size, (char *)values + j * size, size);
+                memcpy(out + place * size, values.bytes + j * size, size);
                 p->index[kept] = p->index[i + j];
                 p->place[kept] = place;
                 kept += again >> j & 1;
@@ -237,17 +248,16 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
 
     for (size_t b = 0, whole; b * BATCH < last; b += whole ? whole : 1) {
         const size_t from = b * BATCH;
-        uint64_t aside[BATCH]; /* of the strictest alignment of all types */
+        ROOM(BATCH) aside;
         whole = from < first ? 0 : (last - from) / BATCH;
-        char *to = whole ? out + (at + from - first) * size : (char *)aside;
+        char *to = whole ? out + (at + from - first) * size : aside.bytes;
         batches(kind, type, to, (base + from) / per_block, block_high, whole ? whole : 1, masks + b,
                 a, keys);
         if (!whole) {
             const size_t skip = from < first ? first - from : 0;
             const size_t keep = (from + BATCH < last ? BATCH : last - from) - skip;
             masks[b] &= ~(uint64_t)0 >> (BATCH - keep) << skip;
-            memcpy(out + (at + from + skip - first) * size, (char *)aside + skip * size,
-                   keep * size);
+            memcpy(out + (at + from + skip - first) * size, aside.bytes + skip * size, keep * size);
         }
     }
     for (size_t b = 0; kind >= NORMAL && b * BATCH < last; b++) {
