@@ -429,6 +429,44 @@ def test_resume_of_what_has_no_trailer(content, expected, capsys):
     assert Path("a.npy").read_bytes() == expected
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"",
+        (2**40 - 2**20).to_bytes(8, "little") + b"nothing.",
+        (8).to_bytes(8, "little") + b"fastinit",
+        bytes(8) + b"fastinit",
+        (2**40 - 8).to_bytes(8, "little") + b"fastinit",
+        (2**63).to_bytes(8, "little") + b"fastinit",
+        bytes(8) + b"[1]" + (2**40 - 27).to_bytes(8, "little") + b"fastinit",
+    ],
+)
+def test_a_huge_file_is_not_read_to_find_no_trailer(end, expected, capsys):
+    with open("a.npy.partial", "wb") as file:
+        file.truncate(2**40)
+        os.pwrite(file.fileno(), end, 2**40 - len(end))
+    try:
+        assert "is required" in refused(capsys, "a.npy", "--resume")
+        create("a.npy", *TABLE, "--resume")
+    finally:
+        Path("a.npy.partial").unlink(missing_ok=True)
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_mark_beyond_the_values(capsys):
+    with open("a.npy.partial", "r+b") as file:
+        os.pwrite(file.fileno(), (1000 * 33 * 4 + 1).to_bytes(8, "little"), 128 + 1000 * 33 * 4)
+    assert "a.npy.partial is damaged" in refused(capsys, "a.npy", "--resume")
+    create("a.npy", *TABLE, "--overwrite")
+
+
+def test_a_pipe_in_its_place(capsys):
+    os.mkfifo("a.npy.partial")
+    message = refused(capsys, "a.npy", *TABLE, "--resume")
+    assert "a.npy.partial is no regular file" in message
+
+
 def test_the_target_exists(expected, capsys):
     Path("a.npy").write_bytes(b"other")
     assert "a.npy exists: --overwrite" in refused(capsys, "a.npy", *TABLE)

@@ -388,7 +388,7 @@ def _make(arguments, options):
         if asked:
             if not options.keys() & {"init", "shape"}:
                 options = {**asked, **options}
-                options.pop("stream_version")
+                options.pop("stream_version", None)
             if options.get("init") == asked["init"] and "seed" in asked:
                 options = {"seed": asked["seed"], **options}
             job = Job(target, options)

@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
 
@@ -30,6 +31,7 @@ except ImportError:  # Windows
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAGIC = b"fastinit"
 _MOST = (1 << 63) - 1  # bytes of a file
+_MOST_HEAD = 1 << 20  # bytes of a header, or of a trailer: more are not ours
 _sync = getattr(os, "fdatasync", os.fsync)  # not on macOS
 
 
@@ -109,20 +111,21 @@ class Partial:
         self.path = path
         self.file = file
 
-    def _at_end(self, n):
-        self.file.seek(-n, os.SEEK_END)
-        return self.file.read(n)
-
     def state(self):
         """(what was asked for, bytes of values that are there) of a run before; or None."""
-        try:
-            at, magic = int.from_bytes(self._at_end(16)[:8], "little"), self._at_end(8)
-            self.file.seek(at)
-            self._found = at
-            written, text = int.from_bytes(self.file.read(8), "little"), self.file.read()[:-16]
-            return (json.loads(text), written) if magic == _MAGIC else None
-        except (OSError, ValueError, OverflowError):  # shorter, or other content: killed early on
+        fd = self.file.fileno()
+        size = os.fstat(fd).st_size
+        end = os.pread(fd, 16, max(0, size - 16))
+        at = int.from_bytes(end[:8], "little")
+        if end[8:] != _MAGIC or not 0 < at <= size - 24 or size - at > _MOST_HEAD:
             return None
+        text = os.pread(fd, size - at, at)
+        try:
+            asked = json.loads(text[8:-16])
+        except (ValueError, RecursionError):  # other content
+            return None
+        self._found, self._written = at, int.from_bytes(text[:8], "little")
+        return (asked, self._written) if isinstance(asked, dict) and "init" in asked else None
 
     def begin(self, header, nbytes, asked):
         """Make room for a file, nothing of it written yet."""
@@ -140,6 +143,8 @@ class Partial:
         self._layout(header, nbytes)
         if self._found != self.mark:
             raise RefusedError(f"{self.path} has another header: --overwrite begins anew")
+        if self._written > nbytes:
+            raise RefusedError(f"{self.path} is damaged: --overwrite begins anew")
         _reserve(self.file, os.fstat(self.file.fileno()).st_size)
 
     def _layout(self, header, nbytes):
@@ -175,6 +180,8 @@ class Partial:
 def partial(path):
     """A Partial of this path, made where there is none; of this process alone."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RefusedError(f"{path} is no regular file")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
