@@ -418,15 +418,122 @@ def test_resume_without_a_beginning(expected):
     assert Path("a.npy").read_bytes() == expected
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"\0" * 1000, b"\xff" * 1000, b"\0" * 8 + b"fastinit"]
-)
+@pytest.mark.parametrize("content", [b"", b"\0" * 9, b"\0" * 1000])
 def test_resume_of_what_has_no_trailer(content, expected, capsys):
     """Killed before there was one: begun anew."""
     Path("a.npy.partial").write_bytes(content)
     assert "is required" in refused(capsys, "a.npy", "--resume")
     create("a.npy", *TABLE, "--resume")
     assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"x", b"\xff" * 1000, b"\0" * 8 + b"fastinit", b"\x93NUMPY\x01\x00\x05\x00{'a'}"),
+        *(b"\x93NUMPY\x01\x00\x01\x00(", b"\2" + bytes(7) + b"[]", b"\2" + bytes(7) + b"{}"),
+        b"\x38" + bytes(7) + b'{"another\'s":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}\n',
+    ],
+)
+def test_resume_of_the_file_of_another(content, suffix, expected, capsys):
+    path = Path(f"a{suffix}.partial")
+    path.write_bytes(content)
+    for options in ([], TABLE, ["--overwrite"], [*TABLE, "--overwrite"]):
+        message = refused(capsys, f"a{suffix}", *options, "--resume")
+        assert f"{path} was not begun by this command" in message
+        assert path.read_bytes() == content
+    create(f"a{suffix}", *TABLE, "--overwrite")
+    assert files() == [f"a{suffix}"]
+
+
+def test_a_symbolic_link_in_its_place(capsys):
+    Path("other").write_bytes(b"")
+    os.symlink("other", "a.npy.partial")
+    for options in ([], ["--resume"], ["--overwrite"]):
+        message = refused(capsys, "a.npy", *TABLE, *options)
+        assert options == [] or "a.npy.partial is a symbolic link" in message
+    assert Path("other").read_bytes() == b""
+
+
+COMPLETE = [["a.npy"], ["a.safetensors"], ["a.npy", "--shape", "0x3"]]
+
+
+@pytest.fixture(params=COMPLETE, ids=" ".join)
+def complete(request):
+    """A file that lacks but its name; its name, and how it was made."""
+    name, *shape = request.param
+    create(name, *TABLE[:2], "--shape", "1000x33", *shape, *TABLE[4:])
+    data = Path(name).read_bytes()
+    os.rename(name, f"{name}.partial")
+    return name, [*TABLE, *shape], data
+
+
+def test_resume_of_a_complete_file(complete, capsys):
+    name, options, data = complete
+    assert "--resume alone names it" in refused(capsys, name, *TABLE[:-2], "--resume")
+    assert "--resume alone names it" in refused(capsys, name, "--seed", 7, "--resume")
+    assert "holds something else" in refused(capsys, name, *TABLE, "--shape", 5, "--resume")
+    assert files() == [f"{name}.partial"]
+    create(name, "--resume")
+    assert Path(name).read_bytes() == data
+    assert files() == [name]
+    os.rename(name, f"{name}.partial")
+    create(name, *options, "--resume")
+    assert Path(name).read_bytes() == data
+
+
+def test_a_complete_file_and_another_target(complete, capsys):
+    name, _, data = complete
+    Path(name).write_bytes(b"other")
+    assert f"{name} exists" in refused(capsys, name, "--resume")
+    create(name, "--resume", "--overwrite")
+    assert Path(name).read_bytes() == data
+    assert files() == [name]
+
+
+@pytest.mark.parametrize("options", [["--resume"], [*TABLE, "--resume"], [*TABLE, "--overwrite"]])
+def test_one_file_with_both_names(options, expected):
+    """Killed between the last two steps; the target is whole all the while."""
+    create("a.npy", *TABLE)
+    os.link("a.npy", "a.npy.partial")
+    with open("a.npy", "rb") as file:
+        create("a.npy", *options)
+        assert file.read() == expected
+    assert Path("a.npy").read_bytes() == expected
+    assert files() == ["a.npy"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_target_comes_during_the_run(links, expected, monkeypatch, capsys):
+    finish = _files.Partial.finish
+
+    def no_link(*names):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            _files.Partial, "finish", lambda file: finish(file) or Path("a.npy").write_bytes(b"new")
+        )
+        if not links:
+            patched.setattr(os, "link", no_link)
+        message = refused(capsys, "a.npy", *TABLE)
+    assert "a.npy has come to be meanwhile; a.npy.partial is complete" in message
+    assert Path("a.npy").read_bytes() == b"new"
+    assert Path("a.npy.partial").read_bytes() == expected
+    create("a.npy", "--resume", "--overwrite")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_the_target_comes_before_the_lock(options, monkeypatch, capsys):
+    flock = fcntl.flock
+    monkeypatch.setattr(
+        fcntl, "flock", lambda *args: Path("a.npy").write_bytes(b"new") and flock(*args)
+    )
+    assert "a.npy exists: --overwrite" in refused(capsys, "a.npy", *TABLE, *options)
+    assert Path("a.npy").read_bytes() == b"new"
+    assert files() == ["a.npy"]
 
 
 @pytest.mark.parametrize(
@@ -498,11 +605,24 @@ def test_two_at_once(capsys):
 
 KILLED = """
 import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from fastinit import __main__, _create, _files
 _create.CHUNK, _create.KEEP_SECONDS = 4096, 0
-create = ["create", "a.npy", "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
+name, way = sys.argv[1:]
+
+class InOrder(ThreadPoolExecutor):
+    # So that every run takes the same steps.
+    def submit(self, *call):
+        future = super().submit(*call)
+        wait([future])
+        return future
+
+_create.ThreadPoolExecutor = InOrder
+partial, old = Path(name + ".partial"), b"old" if way == "replace" else None
+create = ["create", name, "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
           "--threads", "1", "--quiet"]
+again = ["--overwrite"] if old else []
 
 def run(arguments, steps=None):
     # A process of its own, which dies before the call number `steps` that changes anything.
@@ -516,39 +636,61 @@ def run(arguments, steps=None):
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*arguments)
         return called
-    for name in ("pwrite", "ftruncate", "posix_fallocate", "fsync", "replace"):
-        setattr(os, name, dying(getattr(os, name)))
+    def no_link(*names):
+        raise PermissionError(1, "no links")
+    if way == "no link":
+        os.link = no_link
+    for function in "pwrite ftruncate posix_fallocate fsync replace link unlink".split():
+        setattr(os, function, dying(getattr(os, function)))
     _files._sync = dying(_files._sync)
+    sys.stderr = open(os.devnull, "w")
     os._exit(__main__.main(arguments))
 
 assert run(create) == 0
-expected = Path("a.npy").read_bytes()
-steps, resumed = 0, 0
+expected = Path(name).read_bytes()
+steps, unknown, resumed, complete = 0, 0, 0, 0
 while True:
-    os.unlink("a.npy")
-    code = run(create, steps)
+    os.unlink(name)
+    if old:
+        Path(name).write_bytes(old)
+    code = run(create + again, steps)
     if code == 0:
         break
     assert code == -signal.SIGKILL
-    if Path("a.npy").exists():
-        assert Path("a.npy").read_bytes() == expected
-    else:
-        assert os.listdir() == ["a.npy.partial"]
-        if os.stat("a.npy.partial").st_size > 16:
-            with _files.partial("a.npy.partial") as file:
-                resumed += file.state() is not None
-    assert run([*create, "--resume"]) == 0
-    assert Path("a.npy").read_bytes() == expected
-    assert os.listdir() == ["a.npy"]
     steps += 1
-print(steps, resumed)
+    if not partial.exists():
+        assert Path(name).read_bytes() == expected
+        continue
+    both = _files.is_twice(partial, name)
+    assert both or (Path(name).read_bytes() if old else os.path.exists(name) or None) == old
+    if os.stat(partial).st_size:
+        with _files.partial(partial) as file:
+            complete += file.state() is None
+            resumed += file.state() is not None
+        # Another seed would show.
+        assert run([*create[:6], "--resume", "--quiet", *again]) in (0, 2)
+        if partial.exists():
+            assert run(["create", name, "--resume", "--quiet", *again]) == 0
+    else:  # nothing of it is known, and no seed is lost
+        unknown += 1
+        assert run(["create", name, "--resume", "--quiet", *again]) == 2
+        assert run([*create, "--resume", *again]) == 0
+    assert Path(name).read_bytes() == expected
+    assert os.listdir() == [name]
+print(steps, unknown, resumed, complete)
 """
 
 
-def test_killed_at_every_step():
-    steps, resumed = map(int, run_python(KILLED).split())
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("a.npy", "link"), ("a.npy", "no link"), ("a.npy", "replace"), ("a.safetensors", "link")],
+)
+def test_killed_at_every_step(name, way):
+    steps, unknown, resumed, complete = map(int, run_python(KILLED, name, way).split())
     assert steps > 12
     assert resumed > 8
+    assert unknown == 2  # before the file is emptied, and before the trailer is written
+    assert complete == {"link": 4, "no link": 3, "replace": 2}[way]
 
 
 INTERRUPTED = """

@@ -19,7 +19,7 @@ import numpy as np
 from . import _registry, _seeds, _threads
 from ._arrays import empty
 from ._base import Initializer
-from ._files import FULL, HEADERS, RefusedError, fcntl, partial
+from ._files import FULL, HEADERS, RefusedError, fcntl, is_twice, partial
 from ._kernels import STREAM_VERSION
 
 # Bytes that a thread fills and writes at a time.  Fewer cost calls; more, the cache.
@@ -199,6 +199,12 @@ def _lazy(options):
         raise RefusedError(str(error)) from None
 
 
+def _draws_seed(options):
+    """Whether the initializer takes a seed, and none is given."""
+    row = ROWS.get(options["init"])
+    return row is not None and "seed" in _parameters(row) and options.get("seed") is None
+
+
 class Job:
     """What is to be written: `asked`, all options that matter, resolved; and what follows."""
 
@@ -357,18 +363,42 @@ def _size(nbytes):
     return f"{nbytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
+def _say(arguments, text):
+    if not arguments.quiet:
+        print(text)
+
+
+def _compare_complete(target, options, path):
+    """Refuse to name a complete file that holds something else."""
+    if not options:
+        return
+    if not {"init", "shape"} <= options.keys() or _draws_seed(options):
+        raise RefusedError(
+            f"{path} is complete: --resume alone names it; with all options and --seed a part of "
+            "it is compared"
+        )
+    if not Job(target, options).is_in(path):
+        raise RefusedError(f"{path} is complete, but holds something else: --overwrite begins anew")
+
+
 def _make(arguments, options):
     """Write the file; the exit code."""
     target = arguments.target
     path = target.with_name(target.name + ".partial")
-    is_there = path.exists()
     if target.is_dir():
         raise RefusedError(f"{target} is a directory")
+    if is_twice(path, target):
+        with partial(path):  # or another run is about to do the same
+            if is_twice(path, target):
+                path.unlink()
+        if arguments.resume and not options:
+            _say(arguments, f"{target} is finished already")
+            return 0
+    is_there = os.path.lexists(path)
     if os.path.lexists(target) and not arguments.overwrite:
         if arguments.resume and not is_there and options.get("seed") is not None:
             if Job(target, options).is_in(target):
-                if not arguments.quiet:
-                    print(f"{target} is finished already")
+                _say(arguments, f"{target} is finished already")
                 return 0
             raise RefusedError(f"{target} exists and holds something else: --overwrite replaces it")
         if arguments.resume and not is_there:
@@ -381,6 +411,8 @@ def _make(arguments, options):
         raise RefusedError(f"there is no {path} to go on with")
     job = None if is_there else Job(target, options)  # no file is made for wrong options
     with partial(path) as file:
+        if os.path.lexists(target) and not arguments.overwrite:  # since it was looked for
+            raise RefusedError(f"{target} exists: --overwrite replaces it")
         has_content = os.stat(path).st_size > 0
         if has_content and not (arguments.resume or arguments.overwrite):
             raise RefusedError(f"{path} exists: --resume goes on, --overwrite begins anew")
@@ -394,11 +426,21 @@ def _make(arguments, options):
             job = Job(target, options)
             _compare(job, asked, path)
             file.resume(job.header, job.nbytes)
+        elif arguments.resume and file.is_complete(target.suffix):
+            _compare_complete(target, options, path)
+            file.publish(target, arguments.overwrite)
+            _say(arguments, f"{target}: {path.name} was complete, and has got its name")
+            return 0
+        elif arguments.resume and not file.is_blank():
+            raise RefusedError(
+                f"{path} was not begun by this command, or is damaged: "
+                "--overwrite without --resume begins anew"
+            )
         else:
             job = job or Job(target, options)
             try:
                 file.begin(job.header, job.nbytes, job.asked)
-            except BaseException:
+            except OSError:
                 path.unlink()
                 raise
         _finish(arguments, job, file, written)
@@ -413,7 +455,8 @@ def _finish(arguments, job, file, written):
     try:
         _write(job, file, written, arguments.threads or threads, bar)
         bar.set_postfix_str("waiting for the disk")
-        file.finish(target)
+        file.finish()
+        file.publish(target, arguments.overwrite)
     except OSError as error:
         if error.errno in FULL:
             file.path.unlink()
@@ -427,14 +470,14 @@ def _finish(arguments, job, file, written):
     finally:
         bar.close()
         _threads.count = threads
-    if not arguments.quiet:
-        seconds = time.monotonic() - start
-        shape = "x".join(map(str, job.shape))
-        seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
-        print(
-            f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
-            f"{_size(left / max(seconds, 1e-3))}/s"
-        )
+    seconds = time.monotonic() - start
+    shape = "x".join(map(str, job.shape))
+    seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
+    _say(
+        arguments,
+        f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
+        f"{_size(left / max(seconds, 1e-3))}/s",
+    )
 
 
 def run(arguments):
