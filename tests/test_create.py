@@ -736,6 +736,50 @@ def test_a_broken_disk_keeps_what_there_is(monkeypatch, capsys):
     create("a.npy", "--resume")
 
 
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("call", ["pwrite", "fstatvfs"])  # at the end, and in the beginning
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_keeps_what_was_there_before(call, number, expected, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        message = refused(capsys, "a.npy", "--resume")
+    kept = "a.npy.partial is kept; to go on: fastinit create a.npy --resume\n"
+    assert f"a.npy: {os.strerror(number)}; {kept}" in message
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("call", ["pwrite", "fstatvfs"])
+def test_a_full_disk_leaves_nothing_of_a_mere_beginning(call, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_create, "KEEP_SECONDS", 9e9)
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert __main__.main(["create", "a.npy", *TABLE]) == 130
+    assert files() == ["a.npy.partial"]
+    capsys.readouterr()
+    monkeypatch.setattr(os, call, full)
+    message = refused(capsys, "a.npy", "--resume")
+    assert "a.npy: No space left on device; nothing of it is left there" in message
+    assert files() == []
+
+
+def test_a_full_disk_without_a_file_of_ours(monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("a.npy.partial").write_bytes(b"x")
+    monkeypatch.setattr(os, "open", full)
+    assert "nothing of it is left" not in refused(capsys, "a.npy", *TABLE, "--overwrite")
+    assert files() == ["a.npy.partial"]
+
+
 def test_a_limit_of_the_size_of_files(capsys):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))

@@ -425,7 +425,6 @@ def _make(arguments, options):
                 options = {"seed": asked["seed"], **options}
             job = Job(target, options)
             _compare(job, asked, path)
-            file.resume(job.header, job.nbytes)
         elif arguments.resume and file.is_complete(target.suffix):
             _compare_complete(target, options, path)
             file.publish(target, arguments.overwrite)
@@ -438,16 +437,32 @@ def _make(arguments, options):
             )
         else:
             job = job or Job(target, options)
-            try:
+        again = ["fastinit", "create", str(target), "--resume"]
+        again = shlex.join(again + ["--overwrite"] * arguments.overwrite)
+        try:
+            if asked:
+                file.resume(job.header, job.nbytes)
+            else:
                 file.begin(job.header, job.nbytes, job.asked)
-            except OSError:
-                path.unlink()
+            report = _finish(arguments, job, file, written)
+        except OSError as error:
+            if error.errno not in FULL:
                 raise
-        _finish(arguments, job, file, written)
+            if written:  # by a run before: not lost for the failing of this one
+                kept = f"{path} is kept; to go on: {again}"
+            else:
+                path.unlink()
+                kept = "nothing of it is left there"
+            raise RefusedError(f"{target}: {error.strerror}; {kept}") from None
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; to go on: {again}", file=sys.stderr)
+            raise
+        _say(arguments, report)
     return 0
 
 
 def _finish(arguments, job, file, written):
+    """Write what is left; what there is to say of it."""
     target, left = arguments.target, job.nbytes - written
     start = time.monotonic()
     bar = _bar(arguments, job, written)
@@ -457,26 +472,15 @@ def _finish(arguments, job, file, written):
         bar.set_postfix_str("waiting for the disk")
         file.finish()
         file.publish(target, arguments.overwrite)
-    except OSError as error:
-        if error.errno in FULL:
-            file.path.unlink()
-        raise
-    except KeyboardInterrupt:
-        again = ["fastinit", "create", str(target), "--resume"]
-        again += ["--overwrite"] * arguments.overwrite
-        bar.close()  # its line first
-        print(f"\ninterrupted; to go on: {shlex.join(again)}", file=sys.stderr)
-        raise
     finally:
-        bar.close()
+        bar.close()  # its line, before any other
         _threads.count = threads
     seconds = time.monotonic() - start
     shape = "x".join(map(str, job.shape))
     seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
-    _say(
-        arguments,
+    return (
         f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
-        f"{_size(left / max(seconds, 1e-3))}/s",
+        f"{_size(left / max(seconds, 1e-3))}/s"
     )
 
 
@@ -494,6 +498,4 @@ def run(arguments):
         raise RefusedError(str(error) or "out of memory") from None
     except OSError as error:
         message = f"{error.filename or arguments.target}: {error.strerror or error}"
-        if error.errno in FULL:
-            message += "; nothing of it is left there"
         raise RefusedError(message) from None
