@@ -396,6 +396,21 @@ def test_resume_with_other_options(options, name, expected, capsys):
     assert Path("a.npy").read_bytes() == expected
 
 
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("name", ["a.npy", "a.safetensors"])
+@pytest.mark.parametrize("means", [("0", "0.0"), ("1.0", "1"), ("-2", "-2e0")])
+def test_resume_with_the_same_number_written_otherwise(name, means, monkeypatch):
+    for mean in means:
+        create(mean + name, *TABLE, "--mean", mean)
+    contents = [Path(mean + name).read_bytes() for mean in means]
+    assert contents[0] == contents[1]
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert __main__.main(["create", name, *TABLE, "--mean", means[0]]) == 130
+    create(name, *TABLE, "--mean", means[1], "--resume")
+    assert Path(name).read_bytes() == contents[0]
+
+
 @pytest.mark.usefixtures("interrupted")
 def test_a_partial_file_is_no_mere_leftover(expected, capsys):
     assert "exists: --resume goes on" in refused(capsys, "a.npy", *TABLE)

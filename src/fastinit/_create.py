@@ -191,6 +191,9 @@ def _lazy(options):
         raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
     parameters = {name: options.get(name, default) for name, default in known.items()}
     try:
+        for name, value in parameters.items():  # 0 is 0.0, however written
+            if isinstance(known[name], float) and float(value) == value:
+                parameters[name] = float(value)
         if "seed" in known:
             parameters["seed"] = _seeds.key(parameters["seed"])
         initializer = _registry.CLASSES[ROWS[init].class_name](**parameters)
