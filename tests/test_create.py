@@ -257,6 +257,8 @@ ERRORS = [
     (["no/a.npy", *TABLE], "no/a.npy.partial: No such file or directory"),
     (["a.npy", *TABLE, "--nonsense"], "--nonsense"),
     (["a.npy", *TABLE, "--quiet", "--progress"], "not allowed with"),
+    (["a.npy", *TABLE[:-2], "--quiet"], "--quiet needs --seed: the drawn one would be lost"),
+    (["a.npy", *TABLE[:-2], "--quiet", "--resume"], "--quiet needs --seed"),
     ([], "NAME"),
 ]
 
@@ -309,6 +311,20 @@ def test_no_progress_where_nobody_looks(capsys):
     assert err == ""
     create("b.npy", *TABLE, "--quiet")
     assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_where_no_seed_is_lost():
+    create("a.npy", "--init", "zeros", "--shape", 3, "--quiet")
+    create("a.safetensors", *TABLE[:-2], "--quiet")
+    seed = parsed("a.safetensors")[2]["seed"]
+    create("b.safetensors", *TABLE[:-2], "--seed", seed)
+    assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_quiet_without_the_seed_that_is_known(expected):
+    create("a.npy", *TABLE[:-2], "--quiet", "--resume")
+    assert Path("a.npy").read_bytes() == expected
 
 
 def test_without_tqdm(capsys, monkeypatch):
@@ -855,6 +871,7 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
 def test_peak_memory():
     options = ["--init", "random_uniform", "--shape", "1200000x128", "--dtype", "float16"]
+    options += ["--seed", "1"]
     peak = int(run_python(LIMITED, 0, "a.npy", *options, "--threads", 100))
     assert peak * 1024 < 256 * 2**20 < Path("a.npy").stat().st_size
 

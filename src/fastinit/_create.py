@@ -36,7 +36,9 @@ shards and the interruptions; a .npy file is the one that numpy.save() writes of
 
 Until all is there it is called NAME.npy.partial.  After an interruption, be it kill -9 or a loss of
 power, `fastinit create NAME.npy --resume` goes on with it; options that are given again must be the
-same.  If NAME.npy is finished, --resume with all options, and --seed, finds that out and succeeds.
+same.  A full disk removes it, unless it holds what a run before has written.
+
+If NAME.npy is finished, --resume with all options, and --seed, finds that out and succeeds.
 """
 
 EPILOG = """\
@@ -168,7 +170,9 @@ def add_command(commands):
     shown.add_argument("--progress", action="store_true",
         help="a progress bar even where stderr is no terminal")  # fmt: skip
     shown.add_argument(
-        "--quiet", action="store_true", help="print nothing but errors: no seed either"
+        "--quiet",
+        action="store_true",
+        help="print nothing but errors; a random .npy file needs --seed then",
     )
     _add_parameters(parser)
 
@@ -440,6 +444,8 @@ def _make(arguments, options):
             )
         else:
             job = job or Job(target, options)
+            if arguments.quiet and target.suffix == ".npy" and _draws_seed(options):
+                raise RefusedError("--quiet needs --seed: the drawn one would be lost")
         again = ["fastinit", "create", str(target), "--resume"]
         again = shlex.join(again + ["--overwrite"] * arguments.overwrite)
         try:
