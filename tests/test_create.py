@@ -257,6 +257,8 @@ ERRORS = [
     (["no/a.npy", *TABLE], "no/a.npy.partial: No such file or directory"),
     (["a.npy", *TABLE, "--nonsense"], "--nonsense"),
     (["a.npy", *TABLE, "--quiet", "--progress"], "not allowed with"),
+    (["a.npy", *TABLE[:-2], "--quiet"], "--quiet needs --seed: the drawn one would be lost"),
+    (["a.npy", *TABLE[:-2], "--quiet", "--resume"], "--quiet needs --seed"),
     ([], "NAME"),
 ]
 
@@ -309,6 +311,20 @@ def test_no_progress_where_nobody_looks(capsys):
     assert err == ""
     create("b.npy", *TABLE, "--quiet")
     assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_where_no_seed_is_lost():
+    create("a.npy", "--init", "zeros", "--shape", 3, "--quiet")
+    create("a.safetensors", *TABLE[:-2], "--quiet")
+    seed = parsed("a.safetensors")[2]["seed"]
+    create("b.safetensors", *TABLE[:-2], "--seed", seed)
+    assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_quiet_without_the_seed_that_is_known(expected):
+    create("a.npy", *TABLE[:-2], "--quiet", "--resume")
+    assert Path("a.npy").read_bytes() == expected
 
 
 def test_without_tqdm(capsys, monkeypatch):
@@ -396,6 +412,21 @@ def test_resume_with_other_options(options, name, expected, capsys):
     assert Path("a.npy").read_bytes() == expected
 
 
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("name", ["a.npy", "a.safetensors"])
+@pytest.mark.parametrize("means", [("0", "0.0"), ("1.0", "1"), ("-2", "-2e0")])
+def test_resume_with_the_same_number_written_otherwise(name, means, monkeypatch):
+    for mean in means:
+        create(mean + name, *TABLE, "--mean", mean)
+    contents = [Path(mean + name).read_bytes() for mean in means]
+    assert contents[0] == contents[1]
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert __main__.main(["create", name, *TABLE, "--mean", means[0]]) == 130
+    create(name, *TABLE, "--mean", means[1], "--resume")
+    assert Path(name).read_bytes() == contents[0]
+
+
 @pytest.mark.usefixtures("interrupted")
 def test_a_partial_file_is_no_mere_leftover(expected, capsys):
     assert "exists: --resume goes on" in refused(capsys, "a.npy", *TABLE)
@@ -418,15 +449,160 @@ def test_resume_without_a_beginning(expected):
     assert Path("a.npy").read_bytes() == expected
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"\0" * 1000, b"\xff" * 1000, b"\0" * 8 + b"fastinit"]
-)
+@pytest.mark.parametrize("content", [b"", b"\0" * 9, b"\0" * 1000])
 def test_resume_of_what_has_no_trailer(content, expected, capsys):
     """Killed before there was one: begun anew."""
     Path("a.npy.partial").write_bytes(content)
     assert "is required" in refused(capsys, "a.npy", "--resume")
     create("a.npy", *TABLE, "--resume")
     assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"x", b"\xff" * 1000, b"\0" * 8 + b"fastinit", b"\x93NUMPY\x01\x00\x05\x00{'a'}"),
+        *(b"\x93NUMPY\x01\x00\x01\x00(", b"\2" + bytes(7) + b"[]", b"\2" + bytes(7) + b"{}"),
+        b"\x38" + bytes(7) + b'{"another\'s":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}\n',
+    ],
+)
+def test_resume_of_the_file_of_another(content, suffix, expected, capsys):
+    path = Path(f"a{suffix}.partial")
+    path.write_bytes(content)
+    for options in ([], TABLE, ["--overwrite"], [*TABLE, "--overwrite"]):
+        message = refused(capsys, f"a{suffix}", *options, "--resume")
+        assert f"{path} was not begun by this command" in message
+        assert path.read_bytes() == content
+    create(f"a{suffix}", *TABLE, "--overwrite")
+    assert files() == [f"a{suffix}"]
+
+
+def test_a_symbolic_link_in_its_place(capsys):
+    Path("other").write_bytes(b"")
+    os.symlink("other", "a.npy.partial")
+    for options in ([], ["--resume"], ["--overwrite"]):
+        message = refused(capsys, "a.npy", *TABLE, *options)
+        assert options == [] or "a.npy.partial is a symbolic link" in message
+    assert Path("other").read_bytes() == b""
+
+
+COMPLETE = [["a.npy"], ["a.safetensors"], ["a.npy", "--shape", "0x3"]]
+
+
+@pytest.fixture(params=COMPLETE, ids=" ".join)
+def complete(request):
+    """A file that lacks but its name; its name, and how it was made."""
+    name, *shape = request.param
+    create(name, *TABLE[:2], "--shape", "1000x33", *shape, *TABLE[4:])
+    data = Path(name).read_bytes()
+    os.rename(name, f"{name}.partial")
+    return name, [*TABLE, *shape], data
+
+
+def test_resume_of_a_complete_file(complete, capsys):
+    name, options, data = complete
+    assert "--resume alone names it" in refused(capsys, name, *TABLE[:-2], "--resume")
+    assert "--resume alone names it" in refused(capsys, name, "--seed", 7, "--resume")
+    assert "holds something else" in refused(capsys, name, *TABLE, "--shape", 5, "--resume")
+    assert files() == [f"{name}.partial"]
+    create(name, "--resume")
+    assert Path(name).read_bytes() == data
+    assert files() == [name]
+    os.rename(name, f"{name}.partial")
+    create(name, *options, "--resume")
+    assert Path(name).read_bytes() == data
+
+
+def test_a_complete_file_and_another_target(complete, capsys):
+    name, _, data = complete
+    Path(name).write_bytes(b"other")
+    assert f"{name} exists" in refused(capsys, name, "--resume")
+    create(name, "--resume", "--overwrite")
+    assert Path(name).read_bytes() == data
+    assert files() == [name]
+
+
+@pytest.mark.parametrize("options", [["--resume"], [*TABLE, "--resume"], [*TABLE, "--overwrite"]])
+def test_one_file_with_both_names(options, expected):
+    """Killed between the last two steps; the target is whole all the while."""
+    create("a.npy", *TABLE)
+    os.link("a.npy", "a.npy.partial")
+    with open("a.npy", "rb") as file:
+        create("a.npy", *options)
+        assert file.read() == expected
+    assert Path("a.npy").read_bytes() == expected
+    assert files() == ["a.npy"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_target_comes_during_the_run(links, expected, monkeypatch, capsys):
+    finish = _files.Partial.finish
+
+    def no_link(*names):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            _files.Partial, "finish", lambda file: finish(file) or Path("a.npy").write_bytes(b"new")
+        )
+        if not links:
+            patched.setattr(os, "link", no_link)
+        message = refused(capsys, "a.npy", *TABLE)
+    assert "a.npy has come to be meanwhile; a.npy.partial is complete" in message
+    assert Path("a.npy").read_bytes() == b"new"
+    assert Path("a.npy.partial").read_bytes() == expected
+    create("a.npy", "--resume", "--overwrite")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_the_target_comes_before_the_lock(options, monkeypatch, capsys):
+    flock = fcntl.flock
+    monkeypatch.setattr(
+        fcntl, "flock", lambda *args: Path("a.npy").write_bytes(b"new") and flock(*args)
+    )
+    assert "a.npy exists: --overwrite" in refused(capsys, "a.npy", *TABLE, *options)
+    assert Path("a.npy").read_bytes() == b"new"
+    assert files() == ["a.npy"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"",
+        (2**40 - 2**20).to_bytes(8, "little") + b"nothing.",
+        (8).to_bytes(8, "little") + b"fastinit",
+        bytes(8) + b"fastinit",
+        (2**40 - 8).to_bytes(8, "little") + b"fastinit",
+        (2**63).to_bytes(8, "little") + b"fastinit",
+        bytes(8) + b"[1]" + (2**40 - 27).to_bytes(8, "little") + b"fastinit",
+    ],
+)
+def test_a_huge_file_is_not_read_to_find_no_trailer(end, expected, capsys):
+    with open("a.npy.partial", "wb") as file:
+        file.truncate(2**40)
+        os.pwrite(file.fileno(), end, 2**40 - len(end))
+    try:
+        assert "is required" in refused(capsys, "a.npy", "--resume")
+        create("a.npy", *TABLE, "--resume")
+    finally:
+        Path("a.npy.partial").unlink(missing_ok=True)
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_mark_beyond_the_values(capsys):
+    with open("a.npy.partial", "r+b") as file:
+        os.pwrite(file.fileno(), (1000 * 33 * 4 + 1).to_bytes(8, "little"), 128 + 1000 * 33 * 4)
+    assert "a.npy.partial is damaged" in refused(capsys, "a.npy", "--resume")
+    create("a.npy", *TABLE, "--overwrite")
+
+
+def test_a_pipe_in_its_place(capsys):
+    os.mkfifo("a.npy.partial")
+    message = refused(capsys, "a.npy", *TABLE, "--resume")
+    assert "a.npy.partial is no regular file" in message
 
 
 def test_the_target_exists(expected, capsys):
@@ -460,11 +636,24 @@ def test_two_at_once(capsys):
 
 KILLED = """
 import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from fastinit import __main__, _create, _files
 _create.CHUNK, _create.KEEP_SECONDS = 4096, 0
-create = ["create", "a.npy", "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
+name, way = sys.argv[1:]
+
+class InOrder(ThreadPoolExecutor):
+    # So that every run takes the same steps.
+    def submit(self, *call):
+        future = super().submit(*call)
+        wait([future])
+        return future
+
+_create.ThreadPoolExecutor = InOrder
+partial, old = Path(name + ".partial"), b"old" if way == "replace" else None
+create = ["create", name, "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
           "--threads", "1", "--quiet"]
+again = ["--overwrite"] if old else []
 
 def run(arguments, steps=None):
     # A process of its own, which dies before the call number `steps` that changes anything.
@@ -478,39 +667,61 @@ def run(arguments, steps=None):
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*arguments)
         return called
-    for name in ("pwrite", "ftruncate", "posix_fallocate", "fsync", "replace"):
-        setattr(os, name, dying(getattr(os, name)))
+    def no_link(*names):
+        raise PermissionError(1, "no links")
+    if way == "no link":
+        os.link = no_link
+    for function in "pwrite ftruncate posix_fallocate fsync replace link unlink".split():
+        setattr(os, function, dying(getattr(os, function)))
     _files._sync = dying(_files._sync)
+    sys.stderr = open(os.devnull, "w")
     os._exit(__main__.main(arguments))
 
 assert run(create) == 0
-expected = Path("a.npy").read_bytes()
-steps, resumed = 0, 0
+expected = Path(name).read_bytes()
+steps, unknown, resumed, complete = 0, 0, 0, 0
 while True:
-    os.unlink("a.npy")
-    code = run(create, steps)
+    os.unlink(name)
+    if old:
+        Path(name).write_bytes(old)
+    code = run(create + again, steps)
     if code == 0:
         break
     assert code == -signal.SIGKILL
-    if Path("a.npy").exists():
-        assert Path("a.npy").read_bytes() == expected
-    else:
-        assert os.listdir() == ["a.npy.partial"]
-        if os.stat("a.npy.partial").st_size > 16:
-            with _files.partial("a.npy.partial") as file:
-                resumed += file.state() is not None
-    assert run([*create, "--resume"]) == 0
-    assert Path("a.npy").read_bytes() == expected
-    assert os.listdir() == ["a.npy"]
     steps += 1
-print(steps, resumed)
+    if not partial.exists():
+        assert Path(name).read_bytes() == expected
+        continue
+    both = _files.is_twice(partial, name)
+    assert both or (Path(name).read_bytes() if old else os.path.exists(name) or None) == old
+    if os.stat(partial).st_size:
+        with _files.partial(partial) as file:
+            complete += file.state() is None
+            resumed += file.state() is not None
+        # Another seed would show.
+        assert run([*create[:6], "--resume", "--quiet", *again]) in (0, 2)
+        if partial.exists():
+            assert run(["create", name, "--resume", "--quiet", *again]) == 0
+    else:  # nothing of it is known, and no seed is lost
+        unknown += 1
+        assert run(["create", name, "--resume", "--quiet", *again]) == 2
+        assert run([*create, "--resume", *again]) == 0
+    assert Path(name).read_bytes() == expected
+    assert os.listdir() == [name]
+print(steps, unknown, resumed, complete)
 """
 
 
-def test_killed_at_every_step():
-    steps, resumed = map(int, run_python(KILLED).split())
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("a.npy", "link"), ("a.npy", "no link"), ("a.npy", "replace"), ("a.safetensors", "link")],
+)
+def test_killed_at_every_step(name, way):
+    steps, unknown, resumed, complete = map(int, run_python(KILLED, name, way).split())
     assert steps > 12
     assert resumed > 8
+    assert unknown == 2  # before the file is emptied, and before the trailer is written
+    assert complete == {"link": 4, "no link": 3, "replace": 2}[way]
 
 
 INTERRUPTED = """
@@ -554,6 +765,50 @@ def test_a_broken_disk_keeps_what_there_is(monkeypatch, capsys):
         assert os.strerror(errno.EIO) in refused(capsys, "a.npy", *TABLE)
     assert files() == ["a.npy.partial"]
     create("a.npy", "--resume")
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("call", ["pwrite", "fstatvfs"])  # at the end, and in the beginning
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_keeps_what_was_there_before(call, number, expected, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        message = refused(capsys, "a.npy", "--resume")
+    kept = "a.npy.partial is kept; to go on: fastinit create a.npy --resume\n"
+    assert f"a.npy: {os.strerror(number)}; {kept}" in message
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("call", ["pwrite", "fstatvfs"])
+def test_a_full_disk_leaves_nothing_of_a_mere_beginning(call, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_create, "KEEP_SECONDS", 9e9)
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert __main__.main(["create", "a.npy", *TABLE]) == 130
+    assert files() == ["a.npy.partial"]
+    capsys.readouterr()
+    monkeypatch.setattr(os, call, full)
+    message = refused(capsys, "a.npy", "--resume")
+    assert "a.npy: No space left on device; nothing of it is left there" in message
+    assert files() == []
+
+
+def test_a_full_disk_without_a_file_of_ours(monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("a.npy.partial").write_bytes(b"x")
+    monkeypatch.setattr(os, "open", full)
+    assert "nothing of it is left" not in refused(capsys, "a.npy", *TABLE, "--overwrite")
+    assert files() == ["a.npy.partial"]
 
 
 def test_a_limit_of_the_size_of_files(capsys):
@@ -616,6 +871,7 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
 def test_peak_memory():
     options = ["--init", "random_uniform", "--shape", "1200000x128", "--dtype", "float16"]
+    options += ["--seed", "1"]
     peak = int(run_python(LIMITED, 0, "a.npy", *options, "--threads", 100))
     assert peak * 1024 < 256 * 2**20 < Path("a.npy").stat().st_size
 

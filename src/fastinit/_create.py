@@ -19,7 +19,7 @@ import numpy as np
 from . import _registry, _seeds, _threads
 from ._arrays import empty
 from ._base import Initializer
-from ._files import FULL, HEADERS, RefusedError, fcntl, partial
+from ._files import FULL, HEADERS, RefusedError, fcntl, is_twice, partial
 from ._kernels import STREAM_VERSION
 
 # Bytes that a thread fills and writes at a time.  Fewer cost calls; more, the cache.
@@ -36,7 +36,9 @@ shards and the interruptions; a .npy file is the one that numpy.save() writes of
 
 Until all is there it is called NAME.npy.partial.  After an interruption, be it kill -9 or a loss of
 power, `fastinit create NAME.npy --resume` goes on with it; options that are given again must be the
-same.  If NAME.npy is finished, --resume with all options, and --seed, finds that out and succeeds.
+same.  A full disk removes it, unless it holds what a run before has written.
+
+If NAME.npy is finished, --resume with all options, and --seed, finds that out and succeeds.
 """
 
 EPILOG = """\
@@ -168,7 +170,9 @@ def add_command(commands):
     shown.add_argument("--progress", action="store_true",
         help="a progress bar even where stderr is no terminal")  # fmt: skip
     shown.add_argument(
-        "--quiet", action="store_true", help="print nothing but errors: no seed either"
+        "--quiet",
+        action="store_true",
+        help="print nothing but errors; a random .npy file needs --seed then",
     )
     _add_parameters(parser)
 
@@ -191,12 +195,21 @@ def _lazy(options):
         raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
     parameters = {name: options.get(name, default) for name, default in known.items()}
     try:
+        for name, value in parameters.items():  # 0 is 0.0, however written
+            if isinstance(known[name], float) and float(value) == value:
+                parameters[name] = float(value)
         if "seed" in known:
             parameters["seed"] = _seeds.key(parameters["seed"])
         initializer = _registry.CLASSES[ROWS[init].class_name](**parameters)
         return initializer.lazy(options["shape"], options.get("dtype")), parameters
     except (TypeError, ValueError, OverflowError, ImportError) as error:
         raise RefusedError(str(error)) from None
+
+
+def _draws_seed(options):
+    """Whether the initializer takes a seed, and none is given."""
+    row = ROWS.get(options["init"])
+    return row is not None and "seed" in _parameters(row) and options.get("seed") is None
 
 
 class Job:
@@ -357,18 +370,42 @@ def _size(nbytes):
     return f"{nbytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
+def _say(arguments, text):
+    if not arguments.quiet:
+        print(text)
+
+
+def _compare_complete(target, options, path):
+    """Refuse to name a complete file that holds something else."""
+    if not options:
+        return
+    if not {"init", "shape"} <= options.keys() or _draws_seed(options):
+        raise RefusedError(
+            f"{path} is complete: --resume alone names it; with all options and --seed a part of "
+            "it is compared"
+        )
+    if not Job(target, options).is_in(path):
+        raise RefusedError(f"{path} is complete, but holds something else: --overwrite begins anew")
+
+
 def _make(arguments, options):
     """Write the file; the exit code."""
     target = arguments.target
     path = target.with_name(target.name + ".partial")
-    is_there = path.exists()
     if target.is_dir():
         raise RefusedError(f"{target} is a directory")
+    if is_twice(path, target):
+        with partial(path):  # or another run is about to do the same
+            if is_twice(path, target):
+                path.unlink()
+        if arguments.resume and not options:
+            _say(arguments, f"{target} is finished already")
+            return 0
+    is_there = os.path.lexists(path)
     if os.path.lexists(target) and not arguments.overwrite:
         if arguments.resume and not is_there and options.get("seed") is not None:
             if Job(target, options).is_in(target):
-                if not arguments.quiet:
-                    print(f"{target} is finished already")
+                _say(arguments, f"{target} is finished already")
                 return 0
             raise RefusedError(f"{target} exists and holds something else: --overwrite replaces it")
         if arguments.resume and not is_there:
@@ -381,6 +418,8 @@ def _make(arguments, options):
         raise RefusedError(f"there is no {path} to go on with")
     job = None if is_there else Job(target, options)  # no file is made for wrong options
     with partial(path) as file:
+        if os.path.lexists(target) and not arguments.overwrite:  # since it was looked for
+            raise RefusedError(f"{target} exists: --overwrite replaces it")
         has_content = os.stat(path).st_size > 0
         if has_content and not (arguments.resume or arguments.overwrite):
             raise RefusedError(f"{path} exists: --resume goes on, --overwrite begins anew")
@@ -388,24 +427,51 @@ def _make(arguments, options):
         if asked:
             if not options.keys() & {"init", "shape"}:
                 options = {**asked, **options}
-                options.pop("stream_version")
+                options.pop("stream_version", None)
             if options.get("init") == asked["init"] and "seed" in asked:
                 options = {"seed": asked["seed"], **options}
             job = Job(target, options)
             _compare(job, asked, path)
-            file.resume(job.header, job.nbytes)
+        elif arguments.resume and file.is_complete(target.suffix):
+            _compare_complete(target, options, path)
+            file.publish(target, arguments.overwrite)
+            _say(arguments, f"{target}: {path.name} was complete, and has got its name")
+            return 0
+        elif arguments.resume and not file.is_blank():
+            raise RefusedError(
+                f"{path} was not begun by this command, or is damaged: "
+                "--overwrite without --resume begins anew"
+            )
         else:
             job = job or Job(target, options)
-            try:
+            if arguments.quiet and target.suffix == ".npy" and _draws_seed(options):
+                raise RefusedError("--quiet needs --seed: the drawn one would be lost")
+        again = ["fastinit", "create", str(target), "--resume"]
+        again = shlex.join(again + ["--overwrite"] * arguments.overwrite)
+        try:
+            if asked:
+                file.resume(job.header, job.nbytes)
+            else:
                 file.begin(job.header, job.nbytes, job.asked)
-            except BaseException:
-                path.unlink()
+            report = _finish(arguments, job, file, written)
+        except OSError as error:
+            if error.errno not in FULL:
                 raise
-        _finish(arguments, job, file, written)
+            if written:  # by a run before: not lost for the failing of this one
+                kept = f"{path} is kept; to go on: {again}"
+            else:
+                path.unlink()
+                kept = "nothing of it is left there"
+            raise RefusedError(f"{target}: {error.strerror}; {kept}") from None
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; to go on: {again}", file=sys.stderr)
+            raise
+        _say(arguments, report)
     return 0
 
 
 def _finish(arguments, job, file, written):
+    """Write what is left; what there is to say of it."""
     target, left = arguments.target, job.nbytes - written
     start = time.monotonic()
     bar = _bar(arguments, job, written)
@@ -413,28 +479,18 @@ def _finish(arguments, job, file, written):
     try:
         _write(job, file, written, arguments.threads or threads, bar)
         bar.set_postfix_str("waiting for the disk")
-        file.finish(target)
-    except OSError as error:
-        if error.errno in FULL:
-            file.path.unlink()
-        raise
-    except KeyboardInterrupt:
-        again = ["fastinit", "create", str(target), "--resume"]
-        again += ["--overwrite"] * arguments.overwrite
-        bar.close()  # its line first
-        print(f"\ninterrupted; to go on: {shlex.join(again)}", file=sys.stderr)
-        raise
+        file.finish()
+        file.publish(target, arguments.overwrite)
     finally:
-        bar.close()
+        bar.close()  # its line, before any other
         _threads.count = threads
-    if not arguments.quiet:
-        seconds = time.monotonic() - start
-        shape = "x".join(map(str, job.shape))
-        seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
-        print(
-            f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
-            f"{_size(left / max(seconds, 1e-3))}/s"
-        )
+    seconds = time.monotonic() - start
+    shape = "x".join(map(str, job.shape))
+    seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
+    return (
+        f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
+        f"{_size(left / max(seconds, 1e-3))}/s"
+    )
 
 
 def run(arguments):
@@ -451,6 +507,4 @@ def run(arguments):
         raise RefusedError(str(error) or "out of memory") from None
     except OSError as error:
         message = f"{error.filename or arguments.target}: {error.strerror or error}"
-        if error.errno in FULL:
-            message += "; nothing of it is left there"
         raise RefusedError(message) from None

@@ -2,7 +2,8 @@
 
 The values go to their final places in NAME.partial, which becomes NAME once it is complete.  Where
 the header will be there are zeros until then, so that no loader takes it.  Behind the values comes
-the trailer, from which an interrupted run is resumed:
+the trailer, from which an interrupted run is resumed; it is there first, and cut off last, when the
+header is on the disk.  A file without a trailer is thus complete by its header, or nothing yet:
 
     how many bytes of the values are on the disk for certain    8 bytes
     what was asked for                                          JSON
@@ -17,8 +18,10 @@ import errno
 import io
 import json
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
+from math import prod
 
 import numpy as np
 
@@ -30,6 +33,7 @@ except ImportError:  # Windows
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAGIC = b"fastinit"
 _MOST = (1 << 63) - 1  # bytes of a file
+_MOST_HEAD = 1 << 20  # bytes of a header, or of a trailer: more are not ours
 _sync = getattr(os, "fdatasync", os.fsync)  # not on macOS
 
 
@@ -71,6 +75,26 @@ def _safetensors(dtype, shape, nbytes, name, metadata):
 HEADERS = {".npy": _npy, ".safetensors": _safetensors}
 
 
+def _npy_end(head):
+    file = io.BytesIO(head)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return file.tell() + prod(shape) * dtype.itemsize
+
+
+def _safetensors_end(head):
+    end = 8 + int.from_bytes(head[:8], "little")
+    fields = json.loads(head[8:end])
+    fields.pop("__metadata__")["stream_version"]  # another's file has none
+    [tensor] = fields.values()
+    return end + tensor["data_offsets"][1]
+
+
+# {suffix: the bytes a file begins with -> its size; any exception where they are no header}
+_ENDS = {".npy": _npy_end, ".safetensors": _safetensors_end}
+
+
 def _write(file, data, offset):
     view = memoryview(data)
     while view:
@@ -102,6 +126,15 @@ def _reserve(file, size):
         done += n
 
 
+def _sync_directory(path):
+    with suppress(OSError):  # file systems that cannot: the name follows by and by
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
 class Partial:
     """NAME.partial, open and locked."""
 
@@ -109,20 +142,33 @@ class Partial:
         self.path = path
         self.file = file
 
-    def _at_end(self, n):
-        self.file.seek(-n, os.SEEK_END)
-        return self.file.read(n)
-
     def state(self):
         """(what was asked for, bytes of values that are there) of a run before; or None."""
-        try:
-            at, magic = int.from_bytes(self._at_end(16)[:8], "little"), self._at_end(8)
-            self.file.seek(at)
-            self._found = at
-            written, text = int.from_bytes(self.file.read(8), "little"), self.file.read()[:-16]
-            return (json.loads(text), written) if magic == _MAGIC else None
-        except (OSError, ValueError, OverflowError):  # shorter, or other content: killed early on
+        fd = self.file.fileno()
+        size = os.fstat(fd).st_size
+        end = os.pread(fd, 16, max(0, size - 16))
+        at = int.from_bytes(end[:8], "little")
+        if end[8:] != _MAGIC or not 0 < at <= size - 24 or size - at > _MOST_HEAD:
             return None
+        text = os.pread(fd, size - at, at)
+        try:
+            asked = json.loads(text[8:-16])
+        except (ValueError, RecursionError):  # other content
+            return None
+        self._found, self._written = at, int.from_bytes(text[:8], "little")
+        return (asked, self._written) if isinstance(asked, dict) and "init" in asked else None
+
+    def is_complete(self, suffix):
+        """Whether a file without a trailer is all there, and lacks but its name."""
+        fd = self.file.fileno()
+        try:
+            return _ENDS[suffix](os.pread(fd, _MOST_HEAD, 0)) == os.fstat(fd).st_size
+        except Exception:  # whatever comes of content that is no header
+            return False
+
+    def is_blank(self):
+        """Whether a file without a trailer may be one that was killed early on."""
+        return not any(os.pread(self.file.fileno(), 64, 0))
 
     def begin(self, header, nbytes, asked):
         """Make room for a file, nothing of it written yet."""
@@ -131,15 +177,19 @@ class Partial:
         trailer += self.mark.to_bytes(8, "little") + _MAGIC
         if self.mark + len(trailer) > _MOST:
             raise RefusedError(f"{nbytes} bytes are more than a file can have")
-        self.file.truncate(0)
-        _reserve(self.file, self.mark + len(trailer))
+        os.ftruncate(self.file.fileno(), 0)
         _write(self.file, trailer, self.mark)
+        os.fsync(self.file.fileno())
+        _sync_directory(self.path)
+        _reserve(self.file, self.mark + len(trailer))
 
     def resume(self, header, nbytes):
         """Take a file up again, whose state() was asked for."""
         self._layout(header, nbytes)
         if self._found != self.mark:
             raise RefusedError(f"{self.path} has another header: --overwrite begins anew")
+        if self._written > nbytes:
+            raise RefusedError(f"{self.path} is damaged: --overwrite begins anew")
         _reserve(self.file, os.fstat(self.file.fileno()).st_size)
 
     def _layout(self, header, nbytes):
@@ -156,30 +206,65 @@ class Partial:
         _sync(self.file.fileno())
         _write(self.file, written.to_bytes(8, "little"), self.mark)
 
-    def finish(self, target):
-        """Let the complete file become the target."""
+    def finish(self):
+        """Make the file complete; what is left is to publish() it."""
+        fd = self.file.fileno()
         self.keep(self.size - len(self.header))
         _write(self.file, self.header, 0)
-        self.file.truncate(self.size)
-        os.fsync(self.file.fileno())
-        os.replace(self.path, target)
-        with suppress(OSError):  # file systems that cannot: the name follows by and by
-            directory = os.open(target.parent, os.O_RDONLY)
+        os.fsync(fd)
+        os.ftruncate(fd, self.size)
+        os.fsync(fd)
+
+    def publish(self, target, overwrite):
+        """Let the complete file become the target, which is replaced if `overwrite`."""
+        if not overwrite:
             try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+                os.link(self.path, target)  # unlike a renaming, replaces nothing
+            except OSError:  # a file system that has no links, too
+                if os.path.lexists(target):
+                    raise RefusedError(
+                        f"{target} has come to be meanwhile; {self.path} is complete: "
+                        "--resume --overwrite replaces the one by the other"
+                    ) from None
+            else:
+                _sync_directory(target)
+                os.unlink(self.path)
+                return
+        os.replace(self.path, target)
+        _sync_directory(target)
+
+
+def is_twice(path, target):
+    """Whether both names are one file: a run was killed in publish()."""
+    try:
+        return os.path.samestat(os.lstat(path), os.lstat(target))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
 def partial(path):
     """A Partial of this path, made where there is none; of this process alone."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        fd = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RefusedError(f"{path} is a symbolic link") from None
+        raise
+    with os.fdopen(fd, "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise RefusedError(f"{path} is no regular file")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RefusedError(f"{path}: another run is writing it") from None
         # The other may have finished between the two lines above: then the name is the target's.
-        if not os.path.exists(path) or not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+        if not os.path.lexists(path) or not os.path.samestat(os.lstat(path), os.fstat(fd)):
             raise RefusedError(f"{path}: another run has just finished it")
-        yield Partial(path, file)
+        try:
+            yield Partial(path, file)
+        finally:
+            if not os.fstat(fd).st_size:  # not begun
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
