@@ -478,7 +478,7 @@ def send():
     sent.append(time.perf_counter())
     os.kill(os.getpid(), signal.SIGINT)
 
-for after in (0.1, 0.25, 0.4):
+for after in (0.7, 1.0, 1.3):
     timer = threading.Timer(after, send)
     timer.start()
     try:
@@ -492,10 +492,10 @@ print(latencies)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sends itself a signal")
 @pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("shape", [(2000000, 96), (96, 2000000)], ids=str)
+@pytest.mark.parametrize("shape", [(300000, 96), (96, 300000)], ids=str)
 def test_a_signal_stops_a_long_task(shape, n):
-    """A task spans all rows: of 4000000 of them it took 2.2 to 4.5 s when no task looked within."""
-    latencies = ast.literal_eval(run_python(LONG, n, *shape))
+    """A task spans all rows: by the portable kernels seconds, if no task looked within."""
+    latencies = ast.literal_eval(run_python(LONG, n, *shape, FASTINIT_ISA="portable"))
     assert len(latencies) == 3
     assert min(latencies) < 0.2
     assert max(latencies) < 0.8
