@@ -746,6 +746,26 @@ def test_a_signal():
     assert Path("a.npy").read_bytes() == saved(np.zeros((100000, 64), "float32"))
 
 
+def test_the_order_of_the_end(monkeypatch):
+    """For a loss of power: each step is on the disk before the next one begins."""
+    steps = []
+
+    def note(name):
+        call = getattr(os, name)
+
+        def noted(*arguments, **keywords):
+            steps.append(name)
+            return call(*arguments, **keywords)
+
+        monkeypatch.setattr(os, name, noted)
+
+    for name in ("fsync", "ftruncate", "link", "unlink"):
+        note(name)
+    create("a.npy", *TABLE)
+    assert steps[-6:] == ["fsync", "ftruncate", "fsync", "link", "fsync", "unlink"]
+    assert steps[:3] == ["ftruncate", "fsync", "fsync"]  # the trailer's, and the directory's
+
+
 # Full disks
 
 
