@@ -23,18 +23,12 @@ void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t 
     fastinit_ops_in_use()->philox(counter, key, out);
 }
 
-static size_t size_of(fastinit_type type)
-{
-    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
-           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 2
-                                                           : 4;
-}
-
 void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
                    fastinit_run run)
 {
     const fastinit_args args = {.seed = seed};
-    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, size_of(type), &rows, &args, run);
+    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, fastinit_size_of(type), &rows, &args,
+                      run);
 }
 
 /* Rounded to binary32.  Through a volatile: GCC 12 (-O2 and up) drops the roundings of a.scale and
@@ -141,8 +135,8 @@ static prepare *volatile const truncated_args = prepare_truncated;
         fastinit_fpenv saved = fastinit_fpenv_enter();                                             \
         const fastinit_args args = make_args(seed, p, q, type);                                    \
         fastinit_fpenv_leave(saved);                                                               \
-        fastinit_parallel(fastinit_ops_in_use()->name[type], out, size_of(type), &rows, &args,     \
-                          run);                                                                    \
+        fastinit_parallel(fastinit_ops_in_use()->name[type], out, fastinit_size_of(type), &rows,   \
+                          &args, run);                                                             \
     }
 FILL(uniform, uniform_args, minval, maxval)
 FILL(normal, normal_args, mean, stddev)

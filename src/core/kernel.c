@@ -30,14 +30,8 @@ VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
-/* Bytes of an element, and of the words that it is made of: the halves are made as float32. */
-VEC size_t size_of(fastinit_type type)
-{
-    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
-           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 2
-                                                           : 4;
-}
-VEC size_t words_of(fastinit_type type) { return size_of(type) == 8 ? 8 : 4; }
+/* Bytes of the words that an element is made of: the halves are made as float32. */
+VEC size_t words_of(fastinit_type type) { return fastinit_size_of(type) == 8 ? 8 : 4; }
 
 /* Room for n 64-bit elements, or more of the shorter types; all may be stored there. */
 #define ROOM(n)                                                                                    \
@@ -139,7 +133,7 @@ VEC void batches(int kind, fastinit_type type, char *out, uint64_t block, vu blo
 {
     vu x[VEC_GROUPS][4], words[2 * VEC_GROUPS];
     const int per_vector = (int)(VEC_W * 8 / words_of(type));
-    const size_t vector = (size_t)per_vector * size_of(type);
+    const size_t vector = (size_t)per_vector * fastinit_size_of(type);
     enum { EVERY = PHILOX_ROUNDS / (2 * VEC_GROUPS) };
     _Static_assert(EVERY > 0, "as many rounds as vectors to convert");
 
@@ -188,7 +182,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
                 const philox_keys *keys)
 {
     const fastinit_ziggurat *t = ziggurat_of(kind);
-    const size_t size = size_of(type);
+    const size_t size = fastinit_size_of(type);
 
     size_t count = p->count;
     p->count = 0;
@@ -240,7 +234,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
 VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start, size_t n,
               pending *p, fastinit_args a, const philox_keys *keys)
 {
-    const size_t size = size_of(type), per_block = 16 / words_of(type);
+    const size_t size = fastinit_size_of(type), per_block = 16 / words_of(type);
     const uint64_t base = start - start % BATCH;
     const size_t first = (size_t)(start - base), last = first + n;
     const vu block_high = vu_set1(base / per_block >> 32);
@@ -299,7 +293,7 @@ VEC void fill(int kind, fastinit_type type, char *out, const fastinit_rows *rows
         if (at >= CHUNK || !n) {
             if (kind >= NORMAL)
                 redraw(kind, type, out, &p, a, &keys);
-            out += at * size_of(type);
+            out += at * fastinit_size_of(type);
             at = 0;
         }
     }

@@ -19,6 +19,14 @@ typedef void fastinit_kernel(void *out, const fastinit_rows *rows, size_t first,
 
 enum { FASTINIT_TYPES = FASTINIT_F64 + 1 };
 
+/* Bytes of an element. */
+static inline size_t fastinit_size_of(fastinit_type type)
+{
+    return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
+           : type == FASTINIT_F16 || type == FASTINIT_BF16 ? 2
+                                                           : 4;
+}
+
 typedef struct {
     const char *name;
     void (*philox)(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

@@ -187,7 +187,7 @@ void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t fir
         .plan = make_plan(rows, columns, count, run),
         .tasks = type == FASTINIT_F32 ? &ops->householder->f32 : &ops->householder->f64,
         .normals = ops->orthogonal[type],
-        .size = type == FASTINIT_F32 ? sizeof(float) : sizeof(double),
+        .size = fastinit_size_of(type),
         .out = out,
         .work = (char *)up((uintptr_t)work, ALIGNMENT),
         .first = first,
