@@ -17,6 +17,7 @@ enum {
     AVX2 = 1 << 5,
     AVX512F = 1 << 16,
     AVX512DQ = 1 << 17,
+    AVX512BW = 1 << 30,
     XCR0_YMM = 0x06,
     XCR0_ZMM = 0xe6,
 };
@@ -39,7 +40,7 @@ static int x86_has(unsigned leaf7_ebx, unsigned xcr0_bits)
 static int has_avx2(void) { return x86_has(AVX2, XCR0_YMM); }
 #endif
 #ifdef FASTINIT_HAVE_AVX512
-static int has_avx512(void) { return x86_has(AVX2 | AVX512F | AVX512DQ, XCR0_ZMM); }
+static int has_avx512(void) { return x86_has(AVX2 | AVX512F | AVX512BW | AVX512DQ, XCR0_ZMM); }
 #endif
 static int has_baseline(void) { return 1; }
 

@@ -30,8 +30,31 @@ VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
-/* Bytes of the words that an element is made of: the halves are made as float32. */
+/* The halves are made as float32, two vectors at a time, one of the even elements and one of the
+ * odd: rounded like that they fall into each other, with nothing to put in order (NOTES.md). */
+VEC int is_half(fastinit_type type) { return fastinit_size_of(type) == 2; }
+
+/* Bytes of the words that an element is made of. */
 VEC size_t words_of(fastinit_type type) { return fastinit_size_of(type) == 8 ? 8 : 4; }
+
+/* A mask of elements to redraw has bit i for element i of its batch.  Those of halves have the even
+ * elements in the lower 32 bits, the odd ones in the upper. */
+VEC size_t element_of_bit(fastinit_type type, size_t bit)
+{
+    return is_half(type) ? (2 * bit | bit >> 5) % BATCH : bit;
+}
+
+/* The mask of the elements skip ... skip + keep - 1, keep > 0. */
+VEC uint64_t mask_of(fastinit_type type, size_t skip, size_t keep)
+{
+    const uint64_t one = 1;
+    const size_t end = skip + keep;
+
+    if (!is_half(type))
+        return ~(uint64_t)0 >> (BATCH - keep) << skip;
+    return ((one << (end + 1) / 2) - (one << (skip + 1) / 2)) |
+           ((one << end / 2) - (one << skip / 2)) << 32;
+}
 
 /* Room for n 64-bit elements, or more of the shorter types; all may be stored there. */
 #define ROOM(n)                                                                                    \
@@ -46,81 +69,94 @@ VEC size_t words_of(fastinit_type type) { return fastinit_size_of(type) == 8 ? 8
 
 /* One vector of standard variates to the values asked for. */
 
-VEC void finish_f32(int kind, fastinit_type type, void *out, vf z, fastinit_args a)
+VEC vf finish_f32(int kind, vf z, fastinit_args a)
 {
     z = vf_add(vf_mul(z, vf_set1((float)a.scale)), vf_set1((float)a.offset));
     if (is_bounded(kind))
         z = vf_min(vf_max(z, vf_set1((float)a.low)), vf_set1((float)a.high));
-    if (type == FASTINIT_F16)
-        vf_store_f16(out, z);
-    else if (type == FASTINIT_BF16)
-        vf_store_bf16(out, z);
-    else
-        vf_store(out, z);
+    return z;
 }
 
-VEC void finish_f64(int kind, double *out, vd z, fastinit_args a)
+VEC vd finish_f64(int kind, vd z, fastinit_args a)
 {
     z = vd_add(vd_mul(z, vd_set1(a.scale)), vd_set1(a.offset));
     if (is_bounded(kind))
         z = vd_min(vd_max(z, vd_set1(a.low)), vd_set1(a.high));
-    vd_store(out, z);
+    return z;
 }
 
-/* First attempts: one vector of words to values.  Return the bits of the elements to redraw. */
-
-VEC uint32_t convert_f32(int kind, fastinit_type type, void *out, vu words, fastinit_args a)
+VEC void store_halves(fastinit_type type, void *out, vf even, vf odd)
 {
-    uint32_t redraw = 0;
+    if (type == FASTINIT_F16)
+        vf_store_f16(out, even, odd);
+    else
+        vf_store_bf16(out, even, odd);
+}
+
+/* First attempts: one vector of words to values, and the bits of the elements to redraw. */
+
+VEC vf first_f32(int kind, vu words, fastinit_args a, uint32_t *redraw)
+{
     vf z;
     if (kind == UNIFORM)
-        z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
+        z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f)), *redraw = 0;
     else
-        z = ziggurat_f32(ziggurat_of(kind), words, &redraw);
-    finish_f32(kind, type, out, z, a);
-    return redraw;
+        z = ziggurat_f32(ziggurat_of(kind), words, redraw);
+    return finish_f32(kind, z, a);
 }
 
-VEC uint32_t convert_f64(int kind, double *out, vu samples, fastinit_args a)
+VEC vd first_f64(int kind, vu samples, fastinit_args a, uint32_t *redraw)
 {
-    uint32_t redraw = 0;
     vd z;
     if (kind == UNIFORM)
-        z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53));
+        z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53)), *redraw = 0;
     else
-        z = ziggurat_f64(ziggurat_of(kind), samples, &redraw);
-    finish_f64(kind, out, z, a);
-    return redraw;
+        z = ziggurat_f64(ziggurat_of(kind), samples, redraw);
+    return finish_f64(kind, z, a);
 }
 
-VEC uint32_t convert(int kind, fastinit_type type, void *out, vu words, fastinit_args a)
+/* How many vectors of words are converted at once. */
+VEC int vectors_of(fastinit_type type) { return is_half(type) ? 2 : 1; }
+
+/* So many of them to elements in the order of memory; a part of the mask of elements to redraw. */
+VEC uint64_t convert(int kind, fastinit_type type, void *out, const vu *words, fastinit_args a)
 {
+    uint32_t redraw = 0, redraw_odd = 0;
+
     if (type == FASTINIT_U32)
-        vu_store32(out, words);
+        vu_store32(out, words[0]);
     else if (type == FASTINIT_U64)
-        vu_store64(out, words);
+        vu_store64(out, words[0]);
     else if (type == FASTINIT_F64)
-        return convert_f64(kind, out, words, a);
-    else
-        return convert_f32(kind, type, out, words, a);
-    return 0;
+        vd_store(out, first_f64(kind, words[0], a, &redraw));
+    else if (type == FASTINIT_F32)
+        vf_store(out, first_f32(kind, words[0], a, &redraw));
+    else {
+        vf even = first_f32(kind, words[0], a, &redraw);
+        store_halves(type, out, even, first_f32(kind, words[1], a, &redraw_odd));
+    }
+    return redraw | (uint64_t)redraw_odd << 32;
 }
 
 /* The counters of the first attempts of LANES blocks. */
-VEC void counters(vu x[VEC_GROUPS][4], int kind, uint64_t block, vu block_high)
+VEC void counters(vu x[VEC_GROUPS][4], int kind, fastinit_type type, uint64_t block, vu block_high)
 {
     for (int g = 0; g < VEC_GROUPS; g++) {
-        x[g][0] = vu_blocks(block + (uint64_t)(g * VEC_W));
+        const uint64_t first = block + (uint64_t)(g * VEC_W);
+        x[g][0] = is_half(type) ? vu_blocks_apart(first) : vu_blocks(first);
         x[g][1] = block_high;
         x[g][2] = vu_set1(0);
         x[g][3] = vu_set1((uint64_t)kind);
     }
 }
 
-VEC void pack(vu words[2 * VEC_GROUPS], vu x[VEC_GROUPS][4])
+VEC void pack(fastinit_type type, vu words[2 * VEC_GROUPS], vu x[VEC_GROUPS][4])
 {
     for (int g = 0; g < VEC_GROUPS; g++)
-        vu_pack(x[g][0], x[g][1], x[g][2], x[g][3], words + 2 * g);
+        if (is_half(type))
+            vu_pack_apart(x[g][0], x[g][1], x[g][2], x[g][3], words + 2 * g);
+        else
+            vu_pack(x[g][0], x[g][1], x[g][2], x[g][3], words + 2 * g);
 }
 
 /* n batches, whose first block is given; for each the mask of elements to redraw.
@@ -132,38 +168,40 @@ VEC void batches(int kind, fastinit_type type, char *out, uint64_t block, vu blo
                  uint64_t *masks, fastinit_args a, const philox_keys *keys)
 {
     vu x[VEC_GROUPS][4], words[2 * VEC_GROUPS];
-    const int per_vector = (int)(VEC_W * 8 / words_of(type));
-    const size_t vector = (size_t)per_vector * fastinit_size_of(type);
-    enum { EVERY = PHILOX_ROUNDS / (2 * VEC_GROUPS) };
-    _Static_assert(EVERY > 0, "as many rounds as vectors to convert");
+    /* A part is what is converted at once; a step has so many parts, one every so many rounds. */
+    const int vectors = vectors_of(type), parts = 2 * VEC_GROUPS / vectors;
+    const int every = PHILOX_ROUNDS / parts;
+    const int bits = (int)(VEC_W * 8 / words_of(type)); /* of the mask, a part */
+    const size_t bytes = (size_t)(bits * vectors) * fastinit_size_of(type);
+    _Static_assert(PHILOX_ROUNDS >= 2 * VEC_GROUPS, "as many rounds as vectors to convert");
 
     if (VEC_AHEAD) {
-        counters(x, kind, block, block_high);
+        counters(x, kind, type, block, block_high);
         philox(x, keys);
-        pack(words, x);
+        pack(type, words, x);
     }
     for (size_t b = 0; b < n; b++) {
         uint64_t redraw = 0;
         int done = 0;
         for (size_t step = 0; step < BATCH * words_of(type) / 16; step += LANES) {
-            counters(x, kind, block + VEC_AHEAD * LANES, block_high);
+            counters(x, kind, type, block + VEC_AHEAD * LANES, block_high);
 #pragma GCC unroll 10
             for (int round = 0; round < PHILOX_ROUNDS; round++) {
                 philox_round(x, keys, round);
-                if (VEC_AHEAD && round % EVERY == 0 && round / EVERY < 2 * VEC_GROUPS) {
-                    const size_t i = round / EVERY;
-                    uint64_t bits = convert(kind, type, out + i * vector, words[i], a);
-                    redraw |= bits << (done + (int)i * per_vector);
+                if (VEC_AHEAD && round % every == 0 && round / every < parts) {
+                    const int i = round / every;
+                    redraw |= convert(kind, type, out, words + i * vectors, a) << done;
+                    out += bytes;
+                    done += bits;
                 }
             }
-            pack(words, x);
-            for (size_t i = 0; !VEC_AHEAD && i < 2 * VEC_GROUPS; i++) {
-                uint64_t bits = convert(kind, type, out + i * vector, words[i], a);
-                redraw |= bits << (done + (int)i * per_vector);
+            pack(type, words, x);
+            for (int i = 0; !VEC_AHEAD && i < parts; i++) {
+                redraw |= convert(kind, type, out, words + i * vectors, a) << done;
+                out += bytes;
+                done += bits;
             }
             block += LANES;
-            out += 2 * VEC_GROUPS * vector;
-            done += 2 * VEC_GROUPS * per_vector;
         }
         masks[b] = redraw;
     }
@@ -182,7 +220,7 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
                 const philox_keys *keys)
 {
     const fastinit_ziggurat *t = ziggurat_of(kind);
-    const size_t size = fastinit_size_of(type);
+    const size_t size = fastinit_size_of(type), step = vectors_of(type) * size;
 
     size_t count = p->count;
     p->count = 0;
@@ -210,16 +248,21 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
             }
             z[VEC_GROUPS] = vd_set1(0); /* the other half of the last vector of floats */
             for (int g = 0; g < VEC_GROUPS; g += type == FASTINIT_F64 ? 1 : 2) {
-                char *to = values.bytes + (size_t)(g * VEC_W) * size;
-                if (type == FASTINIT_F64)
-                    finish_f64(kind, (double *)to, z[g], a);
-                else
-                    finish_f32(kind, type, to, vf_narrow(z[g], z[g + 1]), a);
+                char *to = values.bytes + (size_t)(g * VEC_W) * step;
+                if (type == FASTINIT_F64) {
+                    vd_store((double *)to, finish_f64(kind, z[g], a));
+                } else {
+                    vf x2 = finish_f32(kind, vf_narrow(z[g], z[g + 1]), a);
+                    if (is_half(type))
+                        store_halves(type, to, x2, x2); /* each twice */
+                    else
+                        vf_store((float *)to, x2);
+                }
             }
             /* No branch on acceptance: what is rejected is stored too, and overwritten later. */
             for (size_t j = 0; j < lanes; j++) {
                 uint32_t place = p->place[i + j];
-                memcpy(out + place * size, values.bytes + j * size, size);
+                memcpy(out + place * size, values.bytes + j * step, size);
                 p->index[kept] = p->index[i + j];
                 p->place[kept] = place;
                 kept += again >> j & 1;
@@ -250,7 +293,7 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
         if (!whole) {
             const size_t skip = from < first ? first - from : 0;
             const size_t keep = (from + BATCH < last ? BATCH : last - from) - skip;
-            masks[b] &= ~(uint64_t)0 >> (BATCH - keep) << skip;
+            masks[b] &= mask_of(type, skip, keep);
             memcpy(out + (at + from + skip - first) * size, aside.bytes + skip * size, keep * size);
         }
     }
@@ -259,7 +302,7 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
             redraw(kind, type, out, p, a, keys);
         size_t count = p->count; /* a copy: stores to the list cannot change it */
         for (uint64_t mask = masks[b]; mask; mask &= mask - 1) {
-            const size_t i = b * BATCH + (size_t)__builtin_ctzll(mask);
+            const size_t i = b * BATCH + element_of_bit(type, (size_t)__builtin_ctzll(mask));
             p->index[count] = base + i;
             p->place[count++] = (uint32_t)(at + i - first);
         }

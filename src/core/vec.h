@@ -10,6 +10,8 @@
  *   vu_blocks(first)    the numbers first ... first + VEC_W - 1, in the order that vu_pack wants
  *   vu_pack(x0..x3)     word j of VEC_W blocks, one block a lane (low half; the high half may hold
  *                       anything), into two vectors in the order of memory: block by block
+ *   vu_blocks_apart, vu_pack_apart  likewise, the even words into one vector, the odd ones into the
+ *                       other, each in the order of memory
  *   vu_ge32, vu_ge64    bits of lane >= k, for lanes and k below 2^31
  *   vm_lt_u32           lane < lane, for 64-bit lanes below 2^32
  *   v?_lookup(t, at)    t[at], lane by lane
@@ -17,8 +19,9 @@
  *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
  *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
  *   v?_fma(a, b, c)     a * b + c, rounded once
- *   vf_store_f16(p, a)  rounded to float16, to nearest even, subnormals kept; 2 * VEC_W of them
- *   vf_store_bf16(p, a) to bfloat16 likewise, numbers that are no NaN
+ *   vf_store_f16(p, even, odd)   even[0], odd[0], even[1], odd[1] ..., 4 * VEC_W of them, rounded
+ *                       to float16, to nearest even, subnormals kept
+ *   vf_store_bf16(p, even, odd)  to bfloat16 likewise, numbers that are no NaN
  *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
  * the multiplier; with VEC_AHEAD the words of one step are converted between the rounds of the

@@ -38,6 +38,16 @@ VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = _mm256_unpackhi_epi64(a, b);
 }
 
+VEC vu vu_blocks_apart(uint64_t first)
+{
+    return vu_add(vu_set1(first), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
+{
+    out[0] = _mm256_blend_epi32(x0, vu_sll(x2, 32), 0xaa);
+    out[1] = _mm256_blend_epi32(x1, vu_sll(x3, 32), 0xaa);
+}
+
 VEC void vu_store64(uint64_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 
@@ -78,18 +88,22 @@ VEC vf vf_lookup(const float *t, vu at)
 VEC vf vf_narrow(vd a, vd b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 VEC vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 VEC void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
-VEC void vf_store_f16(uint16_t *p, vf a)
+VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
 {
-    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    __m128i a = _mm256_cvtps_ph(even, _MM_FROUND_TO_NEAREST_INT);
+    __m128i b = _mm256_cvtps_ph(odd, _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(a, b));
+    _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi16(a, b));
 }
-VEC void vf_store_bf16(uint16_t *p, vf a)
+/* The upper halves, and one more where the lower is above half a unit, or at it and the upper odd:
+ * where it has its highest bit after the even ones have lost a unit, but not below zero. */
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
 {
-    vu bits = _mm256_castps_si256(a);
-    vu odd = _mm256_and_si256(vu_srl32(bits, 16), _mm256_set1_epi32(1));
-    bits = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-    bits = vu_srl32(bits, 16);
-    __m128i low = _mm256_castsi256_si128(bits), high = _mm256_extracti128_si256(bits, 1);
-    _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(low, high));
+    vu a = _mm256_castps_si256(even), b = _mm256_castps_si256(odd);
+    vu high = _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa);
+    vu low = _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);
+    low = _mm256_subs_epu16(low, _mm256_andnot_si256(high, _mm256_set1_epi16(1)));
+    vu_store64((uint64_t *)p, _mm256_add_epi16(high, _mm256_srli_epi16(low, 15)));
 }
 
 VEC vd vd_set1(double x) { return _mm256_set1_pd(x); }

@@ -1,4 +1,4 @@
-/* The vocabulary of vec.h in AVX-512 (F and DQ). */
+/* The vocabulary of vec.h in AVX-512 (F, BW and DQ). */
 #include <immintrin.h>
 
 #define VEC_W 8
@@ -38,6 +38,16 @@ VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = _mm512_unpackhi_epi64(a, b);
 }
 
+VEC vu vu_blocks_apart(uint64_t first)
+{
+    return vu_add(vu_set1(first), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+}
+VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
+{
+    out[0] = _mm512_mask_shuffle_epi32(x0, 0xaaaa, x2, _MM_PERM_CCAA);
+    out[1] = _mm512_mask_shuffle_epi32(x1, 0xaaaa, x3, _MM_PERM_CCAA);
+}
+
 VEC void vu_store64(uint64_t *p, vu a) { _mm512_storeu_si512(p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm512_storeu_si512(p, a); }
 
@@ -63,16 +73,19 @@ VEC vf vf_narrow(vd a, vd b)
 VEC vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 VEC vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
-VEC void vf_store_f16(uint16_t *p, vf a)
+VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
 {
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    vu a = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(even, _MM_FROUND_TO_NEAREST_INT));
+    vu b = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(odd, _MM_FROUND_TO_NEAREST_INT));
+    _mm512_storeu_si512(p, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
 }
-VEC void vf_store_bf16(uint16_t *p, vf a)
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd) /* as with AVX2 */
 {
-    vu bits = _mm512_castps_si512(a);
-    vu odd = _mm512_and_si512(vu_srl32(bits, 16), _mm512_set1_epi32(1));
-    bits = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(vu_srl32(bits, 16)));
+    vu a = _mm512_castps_si512(even), b = _mm512_castps_si512(odd);
+    vu high = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+    vu low = _mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16));
+    low = _mm512_subs_epu16(low, _mm512_andnot_si512(high, _mm512_set1_epi16(1)));
+    _mm512_storeu_si512(p, _mm512_add_epi16(high, _mm512_srli_epi16(low, 15)));
 }
 
 VEC vd vd_set1(double x) { return _mm512_set1_pd(x); }

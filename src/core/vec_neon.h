@@ -43,6 +43,13 @@ VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = vzip2q_u64(a, b);
 }
 
+VEC vu vu_blocks_apart(uint64_t first) { return vu_blocks(first); }
+VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
+{
+    out[0] = VU64(vtrn1q_u32(VU32(x0), VU32(x2)));
+    out[1] = VU64(vtrn1q_u32(VU32(x1), VU32(x3)));
+}
+
 VEC void vu_store64(uint64_t *p, vu a) { vst1q_u64(p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { vst1q_u32(p, VU32(a)); }
 
@@ -81,12 +88,18 @@ VEC vf vf_narrow(vd a, vd b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64
 VEC vf vf_load(const float *p) { return vld1q_f32(p); }
 VEC vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VEC void vf_store(float *p, vf a) { vst1q_f32(p, a); }
-VEC void vf_store_f16(uint16_t *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
-VEC void vf_store_bf16(uint16_t *p, vf a)
+VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
 {
-    uint32x4_t bits = vreinterpretq_u32_f32(a);
-    uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
-    vst1_u16(p, vaddhn_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd));
+    uint16x4_t a = vreinterpret_u16_f16(vcvt_f16_f32(even));
+    uint16x4_t b = vreinterpret_u16_f16(vcvt_f16_f32(odd));
+    vst2_u16(p, ((uint16x4x2_t){{a, b}}));
+}
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd) /* as with AVX2 */
+{
+    uint16x8_t a = vreinterpretq_u16_f32(even), b = vreinterpretq_u16_f32(odd);
+    uint16x8_t high = vtrn2q_u16(a, b);
+    uint16x8_t low = vqsubq_u16(vtrn1q_u16(a, b), vbicq_u16(vdupq_n_u16(1), high));
+    vst1q_u16(p, vsraq_n_u16(high, low, 15));
 }
 
 VEC vd vd_set1(double x) { return vdupq_n_f64(x); }

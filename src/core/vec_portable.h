@@ -45,6 +45,9 @@ VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = PAIR(LOW(x2), x3);
 }
 
+VEC vu vu_blocks_apart(uint64_t first) { return first; }
+VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2]) { vu_pack(x0, x2, x1, x3, out); }
+
 VEC void vu_store64(uint64_t *p, vu a) { *p = a; }
 VEC void vu_store32(uint32_t *p, vu a) { p[0] = LOW(a), p[1] = HIGH(a); }
 
@@ -93,8 +96,16 @@ VEC uint16_t bf16_bits(float x)
     uint32_t bits = f32_bits(x);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
-VEC void vf_store_f16(uint16_t *p, vf a) { p[0] = f16_bits(a.f0), p[1] = f16_bits(a.f1); }
-VEC void vf_store_bf16(uint16_t *p, vf a) { p[0] = bf16_bits(a.f0), p[1] = bf16_bits(a.f1); }
+VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
+{
+    p[0] = f16_bits(even.f0), p[1] = f16_bits(odd.f0);
+    p[2] = f16_bits(even.f1), p[3] = f16_bits(odd.f1);
+}
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
+{
+    p[0] = bf16_bits(even.f0), p[1] = bf16_bits(odd.f0);
+    p[2] = bf16_bits(even.f1), p[3] = bf16_bits(odd.f1);
+}
 
 VEC vd vd_set1(double x) { return x; }
 VEC vd vd_add(vd a, vd b) { return a + b; }
