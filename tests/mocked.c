@@ -76,15 +76,29 @@ typedef struct {
     int32_t least[NAMES], greatest[NAMES], nearest[NAMES];
 } tally;
 
-/* One row: the words of the same high 24 bits.  again is 0, or all ones if redrawn: masks and no
- * conditions but minima, which compilers turn into vectors. */
-static void count_row(tally *restrict t, const uint32_t *restrict values,
-                      const uint32_t *restrict products, const uint32_t *restrict again,
-                      uint32_t redrawn_value)
+#if defined __x86_64__ && defined __GLIBC__
+#define CLONED __attribute__((target_clones("avx2", "default"))) /* two thirds of the time */
+#else
+#define CLONED
+#endif
+
+/* One row: the words of the same high 24 bits, that stand for this multiple of the factors.  again
+ * is 0, or all ones if redrawn: masks and no conditions but minima, which compilers turn into
+ * vectors. */
+static CLONED void count_row(tally *restrict t, const uint32_t *restrict values, double multiple,
+                             const float *restrict factors, const uint32_t *restrict again,
+                             uint32_t redrawn_value)
 {
+    union {
+        float f32[NAMES];
+        uint32_t bits[NAMES];
+    } products;
+
+    for (int name = 0; name < NAMES; name++) /* 24 bits by 24: exact, then rounded once */
+        products.f32[name] = (float)(multiple * (double)factors[name]);
     for (int name = 0; name < NAMES; name++) {
         const uint32_t value = values[name], skip = again[name];
-        const uint32_t right = (products[name] & ~skip) | (redrawn_value & skip);
+        const uint32_t right = (products.bits[name] & ~skip) | (redrawn_value & skip);
         const int32_t low = (ordered(value) | (int32_t)skip) & (int32_t)~(skip & 0x80000000);
         const int32_t high = (ordered(value) & (int32_t)~skip) | (int32_t)(skip & 0x80000000);
         const int32_t magnitude = (int32_t)((value | skip) & 0x7fffffff);
@@ -99,7 +113,7 @@ static void count_row(tally *restrict t, const uint32_t *restrict values,
 
 static int count_words(const char *function, unsigned step)
 {
-    static numbers values, factor, products;
+    static numbers values, factor;
     static tally t;
 
     mocked_counting = 1;
@@ -118,9 +132,7 @@ static int count_words(const char *function, unsigned step)
             const uint32_t at = row * NAMES, high = (uint32_t)(first >> 8) + row;
             const int32_t s = (int32_t)high - (high >> 23 ? 1 << 24 : 0);
             const double multiple = function[0] == 'u' ? (int32_t)high : 2 * s + 1;
-            for (int name = 0; name < NAMES; name++) /* 24 bits by 24: exact, then rounded once */
-                products.f32[name] = (float)(multiple * (double)factor.f32[name]);
-            count_row(&t, values.bits + at, products.bits, redrawn + at, factor.bits[NAMES]);
+            count_row(&t, values.bits + at, multiple, factor.f32, redrawn + at, factor.bits[NAMES]);
         }
     }
     for (int name = 0; name < NAMES; name++)
