@@ -14,7 +14,7 @@
  *                       other, each in the order of memory
  *   vu_ge32, vu_ge64    bits of lane >= k, for lanes and k below 2^31
  *   vm_lt_u32           lane < lane, for 64-bit lanes below 2^32
- *   v?_lookup(t, at)    t[at], lane by lane
+ *   v?_lookup(t, at)    t[at], lane by lane; three floats behind t[at] can be read, too
  *   vd_lookup4(t, at)   t[at][0] ... t[at][3] into four vectors
  *   vf_min(a, b)        a < b ? a : b (and max), which fixes the sign of zero
  *   vd_from_u53         64-bit integers below 2^53 to doubles, exactly
