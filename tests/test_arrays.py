@@ -7,6 +7,7 @@ import math
 import mmap
 import re
 import sys
+from contextlib import closing
 from fractions import Fraction
 from multiprocessing import shared_memory
 
@@ -403,6 +404,24 @@ def test_bounds_of_very_many(isa, dtype):
         assert float(np.abs(x).max()) <= 2 * 0.05
         x = fill("uniform", dtype, start, 2**22, 1, (-0.05, 0.05), threads=2)
         assert -0.05 <= float(x.min()) <= float(x.max()) < 0.05
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": 99},
+        {"dtype": "int8"},
+        {"dtype": "float64", "shape": 100},
+        {"stddev": -1},
+        {"seed": -1},
+    ],
+)
+@pytest.mark.parametrize("function", [random_normal, truncated_normal, fastinit.he_normal])
+def test_an_error_keeps_no_memory_in_use(function, wrong):
+    if function is fastinit.he_normal and "stddev" in wrong:
+        wrong = {"input_axes": [5], "output_axes": [0]}
+    with pytest.raises((TypeError, ValueError)), closing(mmap.mmap(-1, 400)) as memory:
+        function(**{"out": memory, "dtype": "float32", **wrong})
 
 
 def test_bfloat16_without_ml_dtypes(monkeypatch):

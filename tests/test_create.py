@@ -254,7 +254,7 @@ ERRORS = [
         ["a.safetensors", "--init", "ones", "--shape", "3", "--dtype", "complex64"],
         "safetensors has no complex64",
     ),
-    (["no/a.npy", *TABLE], "no/a.npy.partial: No such file or directory"),
+    (["no/a.npy", *TABLE], "no/a.npy: there is no directory no"),
     (["a.npy", *TABLE, "--nonsense"], "--nonsense"),
     (["a.npy", *TABLE, "--quiet", "--progress"], "not allowed with"),
     (["a.npy", *TABLE[:-2], "--quiet"], "--quiet needs --seed: the drawn one would be lost"),
@@ -369,7 +369,11 @@ def expected():
 
 
 @pytest.mark.usefixtures("interrupted")
-@pytest.mark.parametrize("options", [[], TABLE, TABLE[:-2]], ids=["alone", "all", "but the seed"])
+@pytest.mark.parametrize(
+    "options",
+    [[], TABLE, TABLE[:-2], TABLE[:2], TABLE[2:4], TABLE[4:6]],
+    ids=["alone", "all", "but the seed", "init", "shape", "stddev"],
+)
 def test_resume(options, expected, monkeypatch, capsys):
     written = []
     plain = _files.Partial.write
@@ -398,12 +402,20 @@ def test_an_unfinished_file_cannot_be_loaded():
     [
         (["--seed", 8], "--seed is 8, but a.npy.partial was begun with 7"),
         ([*TABLE, "--stddev", 0.2], "--stddev is 0.2, but a.npy.partial was begun with 0.1"),
-        ([*TABLE[:4], "--seed", 7], "--stddev is 0.05, but a.npy.partial was begun with 0.1"),
-        ([*TABLE, "--shape", "33x1000"], "--shape is [33, 1000]"),
-        ([*TABLE, "--dtype", "float16"], '--dtype is "float16"'),
-        ([*TABLE, "--init", "random_normal"], '--init is "random_normal"'),
-        (["--init", "zeros", "--shape", "1000x33"], '--init is "zeros"'),
-        (["--rows", ":5"], "--rows is [0, 5]"),
+        (
+            [*TABLE[:4], "--seed", 7],
+            "--stddev is 0.05 by default, but a.npy.partial was begun with 0.1",
+        ),
+        (
+            [*TABLE, "--shape", "33x1000"],
+            "--shape is 33x1000, but a.npy.partial was begun with 1000x33",
+        ),
+        ([*TABLE, "--dtype", "float16"], "--dtype is float16"),
+        ([*TABLE, "--init", "random_normal"], "--init is random_normal"),
+        (["--init", "zeros", "--shape", "1000x33"], "--init is zeros"),
+        (["--init", "random_normal"], "--init is random_normal"),
+        (["--shape", "1000x34"], "--shape is 1000x34"),
+        (["--rows", ":5"], "--rows is 0:5, but a.npy.partial was begun with 0:1000"),
     ],
 )
 def test_resume_with_other_options(options, name, expected, capsys):
@@ -621,7 +633,8 @@ def test_finished_already(expected, capsys):
     other = [*TABLE[:-1], "8"]
     assert "holds something else" in refused(capsys, "a.npy", *other, "--resume")
     assert "a.npy exists" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
-    assert "no a.npy.partial to go on with" in refused(capsys, "a.npy", "--resume")
+    for options in ([], ["--seed", 7]):
+        assert "no a.npy.partial to go on with" in refused(capsys, "a.npy", *options, "--resume")
     assert Path("a.npy").read_bytes() == expected
 
 

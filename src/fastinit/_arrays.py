@@ -11,6 +11,7 @@ from contextlib import suppress
 from math import prod
 from operator import index
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -281,6 +282,15 @@ def _check_out(
     raise ValueError("out must be aligned to its dtype, received a misaligned array")
 
 
+def let_go(error: BaseException) -> None:
+    """Drop the arrays on ``out`` that an error's traceback knows.
+
+    Shared memory and mmap cannot be closed while there are any, not even by a ``finally`` that the
+    error passes.
+    """
+    clear_frames(error.__traceback__)
+
+
 def target(
     shape: Shape | None,
     dtype: DTypeLike | None,
@@ -294,8 +304,14 @@ def target(
     if out is not None:
         if type(out) is np.ndarray and allowed is FLOATS and plain(out, shape, dtype):
             return out.shape, out.dtype, out
-        array = _as_array(out, shape, dtype, allowed)
-        _check_out(array, shape, dtype, allowed)
+        array = None
+        try:
+            array = _as_array(out, shape, dtype, allowed)
+            _check_out(array, shape, dtype, allowed)
+        except Exception as error:
+            array = None
+            let_go(error)
+            raise
         return array.shape, array.dtype, array
     if shape is None:
         raise TypeError("shape is required where out is not given")

@@ -36,7 +36,8 @@ shards and the interruptions; a .npy file is the one that numpy.save() writes of
 
 Until all is there it is called NAME.npy.partial.  After an interruption, be it kill -9 or a loss of
 power, `fastinit create NAME.npy --resume` goes on with it; options that are given again must be the
-same.  A full disk removes it, unless it holds what a run before has written.
+same, and all of them where --init and --shape are among them.  A full disk removes it, unless it
+holds what a run before has written.
 
 If NAME.npy is finished, --resume with all options, and --seed, finds that out and succeeds.
 """
@@ -127,6 +128,8 @@ def _add_parameters(parser):
         )
         if convert is str:
             text = f"{kind.strip('{}')}. {text}".replace('"', "")
+        if name == "value":
+            text = "A number."  # of an array there would be no end
         if name == "seed":
             convert, metavar = int, "N"
             text = (
@@ -271,14 +274,24 @@ def _span(rows, count):
     return first, end
 
 
-def _compare(job, asked, path):
+def _as_given(name, value):
+    """The value of an option as it is written there."""
+    if isinstance(value, list):
+        separator = {"shape": "x", "rows": ":"}.get(name, ",")
+        return separator.join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _compare(job, asked, options, path):
     """Refuse to go on with a file that holds something else."""
     for name in {**asked, **job.asked}:
-        now, before = (json.dumps(of.get(name)) for of in (job.asked, asked))
-        if now != before:
-            name = name.replace("_", "-")
+        now, before = job.asked.get(name), asked.get(name)
+        if json.dumps(now) != json.dumps(before):
+            option = name.replace("_", "-")
+            default = "" if name in options else " by default"
             raise RefusedError(
-                f"--{name} is {now}, but {path} was begun with {before}: --overwrite begins anew"
+                f"--{option} is {_as_given(name, now)}{default}, but {path} was begun with "
+                f"{_as_given(name, before)}: --overwrite begins anew"
             )
 
 
@@ -394,6 +407,8 @@ def _make(arguments, options):
     path = target.with_name(target.name + ".partial")
     if target.is_dir():
         raise RefusedError(f"{target} is a directory")
+    if not target.parent.is_dir():
+        raise RefusedError(f"{target}: there is no directory {target.parent}")
     if is_twice(path, target):
         with partial(path):  # or another run is about to do the same
             if is_twice(path, target):
@@ -403,7 +418,8 @@ def _make(arguments, options):
             return 0
     is_there = os.path.lexists(path)
     if os.path.lexists(target) and not arguments.overwrite:
-        if arguments.resume and not is_there and options.get("seed") is not None:
+        whole = {"init", "shape", "seed"} <= options.keys()
+        if arguments.resume and not is_there and whole:
             if Job(target, options).is_in(target):
                 _say(arguments, f"{target} is finished already")
                 return 0
@@ -425,13 +441,14 @@ def _make(arguments, options):
             raise RefusedError(f"{path} exists: --resume goes on, --overwrite begins anew")
         asked, written = (file.state() if arguments.resume else None) or (None, 0)
         if asked:
-            if not options.keys() & {"init", "shape"}:
+            given = options
+            if not {"init", "shape"} <= options.keys():
                 options = {**asked, **options}
                 options.pop("stream_version", None)
             if options.get("init") == asked["init"] and "seed" in asked:
                 options = {"seed": asked["seed"], **options}
             job = Job(target, options)
-            _compare(job, asked, path)
+            _compare(job, asked, given, path)
         elif arguments.resume and file.is_complete(target.suffix):
             _compare_complete(target, options, path)
             file.publish(target, arguments.overwrite)

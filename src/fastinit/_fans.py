@@ -5,7 +5,6 @@ from operator import index
 
 from numpy.exceptions import AxisError
 
-from ._arrays import target
 from ._samplers import _number, draw, normal_law, truncated_law, uniform_law
 
 # The standard deviation of a standard normal truncated at +-2:
@@ -89,9 +88,11 @@ def scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes):
 
 def scaled(shape, scale, mode, distribution, seed, dtype, input_axes, output_axes, out):
     """Fill with it."""
-    dims, kind, view = target(shape, dtype, out)
-    law = scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes)
-    return draw(dims, kind, view, out, seed, law)
+
+    def law(dims, kind, scale, mode):
+        return scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes)
+
+    return draw(shape, dtype, out, seed, law, scale, mode)
 
 
 def check_axes(input_axes, output_axes):

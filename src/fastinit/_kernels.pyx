@@ -219,16 +219,16 @@ def philox(counter, key):
     return x[0], x[1], x[2], x[3]
 
 
-cdef check_isa(int status, name):
+cdef check_isa(int status, asked):
     if status == FASTINIT_ISA_UNKNOWN:
-        raise RuntimeError(f"unknown ISA {name!r}: portable, neon, avx2 or avx512")
+        raise RuntimeError(f"{asked} is none of portable, neon, avx2, avx512")
     if status == FASTINIT_ISA_UNAVAILABLE:
-        raise RuntimeError(f"ISA {name!r} is not available on this processor")
+        raise RuntimeError(f"{asked} is not available here; there is: {', '.join(isas())}")
 
 
 def use_isa(str name):
     """Change the kernels in use; not while another thread fills."""
-    check_isa(fastinit_use_isa(name.encode()), name)
+    check_isa(fastinit_use_isa(name.encode()), f"ISA {name!r}")
 
 
 def isa():

@@ -344,6 +344,8 @@ def _build_class(row, base):
         arguments = {"seed": None, **{name: getattr(self, name) for name in names}}
         return dims, kind, row.source(dims, kind, **arguments)
 
+    for method in (__init__, __call__):  # what error messages name
+        method.__qualname__ = f"{row.class_name}.{method.__name__}"
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     __init__.__signature__ = signature.replace(parameters=[own, *parameters])
     __call__.__doc__ = Initializer.__call__.__doc__.partition("    Raises")[0].rstrip() + "\n"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _kernels, _threads
-from ._arrays import WORDS, claim, target
+from ._arrays import WORDS, claim, let_go, target
 from ._seeds import MOST, key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
 
     import numpy as np
@@ -121,20 +122,29 @@ def fill(array: Array, start: int | Array, seed: int, law: Law) -> None:
 
 
 def draw(
-    dims: tuple[int, ...],
-    kind: np.dtype[Any],
-    view: Array | None,
+    shape: Shape | None,
+    dtype: DTypeLike | None,
     out: Any,
     seed: Seed,
-    law: Law,
+    law: Callable[[tuple[int, ...], np.dtype[Any], Any, Any], Law],
+    p: Any,
+    q: Any,
 ) -> Any:
-    """The result of a sampler, all else being checked: the seed, then memory, then the kernel."""
-    # The common cases of key(), claim() and fill(), without the calls: a tenth of a small one.
-    if type(seed) is not int or not 0 <= seed <= MOST:
-        seed = key(seed)
-    array = view if view is not None and view.base is None else claim(dims, kind, view)
-    kernel, p, q = law
-    _KERNELS[kernel](array, 0, seed, p, q, _threads.count)
+    """The result of a sampler: all is checked, then the seed, then memory, then the kernel."""
+    array = None
+    try:
+        dims, kind, array = target(shape, dtype, out)
+        kernel, p, q = law(dims, kind, p, q)
+        # The common cases of key(), claim() and fill(), without the calls: a tenth of a small one.
+        if type(seed) is not int or not 0 <= seed <= MOST:
+            seed = key(seed)
+        if array is None or array.base is not None:
+            array = claim(dims, kind, array)
+        _KERNELS[kernel](array, 0, seed, p, q, _threads.count)
+    except BaseException as error:
+        array = None
+        let_go(error)
+        raise
     return array if out is None else out
 
 
@@ -229,8 +239,7 @@ def random_uniform(
     -----
     Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
     """
-    dims, kind, view = target(shape, dtype, out)
-    return draw(dims, kind, view, out, seed, uniform_law(dims, kind, minval, maxval))
+    return draw(shape, dtype, out, seed, uniform_law, minval, maxval)
 
 
 def random_normal(
@@ -290,8 +299,7 @@ def random_normal(
     and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
     words of Philox4x32-10 (Salmon et al., SC 2011).
     """
-    dims, kind, view = target(shape, dtype, out)
-    return draw(dims, kind, view, out, seed, normal_law(dims, kind, mean, stddev))
+    return draw(shape, dtype, out, seed, normal_law, mean, stddev)
 
 
 def truncated_normal(
@@ -344,5 +352,4 @@ def truncated_normal(
     >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
     True
     """
-    dims, kind, view = target(shape, dtype, out)
-    return draw(dims, kind, view, out, seed, truncated_law(dims, kind, mean, stddev))
+    return draw(shape, dtype, out, seed, truncated_law, mean, stddev)
