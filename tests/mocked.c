@@ -76,7 +76,7 @@ typedef struct {
     int32_t least[NAMES], greatest[NAMES], nearest[NAMES];
 } tally;
 
-#if defined __x86_64__ && defined __GLIBC__
+#if defined __x86_64__ && defined __GLIBC__ && __has_attribute(target_clones)
 #define CLONED __attribute__((target_clones("avx2", "default"))) /* two thirds of the time */
 #else
 #define CLONED

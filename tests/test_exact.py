@@ -52,6 +52,14 @@ def test_every_start_in_a_batch(isa, kind, dtype):
 
 
 @kinds
+def test_every_element_alone(isa, kind, dtype):
+    """So that the rejected ones, some 40, are the first and the last of a fill, or beside it."""
+    expected = whole(kind, dtype, 0, 4096)
+    for i in range(expected.size):
+        assert_same_bits(fill(kind, dtype, i, 1), expected[i : i + 1])
+
+
+@kinds
 def test_around_the_chunks(isa, kind, dtype):
     expected = whole(kind, dtype, 0, 3 * CHUNK + 200)
     for start in (0, 1, BATCH + 3, CHUNK - 1, CHUNK):

@@ -187,6 +187,35 @@ def test_other_python_threads_run_during_a_fill(n):
     assert len(during) > 3 * (span[1] - span[0]) / 0.05
 
 
+def test_other_python_threads_run_during_a_fill_of_short_rows():
+    """Few bytes, but some milliseconds: a batch for each row."""
+    before, interval = _kernels.isa(), sys.getswitchinterval()
+    out = np.empty(1000, np.float32)
+    starts = np.arange(out.size, dtype=np.uint64) << np.uint64(20)
+    stop, turns = threading.Event(), []
+
+    def work():
+        while not stop.is_set():
+            turns.append(None)
+            time.sleep(0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        _kernels.use_isa("portable")
+        sys.setswitchinterval(60)  # nothing but the fill lets the other one in
+        seen = len(turns)
+        for _ in range(100):
+            _kernels.normal(out, starts, 1, 0.0, 1.0, 1)
+        seen = len(turns) - seen
+    finally:
+        sys.setswitchinterval(interval)
+        _kernels.use_isa(before)
+        stop.set()
+        worker.join()
+    assert seen > 0
+
+
 # Forks
 
 FORK = """

@@ -31,7 +31,7 @@ enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
 /* The halves are made as float32, two vectors at a time, one of the even elements and one of the
- * odd: rounded like that they fall into each other, with nothing to put in order (NOTES.md). */
+ * odd: bfloat16 need not be put in order then (bench/NOTES.md). */
 VEC int is_half(fastinit_type type) { return fastinit_size_of(type) == 2; }
 
 /* Bytes of the words that an element is made of. */
@@ -93,13 +93,14 @@ VEC void store_halves(fastinit_type type, void *out, vf even, vf odd)
         vf_store_bf16(out, even, odd);
 }
 
-/* First attempts: one vector of words to values, and the bits of the elements to redraw. */
+/* First attempts: one vector of words to values, and the bits of the elements to redraw, which are
+ * left as they are where there are none. */
 
 VEC vf first_f32(int kind, vu words, fastinit_args a, uint32_t *redraw)
 {
     vf z;
     if (kind == UNIFORM)
-        z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f)), *redraw = 0;
+        z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
     else
         z = ziggurat_f32(ziggurat_of(kind), words, redraw);
     return finish_f32(kind, z, a);
@@ -109,7 +110,7 @@ VEC vd first_f64(int kind, vu samples, fastinit_args a, uint32_t *redraw)
 {
     vd z;
     if (kind == UNIFORM)
-        z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53)), *redraw = 0;
+        z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53));
     else
         z = ziggurat_f64(ziggurat_of(kind), samples, redraw);
     return finish_f64(kind, z, a);
@@ -118,7 +119,8 @@ VEC vd first_f64(int kind, vu samples, fastinit_args a, uint32_t *redraw)
 /* How many vectors of words are converted at once. */
 VEC int vectors_of(fastinit_type type) { return is_half(type) ? 2 : 1; }
 
-/* So many of them to elements in the order of memory; a part of the mask of elements to redraw. */
+/* So many vectors of words to elements in the order of memory; their bits of the mask of those to
+ * redraw, of odd elements of halves from bit 32 on. */
 VEC uint64_t convert(int kind, fastinit_type type, void *out, const vu *words, fastinit_args a)
 {
     uint32_t redraw = 0, redraw_odd = 0;
@@ -252,11 +254,11 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
                 if (type == FASTINIT_F64) {
                     vd_store((double *)to, finish_f64(kind, z[g], a));
                 } else {
-                    vf x2 = finish_f32(kind, vf_narrow(z[g], z[g + 1]), a);
+                    vf both = finish_f32(kind, vf_narrow(z[g], z[g + 1]), a);
                     if (is_half(type))
-                        store_halves(type, to, x2, x2); /* each twice */
+                        store_halves(type, to, both, both); /* each twice */
                     else
-                        vf_store((float *)to, x2);
+                        vf_store((float *)to, both);
                 }
             }
             /* No branch on acceptance: what is rejected is stored too, and overwritten later. */

@@ -96,15 +96,15 @@ VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
     _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(a, b));
     _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi16(a, b));
 }
-/* The upper halves, and one more where the lower is above half a unit, or at it and the upper odd:
- * where it has its highest bit after the even ones have lost a unit, but not below zero. */
+/* The upper halves; one more where the lower half is above 0x8000, or at it and the upper one odd:
+ * where (lower - (upper is even), saturated at 0) has its highest bit. */
 VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
 {
     vu a = _mm256_castps_si256(even), b = _mm256_castps_si256(odd);
     vu high = _mm256_blend_epi16(_mm256_srli_epi32(a, 16), b, 0xaa);
     vu low = _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);
     low = _mm256_subs_epu16(low, _mm256_andnot_si256(high, _mm256_set1_epi16(1)));
-    vu_store64((uint64_t *)p, _mm256_add_epi16(high, _mm256_srli_epi16(low, 15)));
+    _mm256_storeu_si256((__m256i *)p, _mm256_add_epi16(high, _mm256_srli_epi16(low, 15)));
 }
 
 VEC vd vd_set1(double x) { return _mm256_set1_pd(x); }

@@ -13,6 +13,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef extern from "Python.h":
+    size_t PY_SSIZE_T_MAX
     int PyErr_CheckSignals() noexcept  # cpython.exc's version would print the exception and drop it
 
 cdef extern from "fastinit.h" nogil:
@@ -75,6 +76,9 @@ cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
         return FASTINIT_U64 if words else FASTINIT_F64
     if view.itemsize == 4:
         return FASTINIT_U32 if words else FASTINIT_F32
+    if view.itemsize != 2 or words:
+        PyBuffer_Release(view)
+        raise TypeError("no kernel for elements of this size")
     try:
         PyObject_GetBuffer(out, &named, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     except ValueError:  # NumPy has no name for bfloat16
@@ -119,9 +123,10 @@ cdef fill(filler function, out, start, uint64_t seed, double p, double q, int th
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
     element = type_of(out, &view, function == NULL)
     rows.length = view.len // view.itemsize // rows.count
-    # To let other threads of Python in takes 0.05 us, a sixth of this for a few elements; so many
-    # bytes take some 30 us at most (halves in plain C).
-    if view.len <= 16384:
+    # To let other threads of Python in takes 0.05 us, a sixth of the call for a few elements.  Less
+    # than this takes 30 us at most (float16 in plain C); but rows cost a batch each, however short.
+    # It is less than a piece, too: nothing is polled while they wait.
+    if view.len < 4096 and rows.count == 1:
         call(function, &view, element, rows, seed, p, q, run)
     else:
         with nogil:
@@ -187,8 +192,8 @@ def orthogonal(
     cdef Py_buffer view, space
     cdef fastinit_run run = fastinit_run(threads, poll)
     cdef size_t count
-    if rows * columns == 0:
-        raise ValueError("no elements")
+    if not rows or not columns or rows > PY_SSIZE_T_MAX // 8 // columns:
+        raise ValueError("no matrix has this shape")
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
     try:
         PyObject_GetBuffer(work, &space, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)

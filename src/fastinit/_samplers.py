@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import _kernels, _threads
 from ._arrays import WORDS, claim, let_go, target
-from ._seeds import MOST, key
+from ._seeds import LARGEST_SEED, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ def draw(
         dims, kind, array = target(shape, dtype, out)
         kernel, p, q = law(dims, kind, p, q)
         # The common cases of key(), claim() and fill(), without the calls: a tenth of a small one.
-        if type(seed) is not int or not 0 <= seed <= MOST:
+        if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
             seed = key(seed)
         if array is None or array.base is not None:
             array = claim(dims, kind, array)

@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
-MOST = (1 << 64) - 1
+LARGEST_SEED = (1 << 64) - 1
 
 
 def _integer(
@@ -26,7 +26,7 @@ def _integer(
             seed = index(seed)
         except TypeError:  # an array of more than one element
             raise TypeError(f"{name} must be {wanted}, received {seed!r}") from None
-    if not 0 <= seed <= MOST:
+    if not 0 <= seed <= LARGEST_SEED:
         raise ValueError(f"{name} must be in 0 <= {name} < 2**64, received {seed}")
     return int(seed)
 
@@ -162,12 +162,12 @@ def key(seed: Any) -> int:
     or a keras.random.SeedGenerator (known by its ``next()``: two 32-bit words, the low one first)
     advances.
     """
-    if type(seed) is int and 0 <= seed <= MOST:
+    if type(seed) is int and 0 <= seed <= LARGEST_SEED:
         return seed
     if seed is None:
         return int.from_bytes(urandom(8), "little")
     if isinstance(seed, np.random.Generator):
-        return int(seed.integers(MOST, dtype=np.uint64, endpoint=True))
+        return int(seed.integers(LARGEST_SEED, dtype=np.uint64, endpoint=True))
     if _is_source(seed):
         drawn = seed.next()
         if isinstance(drawn, int):
