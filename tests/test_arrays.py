@@ -424,6 +424,15 @@ def test_an_error_keeps_no_memory_in_use(function, wrong):
         function(**{"out": memory, "dtype": "float32", **wrong})
 
 
+@pytest.mark.parametrize("kind", ["bits", "normal"])
+def test_the_kernels_refuse_elements_of_other_sizes(kind):
+    parameters = () if kind == "bits" else (0.0, 1.0)
+    buffer = bytearray(8)
+    with pytest.raises(TypeError, match="no kernel for elements of this size"):
+        getattr(_kernels, kind)(buffer, 0, 1, *parameters, 1)
+    buffer.append(0)  # an error while somebody holds it
+
+
 def test_bfloat16_without_ml_dtypes(monkeypatch):
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(ImportError, match="extra 'bfloat16': pip install ml_dtypes"):

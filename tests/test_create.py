@@ -414,7 +414,9 @@ def test_an_unfinished_file_cannot_be_loaded():
         ([*TABLE, "--init", "random_normal"], "--init is random_normal"),
         (["--init", "zeros", "--shape", "1000x33"], "--init is zeros"),
         (["--init", "random_normal"], "--init is random_normal"),
+        (["--init", "zeros"], "--init is zeros, but a.npy.partial was begun with truncated_normal"),
         (["--shape", "1000x34"], "--shape is 1000x34"),
+        (["--shape", "500x33"], "--shape is 500x33, but a.npy.partial was begun with 1000x33"),
         (["--rows", ":5"], "--rows is 0:5, but a.npy.partial was begun with 0:1000"),
     ],
 )

@@ -536,3 +536,11 @@ def test_values_beyond_the_dtype_are_refused(function, arguments, dtype):
 def test_structured_values_are_refused():
     with pytest.raises(TypeError, match="value must be"):
         fastinit.constant(2, np.zeros(2, [("a", "f4")]))
+
+
+@pytest.mark.parametrize("name", sorted(_registry.CLASSES))
+def test_errors_name_a_class(name):
+    """Its own, or that of which it is a case; not where it was made."""
+    names = "|".join(cls.__name__ for cls in _registry.CLASSES[name].__mro__[:-1])
+    with pytest.raises(TypeError, match=rf"^({names})\.__call__\(\) "):
+        _registry.CLASSES[name].__call__()

@@ -499,3 +499,10 @@ def test_a_signal_stops_a_long_task(shape, n):
     assert len(latencies) == 3
     assert min(latencies) < 0.2
     assert max(latencies) < 0.8
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0), (2**31, 2**31), (2**32, 2**32)])
+def test_the_kernel_refuses_what_is_no_matrix(shape):
+    out, work = np.zeros(4, np.float32), np.zeros(4, np.float32)
+    with pytest.raises(ValueError, match="no matrix has this shape"):
+        _kernels.orthogonal(out, work, 0, *shape, 1, 1.0, 1)

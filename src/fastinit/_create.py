@@ -282,10 +282,10 @@ def _as_given(name, value):
     return "none" if value is None else str(value)
 
 
-def _compare(job, asked, options, path):
+def _compare(wanted, asked, options, path):
     """Refuse to go on with a file that holds something else."""
-    for name in {**asked, **job.asked}:
-        now, before = job.asked.get(name), asked.get(name)
+    for name in wanted:
+        now, before = wanted[name], asked.get(name)
         if json.dumps(now) != json.dumps(before):
             option = name.replace("_", "-")
             default = "" if name in options else " by default"
@@ -443,12 +443,15 @@ def _make(arguments, options):
         if asked:
             given = options
             if not {"init", "shape"} <= options.keys():
+                # First of all: they decide what the others mean.
+                alone = {n: options[n] for n in ("init", "shape") if n in options}
+                _compare(alone, asked, options, path)
                 options = {**asked, **options}
                 options.pop("stream_version", None)
             if options.get("init") == asked["init"] and "seed" in asked:
                 options = {"seed": asked["seed"], **options}
             job = Job(target, options)
-            _compare(job, asked, given, path)
+            _compare({**dict.fromkeys(asked), **job.asked}, asked, given, path)
         elif arguments.resume and file.is_complete(target.suffix):
             _compare_complete(target, options, path)
             file.publish(target, arguments.overwrite)
