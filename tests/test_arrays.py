@@ -16,7 +16,15 @@ import pytest
 from fills import FLOATS, assert_same_bits, fill
 
 import fastinit
-from fastinit import _arrays, _kernels, random_bits, random_normal, random_uniform, truncated_normal
+from fastinit import (
+    _buffers,
+    _kernels,
+    _shapes,
+    random_bits,
+    random_normal,
+    random_uniform,
+    truncated_normal,
+)
 
 FLOAT_SAMPLERS = [random_uniform, random_normal, truncated_normal]
 SAMPLERS = [random_bits, *FLOAT_SAMPLERS]
@@ -503,7 +511,7 @@ def test_dlpack(sampler):
         assert_same_bits(out.array, sampler((3, 4), seed=1, dtype=dtype))
 
 
-@pytest.mark.skipif(not _arrays._DLPACK_COPY, reason="NumPy 2.0 cannot refuse a copy")
+@pytest.mark.skipif(not _buffers.DLPACK_CAN_REFUSE_COPIES, reason="NumPy 2.0 cannot refuse a copy")
 def test_dlpack_of_a_copy_is_refused():
     class Copying(Dlpack):
         def __dlpack__(self, copy=None, **arguments):
@@ -582,7 +590,7 @@ def test_all_public_names_are_there():
 
 
 def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
-    """_kernels.plain is asked first; what it accepts must pass all of _check_out."""
+    """_kernels.plain is asked first; what it accepts must pass all of check_out."""
     base = np.zeros((4, 6), np.float32)
     read_only = base.copy()
     read_only.flags.writeable = False
@@ -607,7 +615,7 @@ def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
     yes = 0
     for out, shape, dtype in itertools.product(outs, shapes, dtypes):
         if _kernels.plain(out, shape, dtype):
-            _arrays._check_out(out, shape, dtype, _arrays.FLOATS)
+            _buffers.check_out(out, shape, dtype, _shapes.FLOATS)
             yes += 1
     # float32, float64, 0-d and empty: each without and with its shape, without and with its dtype.
     assert yes == 4 * 2 * 2

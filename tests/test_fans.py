@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastinit
-from fastinit import _fans, _registry, initializers
+from fastinit import _fans, initializers
 from fastinit._fans import compute_fans
+from fastinit.initializers._catalog import CATALOG
 
 same_cases_every_run = settings(derandomize=True, deadline=None, max_examples=200)
 shapes = st.lists(st.integers(0, 6), max_size=5).map(tuple)
-PRESETS = [row for row in _registry.ROWS if row.preset]
+PRESETS = [entry for entry in CATALOG if entry.cls.__base__ is initializers.VarianceScaling]
 
 
 def convention(shape):
@@ -50,15 +51,14 @@ def test_axes(case):
 
 def bound(shape, mode="fan_in", scale=1.0, input_axes=None, output_axes=None):
     """The limit of the uniform distribution that is drawn, read off what the kernel is given."""
-    kind = np.dtype("float64")
-    law = _fans.scaled_law(shape, kind, scale, mode, "uniform", input_axes, output_axes)
-    _, low, high = law
+    dtype = np.dtype("float64")
+    _, low, high = _fans.scaled(shape, dtype, (scale, mode, "uniform"), (input_axes, output_axes))
     assert low == -high
     return high
 
 
 @same_cases_every_run
-@given(shapes, st.sampled_from(list(_fans.MODES)), st.floats(1e-3, 1e3))
+@given(shapes, st.sampled_from(_fans.MODES), st.floats(1e-3, 1e3))
 def test_modes(shape, mode, scale):
     fan_in, fan_out = convention(shape)
     fan = {
@@ -85,14 +85,14 @@ def test_axes_express_those_of_jax(shape, data):
         assert bound(shape, mode, **axes) == pytest.approx(expected, rel=1e-14)
 
 
-@pytest.mark.parametrize("row", PRESETS, ids=lambda row: row.name)
+@pytest.mark.parametrize("entry", PRESETS, ids=lambda entry: entry.name)
 @pytest.mark.parametrize("shape", [(9, 1), (30, 50), (3, 3, 16, 8)])
-def test_the_formula_in_the_table_is_the_one_drawn(row, shape):
+def test_the_formula_of_the_catalog_is_the_one_drawn(entry, shape):
     fan_in, fan_out = convention(shape)
-    text = row.formula.rpartition(" = ")[2]
+    text = entry.formula.rpartition(" = ")[2]
     number = eval(text, {"sqrt": sqrt, "fan_in": fan_in, "fan_out": fan_out})
-    drawn = row.function(shape, seed=1, dtype="float64")
-    scale, mode, distribution = row.preset
+    drawn = entry.function(shape, seed=1, dtype="float64")
+    scale, mode, distribution = entry.cls.scale, entry.cls.mode, entry.cls.distribution
     same = fastinit.variance_scaling(shape, scale, mode, distribution, seed=1, dtype="float64")
     assert np.array_equal(drawn, same)
     if distribution == "uniform":
@@ -111,6 +111,30 @@ def test_the_correction_of_the_truncation():
     assert pytest.approx(stats.truncnorm(-2, 2).std(), rel=1e-12) == _fans.TRUNCATED_STDDEV
 
 
+@pytest.mark.parametrize("axes", [1, 0.5, (0.5,), ["0"]], ids=repr)
+@pytest.mark.parametrize("name", ["input_axes", "output_axes"])
+def test_axes_of_the_wrong_type(name, axes):
+    other = {"input_axes": "output_axes", "output_axes": "input_axes"}[name]
+    for make in (fastinit.he_normal, fastinit.variance_scaling):
+        with pytest.raises(TypeError, match=f"^{name} must be a sequence of integers, received"):
+            make((3, 4), **{name: axes, other: (1,)})
+    for make in (initializers.HeNormal, initializers.VarianceScaling):
+        with pytest.raises(TypeError, match=f"^{name} must be a sequence of integers, received"):
+            make(**{name: axes})
+
+
+def test_axes_may_be_any_iterable():
+    expected = fastinit.he_normal((3, 4), seed=1, input_axes=[1], output_axes=[0])
+    for make in (fastinit.he_normal, lambda shape, **k: initializers.HeNormal(**k)(shape)):
+        found = make((3, 4), seed=1, input_axes=iter([1]), output_axes=iter([0]))
+        assert np.array_equal(found, expected)
+    scaling = {"scale": 2.0, "seed": 1}
+    found = fastinit.variance_scaling(
+        (3, 4), **scaling, input_axes=iter([1]), output_axes=iter([0])
+    )
+    assert np.array_equal(found, expected)
+
+
 def test_axes_that_are_not_there():
     for error in (IndexError, ValueError):  # Keras's type, and the design's
         with pytest.raises(error, match="output_axes"):
@@ -123,9 +147,9 @@ def test_axes_that_are_not_there():
 
 @pytest.mark.parametrize("scale", [0, 0.0, -1, nan, inf])
 def test_scale_out_of_range(scale):
-    for door in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
+    for make in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
         with pytest.raises(ValueError, match="scale must be a positive number, received"):
-            door(scale=scale)
+            make(scale=scale)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +167,9 @@ def test_scale_out_of_range(scale):
 )
 def test_wrong_arguments(arguments, error):
     (name,) = arguments
-    for door in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
+    for make in (initializers.VarianceScaling, lambda **k: fastinit.variance_scaling((2, 2), **k)):
         with pytest.raises(error, match=f"^{name} must be"):
-            door(**arguments)
+            make(**arguments)
 
 
 def test_names_of_distributions():

@@ -2,84 +2,84 @@ import copy
 import inspect
 import json
 import pickle
+import sys
 from math import inf, nan, sqrt
 
 import numpy as np
 import pytest
 
 import fastinit
-from fastinit import _registry, _windows, initializers
+from fastinit import initializers
+from fastinit._shapes import NUMBERS
+from fastinit.initializers._catalog import CATALOG, CLASSES
 
-ROWS = pytest.mark.parametrize("row", _registry.ROWS, ids=lambda row: row.name)
+each_entry = pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
 SHAPES = {
     "identity": (5, 7),
     "stft": (16, 1, 9),
     "orthogonal": (6, 4),
     "delta_orthogonal": (3, 4, 6),
 }
-RANDOM = [row for row in _registry.ROWS if "seed" in inspect.signature(row.function).parameters]
+RANDOM = [entry for entry in CATALOG if "seed" in inspect.signature(entry.function).parameters]
 
 
-def cls_of(row):
-    return getattr(initializers, row.class_name)
+def shape_of(entry):
+    return SHAPES.get(entry.name, (6, 4))
 
 
-def shape_of(row):
-    return SHAPES.get(row.name, (6, 4))
+def seeded(entry):
+    return {"seed": 1} if entry in RANDOM else {}
 
 
-def seeded(row):
-    return {"seed": 1} if row in RANDOM else {}
+# Two entry points for each initializer.
 
 
-# One table, two doors.
-
-
-@ROWS
-def test_both_doors_give_the_same(row):
-    shape, seed = shape_of(row), seeded(row)
-    array = getattr(fastinit, row.name)(shape, **seed)
+@each_entry
+def test_both_entry_points_give_the_same(entry):
+    shape, seed = shape_of(entry), seeded(entry)
+    array = getattr(fastinit, entry.name)(shape, **seed)
     assert array.shape == shape
     assert array.dtype == np.float32
-    initializer = cls_of(row)(**seed)
+    initializer = entry.cls(**seed)
     assert np.array_equal(array, initializer(shape=shape))
     assert np.array_equal(array, initializer(list(shape), "float32"))
     wide = initializer(shape, dtype="float64")
     assert wide.dtype == np.float64
     out = np.empty(shape)
-    assert row.function(out=out, **seed) is out
+    assert entry.function(out=out, **seed) is out
     assert np.array_equal(out, wide)
-    assert getattr(initializers, row.name) is cls_of(row)
+    assert getattr(initializers, entry.name) is entry.cls
 
 
-@ROWS
-def test_signatures(row):
-    ours = list(inspect.signature(row.function).parameters.values())
+@each_entry
+def test_signatures(entry):
+    ours = list(inspect.signature(entry.function).parameters.values())
     assert [p.name for p in ours[:1]] == ["shape"]
     assert ours[-1].name == "out"
     assert ours[-1].kind is ours[-1].KEYWORD_ONLY
-    arguments = inspect.signature(cls_of(row)).parameters
+    arguments = inspect.signature(entry.cls).parameters
     assert set(arguments) == {p.name for p in ours} - {"shape", "dtype", "out"}
     for p in ours:
         if p.name in arguments:
             assert arguments[p.name].default == p.default
-    assert inspect.signature(cls_of(row).__call__).parameters.keys() == {"self", "shape", "dtype"}
+    assert inspect.signature(entry.cls.__call__).parameters.keys() == {"self", "shape", "dtype"}
 
 
-@ROWS
-def test_texts(row):
-    for thing in (row.function, cls_of(row)):
+@each_entry
+def test_texts(entry):
+    for thing in (entry.function, entry.cls):
         text = inspect.getdoc(thing)
         for name in inspect.signature(thing).parameters:
             assert name in text, (thing, name)
         assert max(map(len, text.splitlines())) <= 100
-    assert row.function.__name__ == row.name
-    assert cls_of(row).__module__ == "fastinit.initializers"
+    assert entry.function.__name__ == entry.name
+    assert getattr(fastinit, entry.name) is entry.function
+    assert getattr(initializers, entry.cls.__name__) is entry.cls
 
 
-@ROWS
-def test_equality_repr_copies_and_configurations(row):
-    cls, seed = cls_of(row), seeded(row)
+@each_entry
+def test_equality_repr_copies_and_configurations(entry):
+    cls, seed = entry.cls, seeded(entry)
     initializer = cls(**seed)
     assert initializer == cls(**seed)
     assert hash(initializer) == hash(cls(**seed))
@@ -98,7 +98,7 @@ def test_equality_repr_copies_and_configurations(row):
         assert type(other) is cls
         assert other is not initializer
         assert other == initializer
-        assert np.array_equal(other(shape_of(row)), initializer(shape_of(row)))
+        assert np.array_equal(other(shape_of(entry)), initializer(shape_of(entry)))
     if seed:
         assert cls(seed=2) != initializer
 
@@ -167,7 +167,7 @@ def test_subclasses(cls):
         initializers.get(config)
 
 
-def test_subclasses_of_the_table():
+def test_subclasses_of_ours():
     class Orthonormal(initializers.Orthogonal):
         def __init__(self, seed=None):
             super().__init__(1.0, seed)
@@ -187,7 +187,7 @@ def test_the_base_class_cannot_be_called():
 # Values.
 
 
-@pytest.mark.parametrize("dtype", _registry._constants.NUMBERS, ids=str)
+@pytest.mark.parametrize("dtype", NUMBERS, ids=str)
 def test_constants(dtype):
     for array, value in (
         (fastinit.zeros((3, 2), dtype), 0),
@@ -230,16 +230,25 @@ def test_identity_is_a_matrix(shape):
         initializers.Identity()(shape)
 
 
-def test_windows_are_scipys():
-    from scipy import signal as scipy_windows
+@pytest.mark.parametrize("window", ["hann", "hamming_periodic", "flattop_symmetric", "boxcar"])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_windows_with_names_are_scipys(window, periodic):
+    from scipy.signal import get_window
 
-    for name in _windows.WINDOWS:
-        for suffix in ("", "_symmetric", "_periodic"):
-            for length in (1, 2, 3, 4, 5, 16, 17, 400):
-                for periodic in (False, True):
-                    ours = _windows.window(name + suffix, length, periodic)
-                    theirs = scipy_windows.get_window(name + suffix, length, periodic)
-                    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12, err_msg=name)
+    weights = get_window(window, 16, periodic)
+    expected = fastinit.stft((16, 1, 9), window=weights, dtype="float64")
+    found = fastinit.stft((16, 1, 9), window=window, periodic=periodic, dtype="float64")
+    assert np.array_equal(found, expected)
+
+
+def test_windows_without_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.signal", None)
+    for make in (initializers.STFT, lambda: fastinit.stft((4, 1, 3))):
+        with pytest.raises(ImportError, match="scipy, the extra 'stft': pip install scipy"):
+            make()
+    weights = np.hanning(4)
+    assert fastinit.stft((4, 1, 3), window=weights).shape == (4, 1, 3)
+    assert initializers.STFT(window=None)((4, 1, 3)).shape == (4, 1, 3)
 
 
 def test_stft_is_the_transform():
@@ -306,13 +315,15 @@ def distributions():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "row", [row for row in RANDOM if "orthogonal" not in row.name], ids=lambda row: row.name
+    "entry",
+    [entry for entry in RANDOM if "orthogonal" not in entry.name],
+    ids=lambda entry: entry.name,
 )
-def test_distributions(row, dtype):
+def test_distributions(entry, dtype):
     from scipy import stats
 
-    expected = distributions()[row.name]
-    x = row.function(SHAPE, seed=11, dtype=dtype).astype(float).ravel()
+    expected = distributions()[entry.name]
+    x = entry.function(SHAPE, seed=11, dtype=dtype).astype(float).ravel()
     low, high = expected.support()
     rounding = 1 + np.finfo(dtype).eps  # of the bound, where it is not a number of the dtype
     assert low * rounding <= x.min() <= x.max() <= high * rounding
@@ -432,38 +443,38 @@ def test_wrong_arguments(name, arguments, error):
         getattr(initializers, name)(**arguments)
 
 
-@ROWS
-def test_wrong_dtypes_and_shapes(row):
+@each_entry
+def test_wrong_dtypes_and_shapes(entry):
     with pytest.raises(TypeError, match="dtype must be"):
-        row.function(shape_of(row), dtype="float31")
-    if row in RANDOM:
+        entry.function(shape_of(entry), dtype="float31")
+    if entry in RANDOM:
         with pytest.raises(TypeError, match="dtype must be"):
-            row.function(shape_of(row), dtype="int32")
+            entry.function(shape_of(entry), dtype="int32")
     with pytest.raises(TypeError, match="shape is required"):
-        row.function()
+        entry.function()
     with pytest.raises(TypeError, match="shape must be an integer or a sequence of them"):
-        row.function(2.5)
+        entry.function(2.5)
     with pytest.raises(ValueError, match="shape must not have negative dimensions"):
-        row.function(tuple(-d for d in shape_of(row)))
+        entry.function(tuple(-d for d in shape_of(entry)))
 
 
-@ROWS
-def test_wrong_out(row):
-    out = np.full(shape_of(row), 7.0, np.float32)
+@each_entry
+def test_wrong_out(entry):
+    out = np.full(shape_of(entry), 7.0, np.float32)
     for wrong, error in (
         (out.astype(out.dtype.newbyteorder()), ValueError),
-        (np.asfortranarray(np.full((*shape_of(row)[:-1], 5), 7.0, np.float32)), ValueError),
+        (np.asfortranarray(np.full((*shape_of(entry)[:-1], 5), 7.0, np.float32)), ValueError),
         (out.astype("datetime64[s]"), TypeError),
     ):
         before = wrong.copy()
         with pytest.raises(error, match="out must"):
-            row.function(out=wrong)
+            entry.function(out=wrong)
         assert np.array_equal(wrong, before)
     with pytest.raises(ValueError, match="out has shape"):
-        row.function(tuple(d + (d > 1) for d in shape_of(row)), out=out)
+        entry.function(tuple(d + (d > 1) for d in shape_of(entry)), out=out)
     out.flags.writeable = False
     with pytest.raises(ValueError, match="out must be writeable"):
-        row.function(out=out)
+        entry.function(out=out)
 
 
 def test_too_large():
@@ -538,9 +549,27 @@ def test_structured_values_are_refused():
         fastinit.constant(2, np.zeros(2, [("a", "f4")]))
 
 
-@pytest.mark.parametrize("name", sorted(_registry.CLASSES))
-def test_errors_name_a_class(name):
-    """Its own, or that of which it is a case; not where it was made."""
-    names = "|".join(cls.__name__ for cls in _registry.CLASSES[name].__mro__[:-1])
+@each_entry
+def test_errors_name_a_class(entry):
+    """Its own, or the one of which it is a case."""
+    names = "|".join(cls.__name__ for cls in entry.cls.__mro__[:-1])
     with pytest.raises(TypeError, match=rf"^({names})\.__call__\(\) "):
-        _registry.CLASSES[name].__call__()
+        entry.cls.__call__()
+
+
+def test_the_catalog_is_complete():
+    functions = {name for name, f in vars(fastinit).items() if inspect.isfunction(f)}
+    others = {"derive_seed", "get_num_threads", "random_bits", "selftest", "set_num_threads"}
+    assert {entry.name for entry in CATALOG} == functions - others - {"show_config"}
+    classes = {c for c in vars(initializers).values() if isinstance(c, type)}
+    assert {entry.cls for entry in CATALOG} == classes - {initializers.Initializer}
+    aliases = {name for name in CLASSES if hasattr(initializers, name)}
+    for name in aliases:
+        assert getattr(initializers, name) is CLASSES[name]
+    assert CLASSES.keys() - aliases == {"initializer", "zero", "one", "normal", "uniform"}
+
+
+def test_a_clean_face():
+    for module in (initializers, fastinit):
+        public = {name for name in dir(module) if not name.startswith("_")}
+        assert public == set(module.__all__) - {"__version__"}

@@ -13,7 +13,7 @@ from fills import assert_same_bits
 from processes import run_python
 
 import fastinit
-from fastinit import _arrays
+from fastinit import _disk
 
 HUGE_PAGE = 2 << 20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
@@ -182,7 +182,7 @@ needs_fallocate = pytest.mark.skipif(
 @pytest.mark.parametrize("offset", [0, 64, 4096, 3 * mmap.ALLOCATIONGRANULARITY + 24])
 def test_the_blocks_reserved_are_those_of_out(path, monkeypatch, offset):
     asked = []
-    monkeypatch.setattr(_arrays.os, "posix_fallocate", lambda fd, at, n: asked.append((at, n)))
+    monkeypatch.setattr(_disk.os, "posix_fallocate", lambda fd, at, n: asked.append((at, n)))
     mapped = np.memmap(path, "float32", "w+", offset, (500, 300))
     fastinit.random_normal(seed=1, out=mapped)
     fastinit.random_normal(seed=1, out=mapped[100:200])
@@ -210,7 +210,7 @@ def test_a_file_system_that_cannot_reserve_is_no_error(path, monkeypatch):
     def refuse(fd, at, n):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(_arrays.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(_disk.os, "posix_fallocate", refuse)
     mapped = np.memmap(path, "float32", "w+", shape=1000)
     fastinit.random_normal(seed=1, out=mapped)
     assert_same_bits(mapped, fastinit.random_normal(1000, seed=1))
@@ -221,7 +221,7 @@ def test_nothing_is_written_if_blocks_are_refused(path, monkeypatch):
     def refuse(fd, at, n):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_arrays.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(_disk.os, "posix_fallocate", refuse)
     mapped = np.memmap(path, "float32", "w+", shape=1000)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         fastinit.random_normal(seed=1, out=mapped)

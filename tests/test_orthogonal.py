@@ -12,7 +12,8 @@ from processes import run_python
 from scipy import stats
 
 import fastinit
-from fastinit import _kernels, _orthogonal, initializers
+from fastinit import _kernels, initializers
+from fastinit.initializers import _orthogonal
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 SEED = 0x9E3779B97F4A7C15

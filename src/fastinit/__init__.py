@@ -8,32 +8,58 @@ parameters, and on nothing else: not on the number of threads, nor on the proces
 part of the array that was asked for.
 """
 
-from importlib.metadata import version as _version
-
-from . import _registry, initializers
+from . import initializers
 from ._config import show_config
 from ._kernels import STREAM_VERSION
+from ._kernels import VERSION as __version__
 from ._lazy import LazyArray
-from ._samplers import random_bits
+from ._random_bits import random_bits
 from ._seeds import SeedGenerator, derive_seed
 from ._selftest import selftest
 from ._threads import get_num_threads, set_num_threads
-
-__version__ = _version("fastinit-kernels")
-
-# One function for every initializer of the table; __init__.pyi spells them out.
-globals().update(_registry.FUNCTIONS)
+from .initializers._constant import constant, identity, ones, zeros
+from .initializers._fourier import stft
+from .initializers._orthogonal import delta_orthogonal, orthogonal
+from .initializers._random import random_normal, random_uniform, truncated_normal
+from .initializers._variance_scaling import (
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    standard_uniform,
+    variance_scaling,
+)
 
 __all__ = [
     "STREAM_VERSION",
     "LazyArray",
     "SeedGenerator",
+    "__version__",
+    "constant",
+    "delta_orthogonal",
     "derive_seed",
     "get_num_threads",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
     "initializers",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
     "random_bits",
+    "random_normal",
+    "random_uniform",
     "selftest",
     "set_num_threads",
     "show_config",
-    *_registry.FUNCTIONS,
+    "standard_uniform",
+    "stft",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
 ]

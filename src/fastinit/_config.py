@@ -1,4 +1,4 @@
-"""What this build is and what it runs on."""
+"""The configuration: what this build is and what it runs on."""
 
 import platform
 import sys
@@ -15,7 +15,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     Parameters
     ----------
     mode : {"stdout", "dicts"}
-        Print, or return a dictionary.
+        Whether the configuration is printed or returned as a dictionary.
 
     Returns
     -------
@@ -26,10 +26,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     ValueError
         Another mode.
     """
-    from . import __version__
-
     config = {
-        "version": __version__,
+        "version": _kernels.VERSION,
         "stream version": _kernels.STREAM_VERSION,
         "ISA in use": _kernels.isa(),
         "ISAs available": _kernels.isas(),

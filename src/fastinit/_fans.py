@@ -1,45 +1,47 @@
-"""Variance scaling: fans, and the spread that follows from them."""
+"""Variance scaling: fans, and the distribution that follows from them."""
+
+from __future__ import annotations
 
 from math import inf, prod, sqrt
 from operator import index
+from typing import TYPE_CHECKING, Any
 
 from numpy.exceptions import AxisError
 
-from ._samplers import _number, draw, normal_law, truncated_law, uniform_law
+from ._distributions import normal, truncated_normal, uniform
+from ._parameters import number
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import numpy as np
+
+    from ._distributions import Distribution
+    from ._typing import Axes, Dimensions
+
+    # Scale, mode and the name of the distribution.
+    Rule: TypeAlias = tuple[float, str, str]
 
 # The standard deviation of a standard normal truncated at +-2:
 # sqrt(1 - 2 * 2 * phi(2) / (2 * Phi(2) - 1)).
 TRUNCATED_STDDEV = 0.87962566103423978
 
-MODES = {
-    "fan_in": lambda fan_in, fan_out: fan_in,
-    "fan_out": lambda fan_in, fan_out: fan_out,
-    "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
-    "fan_geo_avg": lambda fan_in, fan_out: sqrt(fan_in * fan_out),
-}
+MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+
+DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
-def _uniform(dims, kind, variance):
-    limit = sqrt(3 * variance)  # U(-r, r) has the variance r**2 / 3
-    return uniform_law(dims, kind, -limit, limit)
+def as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
+    """Return axes as a tuple; raise TypeError where they are no sequence of integers."""
+    if axes is None:
+        return None
+    try:
+        return tuple([index(axis) for axis in axes])
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of integers, received {axes!r}") from None
 
 
-def _truncated(dims, kind, variance):
-    return truncated_law(dims, kind, 0.0, sqrt(variance) / TRUNCATED_STDDEV)
-
-
-def _untruncated(dims, kind, variance):
-    return normal_law(dims, kind, 0.0, sqrt(variance))
-
-
-DISTRIBUTIONS = {
-    "truncated_normal": _truncated,
-    "untruncated_normal": _untruncated,
-    "uniform": _uniform,
-}
-
-
-def _along(shape, axes, name):
+def _size_along(shape: Dimensions, axes: tuple[int, ...], name: str) -> int:
     size = 1
     for axis in axes:
         if not -len(shape) <= axis < len(shape):
@@ -48,15 +50,17 @@ def _along(shape, axes, name):
     return size
 
 
-def compute_fans(shape, input_axes=None, output_axes=None):
-    """The numbers of inputs and outputs of one unit.
+def compute_fans(
+    shape: Dimensions, input_axes: Axes = None, output_axes: Axes = None
+) -> tuple[int, int]:
+    """Return the numbers of inputs and outputs of one unit.
 
     Parameters
     ----------
     shape : tuple of int
-        Of a bias (n,), a matrix (in, out) or a convolution kernel (*window, in, out).
+        Shape of a bias (n,), a matrix (in, out) or a convolution kernel (*window, in, out).
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out, in place of that convention; as in
+        The axes whose sizes multiply to fan_in and fan_out, instead of that convention.  As in
         Keras they count only where both are given.
 
     Returns
@@ -66,13 +70,16 @@ def compute_fans(shape, input_axes=None, output_axes=None):
 
     Raises
     ------
+    TypeError
+        Axes that are no sequence of integers.
     numpy.exceptions.AxisError
         An axis that the shape does not have; an IndexError and a ValueError.
     """
-    if input_axes is not None and output_axes is not None:
-        return _along(shape, input_axes, "input_axes"), _along(shape, output_axes, "output_axes")
+    inputs, outputs = as_axes("input_axes", input_axes), as_axes("output_axes", output_axes)
+    if inputs is not None and outputs is not None:
+        return _size_along(shape, inputs, "input_axes"), _size_along(shape, outputs, "output_axes")
     if len(shape) == 2:
-        return shape
+        return shape[0], shape[1]
     if len(shape) < 2:
         size = prod(shape)
         return size, size
@@ -80,34 +87,37 @@ def compute_fans(shape, input_axes=None, output_axes=None):
     return window * shape[-2], window * shape[-1]
 
 
-def scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes):
-    """The law of variance scale / max(1, fan); the arguments but for the axes are checked."""
-    fan = MODES[mode](*compute_fans(dims, input_axes, output_axes))
-    return DISTRIBUTIONS[distribution](dims, kind, scale / max(1.0, fan))
+def _fan(mode: str, fan_in: int, fan_out: int) -> float:
+    if mode == "fan_in":
+        return fan_in
+    if mode == "fan_out":
+        return fan_out
+    return (fan_in + fan_out) / 2 if mode == "fan_avg" else sqrt(fan_in * fan_out)
 
 
-def scaled(shape, scale, mode, distribution, seed, dtype, input_axes, output_axes, out):
-    """Fill with it."""
+def scaled(
+    shape: Dimensions,
+    dtype: np.dtype[Any],
+    rule: Rule,
+    axes: tuple[Axes, Axes],
+) -> Distribution:
+    """Return the distribution whose variance is scale / max(1, fan), checked for the dtype.
 
-    def law(dims, kind, scale, mode):
-        return scaled_law(dims, kind, scale, mode, distribution, input_axes, output_axes)
-
-    return draw(shape, dtype, out, seed, law, scale, mode)
-
-
-def check_axes(input_axes, output_axes):
-    """Raise where axes are given that are no sequence of integers."""
-    for name, axes in (("input_axes", input_axes), ("output_axes", output_axes)):
-        try:
-            if axes is not None:
-                [index(axis) for axis in axes]
-        except TypeError:
-            raise TypeError(f"{name} must be a sequence of integers, received {axes!r}") from None
+    ``rule`` comes from :func:`check_scaling`; ``axes`` are the input and the output axes.
+    """
+    scale, mode, distribution = rule
+    variance = scale / max(1.0, _fan(mode, *compute_fans(shape, *axes)))
+    if distribution == "truncated_normal":
+        return truncated_normal(shape, dtype, 0.0, sqrt(variance) / TRUNCATED_STDDEV)
+    if distribution == "untruncated_normal":
+        return normal(shape, dtype, 0.0, sqrt(variance))
+    limit = sqrt(3 * variance)  # U(-r, r) has the variance r**2 / 3
+    return uniform(shape, dtype, -limit, limit)
 
 
-def check_scaling(scale, mode, distribution, input_axes=None, output_axes=None):
-    """Raise where an argument is wrong; else the three as they are to be used and stored."""
-    scale = _number("scale", scale)
+def check_scaling(scale: object, mode: object, distribution: object) -> Rule:
+    """Return scale, mode and the distribution's own name; raise where one of them is wrong."""
+    scale = number("scale", scale)
     if not 0 < scale < inf:
         raise ValueError(f"scale must be a positive number, received {scale}")
     if not isinstance(mode, str) or mode not in MODES:
@@ -118,23 +128,4 @@ def check_scaling(scale, mode, distribution, input_axes=None, output_axes=None):
     if not isinstance(name, str) or name not in DISTRIBUTIONS:
         names = ", ".join(DISTRIBUTIONS)
         raise ValueError(f"distribution must be one of {names}, normal, received {distribution!r}")
-    check_axes(input_axes, output_axes)
-    # In the order of `scaled`.
-    return {"scale": scale, "mode": mode, "distribution": name}
-
-
-def variance_scaling(
-    shape=None,
-    scale=1.0,
-    mode="fan_in",
-    distribution="truncated_normal",
-    seed=None,
-    dtype=None,
-    *,
-    input_axes=None,
-    output_axes=None,
-    out=None,
-):
-    """See the registry."""
-    checked = check_scaling(scale, mode, distribution, input_axes, output_axes)
-    return scaled(shape, *checked.values(), seed, dtype, input_axes, output_axes, out)
+    return scale, mode, name

@@ -1,4 +1,4 @@
-"""Seeds: what a caller may pass, and the 64-bit key that it stands for."""
+"""Seeds: what a caller may pass, and the 64-bit Philox key that it stands for."""
 
 import threading
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ def _integer(
     name: str = "seed",
     wanted: str = "an integer, a SeedGenerator, a numpy.random.Generator or None",
 ) -> int:
-    """An integer seed, checked; bool is none."""
+    """Return an integer seed, once checked; a bool is no integer."""
     if type(seed) is not int:
         if isinstance(seed, (bool, np.bool_)) or not hasattr(type(seed), "__index__"):
-            kind = type(seed).__name__
-            raise TypeError(f"{name} must be {wanted}, received {seed!r} of type {kind}")
+            found = type(seed).__name__
+            raise TypeError(f"{name} must be {wanted}, received {seed!r} of type {found}")
         try:
             seed = index(seed)
         except TypeError:  # an array of more than one element
@@ -32,20 +32,20 @@ def _integer(
 
 
 def _word(root: int, data: bytes, purpose: bytes) -> int:
-    """64 bits of keyed BLAKE2b (RFC 7693): a pure function of its arguments, the same for ever."""
+    """Return 64 bits of keyed BLAKE2b (RFC 7693): a pure function, the same in every version."""
     digest = blake2b(data, digest_size=8, key=root.to_bytes(8, "little"), person=purpose)
     return int.from_bytes(digest.digest(), "little")
 
 
 def derive_seed(root: SupportsIndex, name: str) -> int:
-    """A 64-bit seed for a named parameter, from the one seed of a model.
+    """Return a 64-bit seed for a named parameter, from the one seed of a model.
 
     Parameters
     ----------
     root : int
-        0 <= root < 2**64.
+        The model's seed, 0 <= root < 2**64.
     name : str
-        Such as ``"encoder/layer_3/kernel"``.  Names differ wherever their UTF-8 bytes do.
+        A name such as ``"encoder/layer_3/kernel"``.  Names differ wherever their UTF-8 bytes do.
 
     Returns
     -------
@@ -79,15 +79,15 @@ def derive_seed(root: SupportsIndex, name: str) -> int:
 class SeedGenerator:
     """A sequence of seeds: every array that is filled with it takes the next.
 
-    Shared by all layers of a model it gives each of them other values, and the same ones on a
+    Where all layers of a model share it, each of them gets other values, and the same ones on a
     rerun.  Threads may share it.
 
     Parameters
     ----------
     seed : int, optional
-        The root, 0 <= seed < 2**64.  None: fresh entropy.
+        The root, 0 <= seed < 2**64.  None draws fresh entropy.
     name : str, optional
-        A label only; kept because Keras keeps one.
+        A label without effect; it is kept because Keras keeps one.
 
     Raises
     ------
@@ -115,19 +115,19 @@ class SeedGenerator:
         self._lock = threading.Lock()
 
     def next(self) -> int:
-        """The next seed, 0 <= seed < 2**64."""
+        """Return the next seed, 0 <= seed < 2**64."""
         with self._lock:
             count = self._count
             self._count += 1
         return _word(self._root, count.to_bytes(8, "little"), b"fastinit.next")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, as Keras writes them: JSON-serialisable."""
+        """Return the arguments as Keras writes them; JSON can hold them."""
         return {"seed": self.seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A generator at its beginning, from :meth:`get_config` or from Keras's."""
+        """Return a generator at its beginning, from :meth:`get_config` or from Keras's."""
         return cls(**config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,24 +143,24 @@ class SeedGenerator:
 
 
 def _is_source(seed: Any) -> bool:
-    """Whether every use of the seed gives another key."""
+    """Return whether every use of the seed gives another key."""
     if seed is None or isinstance(seed, np.random.Generator):
         return True
     return callable(getattr(seed, "next", None)) and not isinstance(seed, type)
 
 
-def check(seed: Any) -> None:
-    """Raise as :func:`key` does, but let nothing advance."""
+def check_seed(seed: Any) -> None:
+    """Raise as :func:`key` does, but let no generator advance."""
     if not _is_source(seed):
         key(seed)
 
 
 def key(seed: Any) -> int:
-    """The Philox key, 0 <= key < 2**64, for one use of a seed.
+    """Return the Philox key, 0 <= key < 2**64, for one use of a seed.
 
-    An integer is the key itself; None is fresh entropy; a SeedGenerator, a numpy.random.Generator
-    or a keras.random.SeedGenerator (known by its ``next()``: two 32-bit words, the low one first)
-    advances.
+    An integer is the key itself; None draws fresh entropy; a SeedGenerator, a
+    numpy.random.Generator or a keras.random.SeedGenerator advances.  Keras's is known by its
+    ``next()``, which returns two 32-bit words, the low one first.
     """
     if type(seed) is int and 0 <= seed <= LARGEST_SEED:
         return seed

@@ -1,4 +1,4 @@
-"""How many threads a fill may use."""
+"""The number of threads that a fill may use."""
 
 import os
 from math import ceil
@@ -7,7 +7,7 @@ from typing import SupportsIndex
 
 
 def _cgroup_quota() -> float | None:
-    """Processors that the control groups of this process grant; None where they set no limit."""
+    """Return how many processors the control groups grant; None where they set no limit."""
     limits = []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -21,8 +21,8 @@ def _cgroup_quota() -> float | None:
             root, files = Path("/sys/fs/cgroup/cpu"), ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
-        # A limit of any group above holds too.  Inside a container the path may be the host's,
-        # of which only the root is mounted: what cannot be read is passed over.
+        # The limits of the groups above hold too.  Inside a container the path may be the host's,
+        # and only its root is mounted: what cannot be read is passed over.
         group = root / path.lstrip("/")
         for directory in (group, *group.parents):
             if not directory.is_relative_to(root):
@@ -49,12 +49,12 @@ def _default() -> int:
     return count if quota is None else max(1, min(count, ceil(quota)))
 
 
-_MOST = 4096  # past any machine; each thread costs a stack
+_MOST = 4096  # more than any machine has; each thread costs a stack
 count = min(_default(), _MOST)
 
 
 def get_num_threads() -> int:
-    """How many threads a large fill uses.
+    """Return how many threads a large fill uses.
 
     The default is ``OMP_NUM_THREADS`` where it is set, or else the number of processors that the
     affinity mask and the cgroup quota grant.  The values never depend on it.  The child of a fork
@@ -69,7 +69,7 @@ def set_num_threads(n: SupportsIndex) -> None:
     Parameters
     ----------
     n : int
-        From 1 to 4096.
+        The number of threads, from 1 to 4096.
 
     Raises
     ------

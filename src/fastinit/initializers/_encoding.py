@@ -1,19 +1,22 @@
 """Objects as JSON and back, in the format of Keras 3."""
 
+from __future__ import annotations
+
 import types
+from typing import Any
 
 import numpy as np
 
-from ._seeds import SeedGenerator
+from .._seeds import SeedGenerator
 
-_PLAIN = (str, int, float, bool, type(None))
+PLAIN = (str, int, float, bool, type(None))  # what JSON holds as it is
 
 
-def encode(value):
-    """What JSON can hold, for an argument of an initializer."""
+def encode(value: Any) -> Any:
+    """Return what JSON can hold for an argument of an initializer."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return value
     if isinstance(value, (list, tuple)):
         return [encode(item) for item in value]
@@ -35,8 +38,8 @@ def encode(value):
     raise TypeError(f"cannot serialize {value!r} of type {type(value).__name__}")
 
 
-def decode(config):
-    """The argument that :func:`encode`, or Keras, wrote down."""
+def decode(config: Any) -> Any:
+    """Return the argument that :func:`encode`, or Keras, described."""
     if isinstance(config, list):
         return [decode(item) for item in config]
     if not isinstance(config, dict):
@@ -47,22 +50,26 @@ def decode(config):
         return np.array(config["config"]["value"], config["config"]["dtype"])
     if config["class_name"] == "SeedGenerator":
         return SeedGenerator.from_config(config["config"])
-    return config  # an object of a subclass's own: as in Keras its constructor makes it
+    return config  # an object that a subclass holds: as in Keras its constructor makes it
 
 
-def describe(value):
-    """The dictionary that Keras writes for an object: where its class is, its arguments."""
+def describe(value: Any) -> dict[str, Any]:
+    """Return the dictionary that Keras writes for an object: where its class is, its arguments."""
+    registered: str | None
+    module: str | None
     if isinstance(value, types.FunctionType):
         if value.__name__ == "<lambda>":
             raise TypeError("cannot serialize a lambda: give the function a name")
-        module, name, config, registered = "builtins", "function", value.__name__, "function"
+        module, name, registered = "builtins", "function", "function"
+        config: Any = value.__name__
     elif hasattr(value, "get_config"):
         cls = type(value)
         module, name, registered = cls.__module__, cls.__name__, cls.__name__
-        # A subclass does not inherit the place in Keras.
-        home = "keras.random" if name == "SeedGenerator" else vars(cls).get("_keras_module")
-        if home:
-            module, registered = home, None
+        # vars(), since a subclass must not inherit its base's place in Keras.
+        home = "keras.random" if name == "SeedGenerator" else vars(cls).get("config_module")
+        if home is not None:
+            module = home
+            registered = None if home.startswith("keras.") else name
         elif module == "__main__":
             module = None
         config = encode(value.get_config())

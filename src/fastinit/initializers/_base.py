@@ -1,12 +1,22 @@
 """The base class of initializers."""
 
+from __future__ import annotations
+
 import copy
 from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ._lazy import LazyArray
-from ._serialization import decode, encode
+from ._encoding import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import DTypeLike
+
+    from .._lazy import LazyArray
+    from .._typing import Array, Shape
 
 
 class Initializer:
@@ -30,15 +40,16 @@ class Initializer:
     True
     """
 
-    _keras_module = "keras.initializers"
-    _own = ()  # arguments that Keras's class lacks
+    # The module that a configuration names.  Subclasses do not inherit it: a class of the user's
+    # own is not in Keras.
+    config_module: ClassVar[str] = "keras.initializers"
 
-    def __call__(self, shape, dtype=None):
-        """The initial values.
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return the initial values.
 
         Parameters
         ----------
-        shape : sequence of int
+        shape : int or sequence of int
             Shape of the result.
         dtype : str or numpy.dtype, optional
             float32 where it is left out.
@@ -50,16 +61,14 @@ class Initializer:
         Raises
         ------
         NotImplementedError
-            By this base class.
+            The subclass does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
 
-    def _source(self, shape, dtype):
-        """Shape, dtype and what a LazyArray reads from; None where elements are not apart."""
-        return None
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the array of ``self(shape, dtype)`` without its memory.
 
-    def lazy(self, shape, dtype=None):
-        """The array of ``self(shape, dtype)`` without its memory: parts are made when asked for.
+        Its parts are made when they are asked for.
 
         Parameters
         ----------
@@ -71,29 +80,26 @@ class Initializer:
         Returns
         -------
         LazyArray
-            Of one seed: None is fresh entropy once, a generator advances once.
+            It has one seed: None draws fresh entropy once, a generator advances once.
 
         Raises
         ------
         NotImplementedError
-            An initializer whose elements depend on each other: Orthogonal; and STFT, which is
-            small.
+            The elements of this initializer depend on each other (Orthogonal, DeltaOrthogonal), or
+            its arrays are always small (STFT).
         OverflowError
-            More than 2**64 elements.
+            The shape has more than 2**64 elements.
         ValueError, TypeError
             As for the array.
         """
-        found = self._source(shape, dtype)
-        if found is None:
-            raise NotImplementedError(
-                f"{type(self).__name__} has no parts that could be made alone: "
-                "call it for the whole array"
-            )
-        return LazyArray(*found)
+        raise NotImplementedError(
+            f"{type(self).__name__} has no parts that could be made alone: "
+            "call it for the whole array"
+        )
 
-    def _names(self):
-        """Arguments of the constructor, and where it passes ``**kwargs`` on, of the next."""
-        names = []
+    def _names(self) -> list[str]:
+        """Return the constructor's arguments; where it passes ``**kwargs`` on, its base's, too."""
+        names: list[str] = []
         for cls in type(self).__mro__:
             if "__init__" not in vars(cls):
                 continue
@@ -103,33 +109,29 @@ class Initializer:
                 break
         return names
 
-    def _arguments(self):
+    def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._names() if hasattr(self, name)}
 
-    def get_config(self):
-        """The arguments of the constructor as a dictionary that JSON can hold.
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor as a dictionary that JSON can hold.
 
         Raises
         ------
         TypeError
             An argument that JSON cannot hold, such as a numpy.random.Generator.
         """
-        return {
-            name: encode(value)
-            for name, value in self._arguments().items()
-            if value is not None or name not in self._own  # Keras would not take it
-        }
+        return {name: encode(value) for name, value in self._arguments().items()}
 
     @classmethod
-    def from_config(cls, config):
-        """The initializer that :meth:`get_config`, here or in Keras, wrote down."""
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the initializer that :meth:`get_config`, here or in Keras, described."""
         return cls(**{name: decode(value) for name, value in config.items()})
 
-    def clone(self):
-        """An equal initializer; it shares the arguments: of a SeedGenerator each draws its own."""
+    def clone(self) -> Self:
+        """Return an equal initializer, which shares the arguments, a SeedGenerator among them."""
         return copy.copy(self)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         if self is other:
@@ -141,9 +143,9 @@ class Initializer:
             mine[name] is others[name] or np.array_equal(mine[name], others[name]) for name in mine
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(type(self))  # the arguments may change, and arrays have no hash
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"

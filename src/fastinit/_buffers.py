@@ -1,0 +1,163 @@
+"""Buffers of others: what may be passed as ``out``, and how its memory becomes an array."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from math import prod
+from traceback import clear_frames
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._disk import reserve_mapped
+from ._kernels import plain
+from ._memory import empty
+from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from ._typing import Array, Dimensions, DTypes, Out, Shape
+
+DLPACK_CAN_REFUSE_COPIES = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+
+
+def _of_torch(tensor: Any, torch: Any) -> Array:
+    """Return an array on the memory of a PyTorch tensor.
+
+    PyTorch's own methods are used because DLPack refuses bfloat16, and parameters for their
+    gradient.
+    """
+    if tensor.device.type != "cpu":
+        raise ValueError(f"out must be in the memory of the CPU, received one on {tensor.device}")
+    if tensor.layout != torch.strided:
+        raise ValueError(f"out must be C-contiguous, received one of layout {tensor.layout}")
+    array: Array
+    try:
+        if tensor.dtype == torch.bfloat16:
+            array = tensor.detach().view(torch.int16).numpy().view(bfloat16())
+        else:
+            array = tensor.detach().numpy()
+    except RuntimeError as error:
+        raise ValueError(f"out must be writeable in place: {error}") from None
+    except TypeError:
+        raise TypeError(f"out has a dtype that NumPy lacks: {tensor.dtype}") from None
+    if not tensor.is_inference():  # a gradient that was computed from the old values is an error
+        torch.autograd.graph.increment_version(tensor)
+    return array
+
+
+def _of_dlpack(out: Any) -> Array:
+    device = out.__dlpack_device__()
+    if device[0] != 1:  # kDLCPU
+        raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
+    try:
+        # To fill a copy would be useless.  NumPy 2.0 cannot ask for none.
+        if DLPACK_CAN_REFUSE_COPIES:
+            return np.from_dlpack(out, copy=False)
+        return np.from_dlpack(out)
+    except (BufferError, RuntimeError, ValueError) as error:
+        raise ValueError(f"out must be writeable in place: {error}") from None
+
+
+def _of_bytes(view: Array, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> Array:
+    """Return bytes as an array of the shape, or without a shape as a vector of all of them."""
+    if dtype is None:
+        raise TypeError("dtype is required where out is a buffer of bytes")
+    dtype = as_dtype(dtype, allowed)
+    dims = (view.nbytes // dtype.itemsize,) if shape is None else as_shape(shape)
+    if prod(dims) * dtype.itemsize != view.nbytes:
+        raise ValueError(f"out has {view.nbytes} bytes, not those of shape {dims}, dtype {dtype}")
+    if not view.flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous, received strides {view.strides}")
+    return view.view(dtype).reshape(dims)
+
+
+def _array_on(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> Array:
+    """Return an array on the memory of ``out``: what is written there is written to ``out``."""
+    if isinstance(out, np.ndarray):
+        return out
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(out, torch.Tensor):
+        return _of_torch(out, torch)
+    if not isinstance(out, np.generic):
+        view: Array | None = None
+        with suppress(TypeError, ValueError, BufferError):
+            view = np.asarray(memoryview(out))
+        if view is not None:
+            is_bytes = view.dtype.char in "Bc" and view.ndim == 1
+            return _of_bytes(view, shape, dtype, allowed) if is_bytes else view
+        if hasattr(out, "__dlpack__"):
+            return _of_dlpack(out)
+    name = type(out).__name__
+    raise TypeError(f"out must be an array or a buffer to be filled in place, received {name}")
+
+
+def check_out(out: Array, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:
+    """Raise where an array cannot be filled as it is, or is not of the shape and dtype."""
+    found = out.dtype
+    if not is_allowed(found, allowed):
+        if not found.isnative and found.newbyteorder("=") in allowed:
+            raise ValueError(f"out must be in native byte order, received dtype {found.str!r}")
+        raise TypeError(f"out must have dtype {names_of(allowed)}, received {found}")
+    # Identity comes first: it takes less time than the comparison of dtypes.
+    if dtype is not None and (asked := as_dtype(dtype, allowed)) is not found and asked != found:
+        raise TypeError(f"out has dtype {found}, but dtype={dtype!r} was asked for")
+    if shape is not None and as_shape(shape) != out.shape:
+        raise ValueError(f"out has shape {out.shape}, but shape={shape!r} was asked for")
+    flags = out.flags
+    if flags.carray:  # writeable, C-contiguous and aligned
+        return
+    if not flags.writeable:
+        raise ValueError("out must be writeable, received a read-only array")
+    if not flags.c_contiguous:
+        raise ValueError(f"out must be C-contiguous, received strides {out.strides}")
+    raise ValueError("out must be aligned to its dtype, received a misaligned array")
+
+
+def release_views(error: BaseException) -> None:
+    """Drop the arrays on ``out`` that the frames of an error's traceback hold.
+
+    Shared memory and mmap cannot be closed while there are any, not even by a ``finally`` that the
+    error passes.
+    """
+    clear_frames(error.__traceback__)
+
+
+def resolve(
+    shape: Shape | None, dtype: DTypeLike | None, out: Any, allowed: DTypes = FLOATS
+) -> tuple[Dimensions, np.dtype[Any], Array | None]:
+    """Return shape and dtype of the result, and ``out``, once checked, as an array on its memory.
+
+    Nothing is allocated and nothing is written.
+    """
+    if out is not None:
+        if type(out) is np.ndarray and allowed is FLOATS and plain(out, shape, dtype):
+            return out.shape, out.dtype, out
+        view = None
+        try:
+            view = _array_on(out, shape, dtype, allowed)
+            check_out(view, shape, dtype, allowed)
+        except Exception as error:
+            view = None
+            release_views(error)
+            raise
+        return view.shape, view.dtype, view
+    if shape is None:
+        raise TypeError("shape is required where out is not given")
+    return as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed), None
+
+
+def acquire(shape: Dimensions, dtype: np.dtype[Any], view: Array | None) -> Array:
+    """Return the array to fill, once all arguments are checked: that of ``out`` or a fresh one."""
+    if view is None:
+        return empty(shape, dtype)
+    if view.base is not None and view.nbytes:
+        reserve_mapped(view)
+    return view
+
+
+def result(array: Any, out: Out | None) -> Out:
+    """Return what the caller gets: the object that was passed as ``out``, or the fresh array."""
+    return array if out is None else out

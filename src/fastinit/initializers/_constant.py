@@ -1,0 +1,324 @@
+"""The initializers that draw nothing: zeros, ones, constants and the identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import numpy as np
+
+from .._buffers import acquire, resolve, result
+from .._lazy import LazyArray
+from .._memory import empty
+from .._parameters import check_gain
+from .._shapes import NUMBERS
+from .._sources import ConstantSource, DiagonalSource
+from ._base import Initializer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from .._typing import Array, Dimensions, Out, Shape
+
+
+def _fresh_zeros(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
+    try:
+        return np.zeros(shape, dtype)  # fresh pages are zero: nothing is written
+    except (ValueError, MemoryError):
+        return empty(shape, dtype)  # it is too large: this raises, and says how large
+
+
+def zeros(
+    shape: Shape | None = None, dtype: DTypeLike | None = None, *, out: Out | None = None
+) -> Out:
+    """Return an array of zeros.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, bool.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+    """
+    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
+    if view is None:
+        return result(_fresh_zeros(dims, dtype), out)
+    array = acquire(dims, dtype, view)
+    array.fill(0)
+    return result(array, out)
+
+
+class Zeros(Initializer):
+    """Give arrays of zeros.
+
+    Raises
+    ------
+    ValueError, TypeError
+        At the call: a shape or dtype that cannot be.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return an array of zeros of that shape and dtype."""
+        return zeros(shape, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return _lazy_constant(shape, 0, dtype)
+
+
+def ones(
+    shape: Shape | None = None, dtype: DTypeLike | None = None, *, out: Out | None = None
+) -> Out:
+    """Return an array of ones.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, bool.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+    """
+    array = acquire(*resolve(shape, dtype, out, NUMBERS))
+    array.fill(1)
+    return result(array, out)
+
+
+class Ones(Initializer):
+    """Give arrays of ones.
+
+    Raises
+    ------
+    ValueError, TypeError
+        At the call: a shape or dtype that cannot be.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return an array of ones of that shape and dtype."""
+        return ones(shape, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return _lazy_constant(shape, 1, dtype)
+
+
+def _as_value(value: Any) -> Array:
+    """Return the value as an array; raise TypeError where it holds no numbers."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind in "OSUMmT" or array.dtype.names:
+        raise TypeError(f"value must be a number or an array of numbers, received {value!r}")
+    return array
+
+
+def _cast(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the values in the dtype; raise ValueError where one is beyond its range."""
+    with np.errstate(all="ignore"):  # the caller's may raise
+        cast = values.astype(dtype)
+    if dtype.kind in "iu":
+        fits = np.array_equal(cast, np.trunc(values))
+    else:
+        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
+    if not fits:
+        raise ValueError(f"{name} must fit into {dtype}, received {values.tolist()!r}")
+    return cast
+
+
+def _fit_value(shape: Dimensions, dtype: np.dtype[Any], value: Any) -> Array:
+    """Return the value in that dtype; raise where it does not fit the dtype or the shape."""
+    values = _as_value(value)
+    if values.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(f"value is complex, but dtype is {dtype}")
+    if values.ndim > len(shape) or any(
+        have not in (1, want) for have, want in zip(values.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"value must be a scalar or an array of the shape, received shape={shape} "
+            f"and a value of shape {values.shape}"
+        )
+    return _cast("value", values, dtype)
+
+
+def _lazy_constant(shape: Shape, value: Any, dtype: DTypeLike | None) -> LazyArray:
+    dims, dtype, _ = resolve(shape, dtype, None, NUMBERS)
+    return LazyArray(dims, dtype, ConstantSource(_fit_value(dims, dtype, value)))
+
+
+def constant(
+    shape: Shape | None = None,
+    value: ArrayLike = 0.0,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return an array of one number, or of numbers that broadcast to the shape.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    value : float or array_like
+        A number, or numbers that broadcast to the shape; they are cast to the dtype.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, bool.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError
+        A value does not fit into the dtype, or does not broadcast to the shape.
+    TypeError
+        The value holds no numbers, or complex ones for a real dtype.
+    """
+    _as_value(value)
+    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
+    values = _fit_value(dims, dtype, value)
+    array = acquire(dims, dtype, view)
+    np.copyto(array, values)
+    return result(array, out)
+
+
+class Constant(Initializer):
+    """Give arrays of one number, or of numbers that broadcast to the shape.
+
+    Parameters
+    ----------
+    value : float or array_like
+        A number, or numbers that broadcast to the shape; they are cast to the dtype.
+
+    Raises
+    ------
+    TypeError
+        The value holds no numbers.
+    ValueError
+        At the call: a value does not fit into the dtype or the shape.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(self, value: ArrayLike = 0.0) -> None:
+        _as_value(value)
+        self.value = value
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return an array of the value, of that shape and dtype."""
+        return constant(shape, self.value, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return _lazy_constant(shape, self.value, dtype)
+
+
+def _fit_gain(shape: Dimensions, dtype: np.dtype[Any], gain: SupportsFloat) -> Array:
+    """Return the gain in that dtype; raise where the shape is not that of a matrix."""
+    if len(shape) != 2:
+        raise ValueError(f"shape must have two dimensions for a matrix, received {shape}")
+    return _cast("gain", np.asarray(check_gain(gain)), dtype)
+
+
+def identity(
+    shape: Shape | None = None,
+    gain: SupportsFloat = 1.0,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return a matrix with the gain on its diagonal and zeros elsewhere.
+
+    Parameters
+    ----------
+    shape : sequence of two int, optional
+        Shape of the result, square or not; may be left out where ``out`` is given.
+    gain : float
+        Factor of the identity matrix.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16, bfloat16, any integer, complex64, complex128, bool.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError
+        The shape does not have two dimensions, or the gain does not fit into the dtype.
+    TypeError
+        An argument is of the wrong type.
+    """
+    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
+    diagonal = _fit_gain(dims, dtype, gain)
+    array = zeros(dims, dtype, out=view)
+    np.fill_diagonal(array, diagonal)
+    return result(array, out)
+
+
+class Identity(Initializer):
+    """Give matrices with the gain on the diagonal and zeros elsewhere.
+
+    Parameters
+    ----------
+    gain : float
+        Factor of the identity matrix.
+
+    Raises
+    ------
+    ValueError
+        The gain is not finite; at the call: the shape does not have two dimensions, or the gain
+        does not fit into the dtype.
+    TypeError
+        The gain is no number.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(self, gain: SupportsFloat = 1.0) -> None:
+        check_gain(gain)
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return the matrix of that shape and dtype."""
+        return identity(shape, self.gain, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        dims, dtype, _ = resolve(shape, dtype, None, NUMBERS)
+        return LazyArray(dims, dtype, DiagonalSource(_fit_gain(dims, dtype, self.gain)))

@@ -1,0 +1,151 @@
+"""Initializers by name, configuration or array: ``get``, ``serialize`` and ``deserialize``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._shapes import as_shape
+from ._catalog import CATALOG, CLASSES
+from ._constant import constant
+from ._encoding import PLAIN, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import DTypeLike
+
+    from .._typing import Array, Shape
+
+
+def serialize(initializer: Any) -> Any:
+    """Return the configuration of an initializer, as Keras writes it.
+
+    Parameters
+    ----------
+    initializer : Initializer, function or None
+        A function must have a name: no lambda.
+
+    Returns
+    -------
+    dict
+        JSON can hold it.  Keras loads it wherever Keras has the initializer and the mode.
+
+    Raises
+    ------
+    TypeError
+        An object without a configuration.
+
+    Examples
+    --------
+    >>> from fastinit import initializers
+    >>> initializers.serialize(initializers.Constant(3.0))["config"]
+    {'value': 3.0}
+    """
+    return initializer if isinstance(initializer, PLAIN) else describe(initializer)
+
+
+def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+    """Return the class or function that a configuration names; None where it is unknown."""
+    custom = custom_objects or {}
+    name = config["class_name"]
+    if name == "function":
+        return custom.get(config["config"]) if isinstance(config.get("config"), str) else None
+    for candidate in (config.get("registered_name"), name):
+        if isinstance(candidate, str) and candidate in custom:
+            return custom[candidate]
+    if config.get("module", "") is None:
+        raise TypeError(f"custom_objects must hold the custom class {name!r}, received {config!r}")
+    return CLASSES.get(name) if isinstance(name, str) else None
+
+
+def deserialize(
+    config: Mapping[str, Any] | str | None, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the initializer that a configuration describes.
+
+    Parameters
+    ----------
+    config : dict, str or None
+        What :func:`serialize`, here or in Keras, wrote; or a name.
+    custom_objects : dict, optional
+        Classes and functions of the caller's own, by name.
+
+    Returns
+    -------
+    Initializer, function or None
+
+    Raises
+    ------
+    ValueError
+        An unknown name; a dictionary without ``class_name``; an argument out of range.
+    TypeError
+        Arguments that the class does not take.
+    """
+    if config is None:
+        return None
+    if isinstance(config, str):
+        config = {"class_name": config, "config": {}}
+    elif not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError(f"config must be a dict with a class_name, received {config!r}")
+    found = _find(config, custom_objects)
+    if found is None:
+        names = ", ".join(entry.name for entry in CATALOG)
+        raise ValueError(f"initializer must be one of {names}, received {config['class_name']!r}")
+    if not isinstance(found, type):
+        return found
+    arguments = config.get("config")
+    if arguments is not None and not isinstance(arguments, dict):
+        raise TypeError(f"config of {found.__name__} must be a dict, received {arguments!r}")
+    return found.from_config(arguments or {})  # type: ignore[attr-defined]
+
+
+def _from_array(values: Array) -> Callable[..., Array]:
+    def initialize(shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        if as_shape(shape) != values.shape:
+            raise ValueError(
+                f"shape must be that of the array, {values.shape}, received shape={shape}"
+            )
+        return constant(shape, values, dtype)
+
+    return initialize
+
+
+def get(identifier: Any) -> Any:
+    """Return the initializer that an identifier stands for.
+
+    Parameters
+    ----------
+    identifier : str, dict, type, callable, array or None
+        A name (``"he_normal"``, ``"HeNormal"``, ``"normal"``, ...), a configuration, a class, which
+        is called without arguments, or any ``f(shape, dtype=None)``, which is returned as it is.
+        An array becomes an initializer for arrays of its shape.
+
+    Returns
+    -------
+    Initializer, callable or None
+
+    Raises
+    ------
+    ValueError
+        The identifier is none of these.
+    TypeError
+        A configuration with arguments that the class does not take.
+
+    Examples
+    --------
+    >>> from fastinit import initializers
+    >>> initializers.get("uniform")
+    RandomUniform(minval=-0.05, maxval=0.05, seed=None)
+    """
+    found = identifier
+    if identifier is None:
+        return None
+    if isinstance(identifier, (str, dict)):
+        found = deserialize(identifier)
+    elif isinstance(identifier, np.generic) or hasattr(type(identifier), "__array__"):
+        return _from_array(np.asarray(identifier))
+    if not callable(found):
+        raise ValueError(f"identifier must name or be an initializer, received {identifier!r}")
+    return found() if isinstance(found, type) else found

@@ -1,0 +1,301 @@
+"""Random orthogonal matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import numpy as np
+
+from .. import _kernels, _threads
+from .._buffers import acquire, resolve, result
+from .._memory import empty
+from .._parameters import check_gain
+from .._seeds import check_seed, key
+from ._base import Initializer
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex, TypeAlias
+
+    from numpy.typing import DTypeLike
+
+    from .._typing import Array, Dimensions, Out, Seed, Shape
+
+    BatchAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
+
+_SINGLE = np.dtype("float32")  # float16 and bfloat16 are computed in it
+
+# Elements of float32 that are computed at a time for float16 and bfloat16; at least one matrix.
+_TEMPORARY = 1 << 20
+
+
+def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
+    """Return the axes as a tuple of integers."""
+    if batch_axis is None:
+        return ()
+    axes = batch_axis if isinstance(batch_axis, Sequence) else (batch_axis,)
+    try:
+        if any(isinstance(axis, (bool, np.bool_)) for axis in axes):
+            raise TypeError
+        return tuple([index(axis) for axis in axes])
+    except TypeError:
+        raise TypeError(
+            f"batch_axis must be an integer, a sequence of them or None, received {batch_axis!r}"
+        ) from None
+
+
+def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
+    """Return how many axes in front count matrices."""
+    axes = _batch_axes(batch_axis)
+    found = sorted(axis + len(shape) if axis < 0 else axis for axis in axes)
+    if found != list(range(len(axes))):
+        raise ValueError(
+            f"batch_axis must name the first axes, each once, received {batch_axis!r} "
+            f"for shape {shape}"
+        )
+    return len(axes)
+
+
+def _work_space(rows: int, columns: int, count: int, dtype: np.dtype[Any]) -> tuple[Array, int]:
+    """Return work space for that many matrices, and the threads for which it is enough.
+
+    The number of threads is read once, since another thread may change it at any time.
+    """
+    threads = _threads.count
+    elements = _kernels.orthogonal_work(rows, columns, count, threads)
+    try:
+        return empty((elements,), dtype), threads
+    except MemoryError:
+        size = elements * dtype.itemsize / 2**30
+        message = f"cannot allocate {size:.3g} GiB of work space for {rows} x {columns} matrices"
+        raise MemoryError(message) from None
+
+
+def _fill_matrices(
+    array: Array, rows: int, columns: int, seed: int, gain: float, zeroed: Array | None = None
+) -> None:
+    """Fill a contiguous array with matrices, the first, the second, ... of the seed.
+
+    ``zeroed`` is the larger array that it is part of.  It is zeroed first, but not before there is
+    the work space.
+    """
+    count = array.size // (rows * columns)
+    dtype = _SINGLE if array.itemsize == 2 else array.dtype
+    group = min(count, max(1, _TEMPORARY // (rows * columns))) if dtype is _SINGLE else count
+    work, threads = _work_space(rows, columns, group, dtype)
+    computed = None if array.dtype == dtype else empty((group, rows * columns), dtype)
+    if zeroed is not None:
+        zeroed.fill(0)
+    if computed is None:
+        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, threads)
+        return
+    matrices = array.reshape(count, rows * columns)
+    for first in range(0, count, group):
+        part = matrices[first : first + group]
+        single = computed[: len(part)]
+        _kernels.orthogonal(single, work, first, rows, columns, seed, gain, threads)
+        with np.errstate(all="ignore"):  # the caller's may raise
+            np.copyto(part, single, casting="unsafe")  # rounded once
+
+
+def orthogonal(
+    shape: Shape | None = None,
+    gain: SupportsFloat = 1.0,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    batch_axis: BatchAxis = None,
+    out: Out | None = None,
+) -> Out:
+    """Return a random matrix with orthonormal columns, or rows where it is wide, times the gain.
+
+    The matrix is (prod(shape[:-1]), shape[-1]) and Haar distributed: uniform among all of its kind.
+
+    Parameters
+    ----------
+    shape : sequence of int, optional
+        Shape of the result, two dimensions at least; may be left out where ``out`` is given.
+    gain : float
+        Factor of the orthogonal matrix.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    batch_axis : int or sequence of int, optional
+        The first axes of the shape, as many as are named (0 is the first): each index there has a
+        matrix of its own, the same however many there are.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+    MemoryError
+        There is no memory for the result or for the work space.
+
+    Notes
+    -----
+    Saxe, McClelland & Ganguli, ICLR 2014; Householder reflectors drawn directly, Stewart, SIAM J.
+    Numer. Anal. 17 (1980) 403-409.
+    """
+    dims, dtype, view = resolve(shape, dtype, out)
+    batch = _batch_ndim(dims, batch_axis)
+    flat = dims[batch:]
+    if len(flat) < 2:
+        besides = " besides batch_axis" if batch else ""
+        raise ValueError(f"shape must have at least two dimensions{besides}, received {dims}")
+    gain = check_gain(gain, dtype)
+    seed = key(seed)
+    array = acquire(dims, dtype, view)
+    if array.size:
+        _fill_matrices(array, prod(flat[:-1]), flat[-1], seed, gain)
+    return result(array, out)
+
+
+class Orthogonal(Initializer):
+    """Draw a random matrix with orthonormal columns, or rows where it is wide, times the gain.
+
+    The matrix is (prod(shape[:-1]), shape[-1]) and Haar distributed: uniform among all of its kind.
+
+    Parameters
+    ----------
+    gain : float
+        Factor of the orthogonal matrix.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    batch_axis : int or sequence of int, optional
+        The first axes of the shape, as many as are named (0 is the first): each index there has a
+        matrix of its own, the same however many there are.  Keras lacks it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Saxe, McClelland & Ganguli, ICLR 2014; Stewart, SIAM J. Numer. Anal. 17 (1980) 403-409.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(
+        self, gain: SupportsFloat = 1.0, seed: Seed = None, batch_axis: BatchAxis = None
+    ) -> None:
+        check_seed(seed)
+        check_gain(gain)
+        _batch_axes(batch_axis)
+        self.gain = gain
+        self.seed = seed
+        self.batch_axis = batch_axis
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return the matrix in an array of that shape and dtype."""
+        return orthogonal(shape, self.gain, self.seed, dtype, batch_axis=self.batch_axis)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments; ``batch_axis`` only where it is given, since Keras lacks it."""
+        config = super().get_config()
+        if config.get("batch_axis") is None:
+            config.pop("batch_axis", None)
+        return config
+
+
+def delta_orthogonal(
+    shape: Shape | None = None,
+    gain: SupportsFloat = 1.0,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return a convolution kernel that is an orthogonal matrix in the middle of its window.
+
+    It is gain * Q at (n - 1) // 2 of each axis of the window and 0 elsewhere; Q is Haar
+    distributed.
+
+    Parameters
+    ----------
+    shape : sequence of three to five int, optional
+        (*window, in, out) with in <= out; may be left out where ``out`` is given.
+    gain : float
+        Factor of the orthogonal matrix.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    Xiao et al., ICML 2018, algorithm 1.
+    """
+    dims, dtype, view = resolve(shape, dtype, out)
+    if len(dims) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, received {dims}")
+    if dims[-2] > dims[-1]:
+        raise ValueError(f"shape[-2] must be at most shape[-1], received {dims}")
+    gain = check_gain(gain, dtype)
+    seed = key(seed)
+    array = acquire(dims, dtype, view)
+    if array.size:
+        centre = array[tuple((n - 1) // 2 for n in dims[:-2])]
+        _fill_matrices(centre, dims[-2], dims[-1], seed, gain, zeroed=array)
+    return result(array, out)
+
+
+class DeltaOrthogonal(Initializer):
+    """Draw a convolution kernel that is an orthogonal matrix in the middle of its window.
+
+    It is gain * Q at (n - 1) // 2 of each axis of the window and 0 elsewhere; Q is Haar
+    distributed.  The shape has three to five dimensions.  Keras lacks this class.
+
+    Parameters
+    ----------
+    gain : float
+        Factor of the orthogonal matrix.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Xiao et al., ICML 2018, algorithm 1.
+    """
+
+    config_module = "fastinit.initializers"
+
+    def __init__(self, gain: SupportsFloat = 1.0, seed: Seed = None) -> None:
+        check_seed(seed)
+        check_gain(gain)
+        self.gain = gain
+        self.seed = seed
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return the kernel in an array of that shape and dtype."""
+        return delta_orthogonal(shape, self.gain, self.seed, dtype)

@@ -1,0 +1,311 @@
+"""The initializers of one distribution: uniform, normal and truncated normal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, SupportsFloat
+
+from .._buffers import resolve
+from .._distributions import draw, normal, uniform
+from .._distributions import truncated_normal as truncated
+from .._lazy import LazyArray
+from .._parameters import WIDEST
+from .._seeds import check_seed, key
+from .._shapes import FLOATS
+from .._sources import RandomSource
+from ._base import Initializer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+    from .._distributions import Distribution
+    from .._typing import Array, Dimensions, Out, Seed, Shape
+
+
+def lazy_random(
+    shape: Shape,
+    dtype: DTypeLike | None,
+    seed: Seed,
+    distribution: Callable[[Dimensions, np.dtype[Any], Any, Any], Distribution],
+    first: Any,
+    second: Any,
+) -> LazyArray:
+    """Return the array that ``draw`` fills, with the same arguments, without its memory."""
+    dims, dtype, _ = resolve(shape, dtype, None, FLOATS)
+    checked = distribution(dims, dtype, first, second)
+    return LazyArray(dims, dtype, RandomSource(checked, key(seed)))
+
+
+def random_uniform(
+    shape: Shape | None = None,
+    minval: SupportsFloat = -0.05,
+    maxval: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of the uniform distribution on [minval, maxval).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    minval, maxval : float
+        Bounds; ``maxval`` itself is never returned unless it equals ``minval``.  They hold for the
+        numbers given, not only for their nearest ones in the result's dtype.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default; 24 random bits), float64 (53 random bits), float16 or bfloat16
+        (float32's values, rounded).
+    out : array or buffer, optional
+        It is filled in place and returned: as in :func:`random_normal`.
+
+    Returns
+    -------
+    numpy.ndarray or out
+        Element i depends on ``(seed, dtype, minval, maxval, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        ``minval > maxval``; a bound, or ``maxval - minval``, is not finite in the dtype; and as
+        :func:`random_normal`.
+    TypeError, OverflowError, MemoryError, OSError
+        As :func:`random_normal` does.
+
+    Notes
+    -----
+    Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
+    """
+    return draw(shape, dtype, out, seed, uniform, minval, maxval)
+
+
+class RandomUniform(Initializer):
+    """Draw from the uniform distribution on [minval, maxval).
+
+    Parameters
+    ----------
+    minval, maxval : float
+        Bounds; ``maxval`` itself is never returned unless it equals ``minval``.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``minval > maxval``, or an argument that is out of range or of the wrong type.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(
+        self, minval: SupportsFloat = -0.05, maxval: SupportsFloat = 0.05, seed: Seed = None
+    ) -> None:
+        check_seed(seed)
+        uniform((), WIDEST, minval, maxval)
+        self.minval = minval
+        self.maxval = maxval
+        self.seed = seed
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return samples in an array of that shape and dtype."""
+        return random_uniform(shape, self.minval, self.maxval, self.seed, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return lazy_random(shape, dtype, self.seed, uniform, self.minval, self.maxval)
+
+
+def random_normal(
+    shape: Shape | None = None,
+    mean: SupportsFloat = 0.0,
+    stddev: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of the normal distribution.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    mean, stddev : float
+        Mean and standard deviation of the distribution; ``stddev=0`` gives the mean.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16 (float32's values, rounded).
+    out : array or buffer, optional
+        It is filled in place and returned: a NumPy array, a PyTorch tensor of the CPU, any object
+        with the buffer protocol or DLPack; C-contiguous, aligned, writeable, in native byte order.
+        A buffer of bytes needs ``dtype``; without ``shape`` all of it is filled.  A mapped file has
+        its disk blocks reserved first.
+
+    Returns
+    -------
+    numpy.ndarray or out
+        Element i depends on ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        A negative dimension; ``stddev`` negative; ``mean`` or ``mean +- 14 * stddev`` (no sample
+        lies further out) not finite in the dtype; a seed out of range; an ``out`` of another shape,
+        read-only, not contiguous, misaligned, byte-swapped, not in the memory of the CPU.
+    TypeError
+        A shape, seed, parameter or dtype of the wrong type; an ``out`` of another dtype, or none
+        that can be filled in place.
+    ImportError
+        bfloat16 without ml_dtypes.
+    OverflowError
+        More than 2**64 elements.
+    MemoryError
+        An array too large to allocate.
+    OSError
+        The disk behind a mapped file is full.
+
+    Notes
+    -----
+    The modified Ziggurat of McFarland, "A modified ziggurat algorithm for generating exponentially
+    and normally distributed pseudorandom numbers", J. Stat. Comput. Simul. 86 (2016) 1281-1294, on
+    words of Philox4x32-10 (Salmon et al., SC 2011).
+    """
+    return draw(shape, dtype, out, seed, normal, mean, stddev)
+
+
+class RandomNormal(Initializer):
+    """Draw from the normal distribution.
+
+    Parameters
+    ----------
+    mean, stddev : float
+        Mean and standard deviation of the distribution; ``stddev=0`` gives the mean.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``stddev`` is negative, or an argument is out of range or of the wrong type.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(
+        self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None
+    ) -> None:
+        check_seed(seed)
+        normal((), WIDEST, mean, stddev)
+        self.mean = mean
+        self.stddev = stddev
+        self.seed = seed
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return samples in an array of that shape and dtype."""
+        return random_normal(shape, self.mean, self.stddev, self.seed, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return lazy_random(shape, dtype, self.seed, normal, self.mean, self.stddev)
+
+
+def truncated_normal(
+    shape: Shape | None = None,
+    mean: SupportsFloat = 0.0,
+    stddev: SupportsFloat = 0.05,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of the normal distribution, redrawn beyond two standard deviations.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.
+    mean, stddev : float
+        Mean and standard deviation of the normal distribution before truncation; the result has
+        the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the mean.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16 (float32's values, rounded).
+    out : array or buffer, optional
+        It is filled in place and returned: as in :func:`random_normal`.
+
+    Returns
+    -------
+    numpy.ndarray or out
+        ``mean - 2 * stddev <= x <= mean + 2 * stddev``, for the numbers given (but the mean itself,
+        rounded to the dtype, is always allowed).  Element i depends on
+        ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
+
+    Raises
+    ------
+    ValueError
+        ``mean - 2 * stddev`` or ``mean + 2 * stddev`` is not finite; and as :func:`random_normal`.
+    TypeError, OverflowError, MemoryError, OSError
+        As :func:`random_normal` does.
+
+    Notes
+    -----
+    By rejection: the modified Ziggurat of McFarland (see :func:`random_normal`) built over the
+    density on [0, 2].
+
+    Examples
+    --------
+    >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
+    True
+    """
+    return draw(shape, dtype, out, seed, truncated, mean, stddev)
+
+
+class TruncatedNormal(Initializer):
+    """Draw from the normal distribution and redraw beyond two standard deviations.
+
+    Parameters
+    ----------
+    mean, stddev : float
+        Mean and standard deviation of the normal distribution before truncation; the result has
+        the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the mean.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``stddev`` is negative, or an argument is out of range or of the wrong type.
+    """
+
+    config_module = "keras.initializers"
+
+    def __init__(
+        self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None
+    ) -> None:
+        check_seed(seed)
+        truncated((), WIDEST, mean, stddev)
+        self.mean = mean
+        self.stddev = stddev
+        self.seed = seed
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return samples in an array of that shape and dtype."""
+        return truncated_normal(shape, self.mean, self.stddev, self.seed, dtype)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        return lazy_random(shape, dtype, self.seed, truncated, self.mean, self.stddev)

@@ -1,0 +1,710 @@
+"""Variance scaling and its presets: LeCun's, Glorot's and He's initializers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, SupportsFloat
+
+from .._distributions import draw
+from .._fans import as_axes, check_scaling, scaled
+from .._seeds import check_seed
+from ._base import Initializer
+from ._random import lazy_random
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from .._lazy import LazyArray
+    from .._typing import Array, Axes, Out, Seed, Shape
+
+
+def variance_scaling(
+    shape: Shape | None = None,
+    scale: SupportsFloat = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples whose variance adapts to the shape: scale / max(1, fan).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    scale : float
+        Variance times fan, > 0.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        The fan that divides: the number of inputs, of outputs, their mean, or their geometric mean
+        (which Keras lacks).
+    distribution : {"truncated_normal", "untruncated_normal", "uniform", "normal"}
+        ``"normal"`` is ``"truncated_normal"``: it is cut at two standard deviations of a normal
+        that is wider by 1 / 0.8796, so that the variance is scale / fan after the cut.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+    numpy.exceptions.AxisError
+        The shape lacks an axis.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+    rule = check_scaling(scale, mode, distribution)
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class VarianceScaling(Initializer):
+    """Draw from a distribution whose variance adapts to the shape: scale / max(1, fan).
+
+    Parameters
+    ----------
+    scale : float
+        Variance times fan, > 0.
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        The fan that divides: the number of inputs, of outputs, their mean, or their geometric mean
+        (which Keras lacks).
+    distribution : {"truncated_normal", "untruncated_normal", "uniform", "normal"}
+        ``"normal"`` is ``"truncated_normal"``: it is cut at two standard deviations of a normal
+        that is wider by 1 / 0.8796, so that the variance is scale / fan after the cut.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+
+    config_module = "keras.initializers"
+
+    scale: float
+    mode: str
+    distribution: str
+
+    def __init__(
+        self,
+        scale: SupportsFloat = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: Seed = None,
+        input_axes: Axes = None,
+        output_axes: Axes = None,
+    ) -> None:
+        self.scale, self.mode, self.distribution = check_scaling(scale, mode, distribution)
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+    def _set_seed_and_axes(self, seed: Seed, input_axes: Axes, output_axes: Axes) -> None:
+        check_seed(seed)
+        self.seed = seed
+        self.input_axes = as_axes("input_axes", input_axes)
+        self.output_axes = as_axes("output_axes", output_axes)
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
+        """Return samples in an array of that shape and dtype."""
+        return variance_scaling(
+            shape,
+            self.scale,
+            self.mode,
+            self.distribution,
+            self.seed,
+            dtype,
+            input_axes=self.input_axes,
+            output_axes=self.output_axes,
+        )
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same array without its memory: see :meth:`Initializer.lazy`."""
+        rule = check_scaling(self.scale, self.mode, self.distribution)
+        axes = self.input_axes, self.output_axes
+        return lazy_random(shape, dtype, self.seed, scaled, rule, axes)
+
+
+def lecun_uniform(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of LeCun's uniform distribution.
+
+    U(-r, r) with r = sqrt(3 / fan_in).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    LeCun, Bottou, Orr & Müller, Efficient BackProp, 1998, section 4.6.
+    """
+    rule = LecunUniform.scale, LecunUniform.mode, LecunUniform.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class LecunUniform(VarianceScaling):
+    """Draw from LeCun's uniform distribution.
+
+    U(-r, r) with r = sqrt(3 / fan_in).
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    LeCun, Bottou, Orr & Müller, Efficient BackProp, 1998, section 4.6.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 1.0
+    mode = "fan_in"
+    distribution = "uniform"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def lecun_normal(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of LeCun's truncated normal distribution.
+
+    The standard deviation is sqrt(1 / fan_in); the cut is at two of the normal before it.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    Klambauer et al., NeurIPS 2017 (with SELU); LeCun, Bottou, Orr & Müller, Efficient
+    BackProp, 1998, section 4.6.
+    """
+    rule = LecunNormal.scale, LecunNormal.mode, LecunNormal.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class LecunNormal(VarianceScaling):
+    """Draw from LeCun's truncated normal distribution.
+
+    The standard deviation is sqrt(1 / fan_in); the cut is at two of the normal before it.
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Klambauer et al., NeurIPS 2017 (with SELU); LeCun, Bottou, Orr & Müller, Efficient
+    BackProp, 1998, section 4.6.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 1.0
+    mode = "fan_in"
+    distribution = "truncated_normal"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def glorot_uniform(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of Glorot's (Xavier's) uniform distribution.
+
+    U(-r, r) with r = sqrt(6 / (fan_in + fan_out)).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 16.
+    """
+    rule = GlorotUniform.scale, GlorotUniform.mode, GlorotUniform.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class GlorotUniform(VarianceScaling):
+    """Draw from Glorot's (Xavier's) uniform distribution.
+
+    U(-r, r) with r = sqrt(6 / (fan_in + fan_out)).
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 16.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 1.0
+    mode = "fan_avg"
+    distribution = "uniform"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def glorot_normal(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of Glorot's (Xavier's) truncated normal distribution.
+
+    The standard deviation is sqrt(2 / (fan_in + fan_out)); the cut is at two of the normal
+    before it.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 12.
+    """
+    rule = GlorotNormal.scale, GlorotNormal.mode, GlorotNormal.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class GlorotNormal(VarianceScaling):
+    """Draw from Glorot's (Xavier's) truncated normal distribution.
+
+    The standard deviation is sqrt(2 / (fan_in + fan_out)); the cut is at two of the normal
+    before it.
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 12.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 1.0
+    mode = "fan_avg"
+    distribution = "truncated_normal"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def he_uniform(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of He's (Kaiming's) uniform distribution.
+
+    U(-r, r) with r = sqrt(6 / fan_in).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+    rule = HeUniform.scale, HeUniform.mode, HeUniform.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class HeUniform(VarianceScaling):
+    """Draw from He's (Kaiming's) uniform distribution.
+
+    U(-r, r) with r = sqrt(6 / fan_in).
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 2.0
+    mode = "fan_in"
+    distribution = "uniform"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def he_normal(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of He's (Kaiming's) truncated normal distribution.
+
+    The standard deviation is sqrt(2 / fan_in); the cut is at two of the normal before it.
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+    rule = HeNormal.scale, HeNormal.mode, HeNormal.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class HeNormal(VarianceScaling):
+    """Draw from He's (Kaiming's) truncated normal distribution.
+
+    The standard deviation is sqrt(2 / fan_in); the cut is at two of the normal before it.
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    He, Zhang, Ren & Sun, ICCV 2015, equation 10.
+    """
+
+    config_module = "keras.initializers"
+
+    scale = 2.0
+    mode = "fan_in"
+    distribution = "truncated_normal"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
+
+
+def standard_uniform(
+    shape: Shape | None = None,
+    seed: Seed = None,
+    dtype: DTypeLike | None = None,
+    *,
+    input_axes: Axes = None,
+    output_axes: Axes = None,
+    out: Out | None = None,
+) -> Out:
+    """Return samples of the uniform distribution that was usual before Glorot's.
+
+    U(-r, r) with r = sqrt(1 / fan_in).
+
+    Parameters
+    ----------
+    shape : int or sequence of int, optional
+        Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
+        convolution kernel (*window, in, out).
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    dtype : str or numpy.dtype, optional
+        float32 (the default), float64, float16 or bfloat16.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+    out : array or buffer, optional
+        It is filled in place and returned; :func:`random_normal` says what may be given.
+
+    Returns
+    -------
+    numpy.ndarray or out
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.  Nothing is written then.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 1.  Keras lacks it.
+    """
+    rule = StandardUniform.scale, StandardUniform.mode, StandardUniform.distribution
+    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+
+
+class StandardUniform(VarianceScaling):
+    """Draw from the uniform distribution that was usual before Glorot's.
+
+    U(-r, r) with r = sqrt(1 / fan_in).
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
+        None draws fresh entropy at every call.
+    input_axes, output_axes : sequence of int, optional
+        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    Glorot & Bengio, AISTATS 2010, equation 1.  Keras lacks it.
+    """
+
+    config_module = "fastinit.initializers"
+
+    scale = 1 / 3
+    mode = "fan_in"
+    distribution = "uniform"
+
+    def __init__(
+        self, seed: Seed = None, input_axes: Axes = None, output_axes: Axes = None
+    ) -> None:
+        self._set_seed_and_axes(seed, input_axes, output_axes)
