@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 import pytest
 import reference
-from fills import as_bits
+from fills import FLOATS, as_bits, fill
 from scipy import stats
 
 import fastinit
-from fastinit import _kernels
+from fastinit import _kernels, random_uniform, truncated_normal
 
 N = 2**22
 SIGMAS, P = 5.5, 1e-6
@@ -303,3 +303,45 @@ def test_few_values_twice(kind, dtype):
         grid = drawn(kind, "float64", True).astype(np.float32)
         expected = N - np.unique(grid).size
         assert repeated < 1.5 * expected
+
+
+# The bounds hold after narrowing, too.
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("mean", "stddev"), [(0.0, 0.05), (0.0, 1.0), (0.3, 0.7), (10.1, 0.02), (0.0, 1e-7)]
+)
+def test_bounds_of_the_truncated_normal(isa, dtype, mean, stddev):
+    x = truncated_normal(300_000, mean, stddev, seed=1, dtype=dtype)
+    least, greatest = Fraction(mean) - 2 * Fraction(stddev), Fraction(mean) + 2 * Fraction(stddev)
+    assert least <= Fraction(float(x.min()))
+    assert Fraction(float(x.max())) <= greatest
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("minval", "maxval"), [(0.0, 1.0), (-0.05, 0.1), (0.1, 0.11), (-1.0, 0.0)])
+def test_bounds_of_the_uniform(isa, dtype, minval, maxval):
+    x = random_uniform(300_000, minval, maxval, seed=1, dtype=dtype)
+    assert minval <= float(x.min())
+    assert float(x.max()) < maxval
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_bounds_of_very_many(isa, dtype):
+    """2^28 samples of each; 0.05 is no number of any type."""
+    for start in range(0, 2**28, 2**22):
+        x = fill("truncated", dtype, start, 2**22, 1, (0.0, 0.05), threads=2)
+        assert float(np.abs(x).max()) <= 2 * 0.05
+        x = fill("uniform", dtype, start, 2**22, 1, (-0.05, 0.05), threads=2)
+        assert -0.05 <= float(x.min()) <= float(x.max()) < 0.05
+
+
+@pytest.mark.parametrize("kind", ["bits", "normal"])
+def test_the_kernels_refuse_elements_of_other_sizes(kind):
+    parameters = () if kind == "bits" else (0.0, 1.0)
+    buffer = bytearray(8)
+    with pytest.raises(TypeError, match="no kernel for elements of this size"):
+        getattr(_kernels, kind)(buffer, 0, 1, *parameters, 1)
+    buffer.append(0)  # an error while somebody holds it

@@ -163,3 +163,8 @@ def test_signatures_hold_types():
                 if parameter.name != "self":
                     assert parameter.annotation is not parameter.empty, (thing, parameter)
     assert np.dtype("float32") == fastinit.zeros(1).dtype
+
+
+def test_all_public_names_are_there():
+    for name in fastinit.__all__:
+        assert hasattr(fastinit, name)
