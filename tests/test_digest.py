@@ -1,4 +1,4 @@
-"""tests/digest.c here and, emulated, on AArch64: the same digests from every kernel."""
+"""tests/c/digest.c here and, emulated, on AArch64: the same digests from every kernel."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What each variant's kernels make of chosen words, by tests/mocked.c: no statistics.
+"""What each variant's kernels make of chosen words, by tests/c/mocked.c: no statistics.
 
 The whole space of first attempts, against counts from the tables in integers; then words at every
 threshold, against tests/reference.py.  And that a table or a constant with another last bit would
