@@ -40,6 +40,7 @@ def test_one_kernel_alone(native):
         digests(programs.native(), "sse9")
 
 
+@pytest.mark.exhaustive
 def test_aarch64(native):
     found = digests(programs.aarch64())
     assert list(found) == ["portable", "neon"]
