@@ -162,19 +162,34 @@ extern "C" {
 
 #define FASTINIT_STREAM_VERSION 1
 
-enum { FASTINIT_OK, FASTINIT_ISA_UNKNOWN, FASTINIT_ISA_UNAVAILABLE };
+/* What the functions that choose kernels return. */
+enum {
+    FASTINIT_OK,
+    FASTINIT_ISA_UNKNOWN,       /* no ISA has this name */
+    FASTINIT_ISA_UNAVAILABLE,   /* this build, processor or system cannot run it */
+    FASTINIT_HIDE_ISA_UNKNOWN,  /* FASTINIT_HIDE_ISA holds a name that no ISA has */
+    FASTINIT_HIDE_ISA_PORTABLE, /* FASTINIT_HIDE_ISA holds "portable" */
+};
 
-/* Once, before all else: choose the kernels that FASTINIT_ISA names in the environment, or else the
- * best for this processor.  FASTINIT_OK, or why the named ones cannot be had. */
+/* Choose the kernels; call it once, before any other function.  Two environment variables decide:
+ *
+ *   FASTINIT_ISA       the name of the ISA whose kernels to use; without it, the best that is
+ *                      available.
+ *   FASTINIT_HIDE_ISA  a comma-separated list of ISAs that are then not available, exactly as on a
+ *                      processor that lacks them.  "portable" cannot be hidden.  It lets one
+ *                      machine test what smaller ones do.
+ *
+ * An empty variable is one that is not set.  Return FASTINIT_OK, or what is wrong with one. */
 int fastinit_init(void);
 
-/* The names of all variants built in, slowest first, ended by NULL: "portable", then "neon" or
- * "avx2", "avx512". */
+/* Return the names of all ISAs, slowest first, ended by NULL: "portable", "neon", "avx2",
+ * "avx512". */
 const char *const *fastinit_isas(void);
-int fastinit_isa_available(const char *name); /* 1 if this processor and system can run it */
+int fastinit_isa_built(const char *name);     /* 1 if this build has kernels for it */
+int fastinit_isa_available(const char *name); /* 1 if they can run here and are not hidden */
 int fastinit_use_isa(const char *name);       /* change to it; not while another thread fills */
 const char *fastinit_isa(void);               /* the one in use */
-int fastinit_openmp(void);                    /* the value of _OPENMP, 0 if built without */
+int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
 
 /* How to run a fill. */
 typedef struct {

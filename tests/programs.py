@@ -1,4 +1,4 @@
-"""The C programs of tests/, built here and for AArch64, which is emulated."""
+"""The C programs of tests/c, built here and for AArch64, which is emulated."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from reference import ROOT
 
-CROSS_FILE = Path(__file__).with_name("aarch64.ini")
+CROSS_FILE = Path(__file__).with_name("c") / "aarch64.ini"
 CROSS_TOOLS = ("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
 
 _built = []  # removed at the end of the process
@@ -31,7 +31,7 @@ def _build(*options):
     ):
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    return Path(directory) / "src"
+    return Path(directory) / "tests" / "c"
 
 
 @cache

@@ -1,13 +1,16 @@
+import os
 import subprocess
 import sys
+from itertools import combinations
+from pathlib import Path
 
 import pytest
-from conftest import BUILT
 from processes import run_python
 
 import fastinit
 from fastinit import _kernels
 
+NAMES = ("portable", "neon", "avx2", "avx512")  # the contract of include/fastinit.h
 IN_USE = "import fastinit; print(fastinit._kernels.isa())"
 
 
@@ -41,9 +44,17 @@ def test_another_mode():
         fastinit.show_config("json")
 
 
-def test_the_variants_built():
+def test_the_version_is_that_of_meson_build():
+    text = (Path(__file__).parents[1] / "meson.build").read_text(encoding="utf-8")
+    assert f"version: '{_kernels.VERSION}'," in text
+    assert fastinit.__version__ == _kernels.VERSION
+
+
+def test_the_kernels_built():
+    built = _kernels.built_isas()
+    assert built == [name for name in NAMES if name in built]
+    assert _kernels.isas() == [name for name in built if name in _kernels.isas()]
     assert _kernels.isas()[0] == "portable"
-    assert set(_kernels.isas()) <= set(BUILT)
 
 
 def test_the_best_is_the_default():
@@ -54,36 +65,84 @@ def test_environment_chooses(isa):
     assert run_python(IN_USE, FASTINIT_ISA=isa) == isa
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in ("neon", "avx2", "avx512") if n not in _kernels.isas()]
-)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in _kernels.isas()])
 def test_one_that_the_processor_lacks(name):
     before = _kernels.isa()
+    available = ", ".join(_kernels.isas())
     with pytest.raises(
-        RuntimeError, match=f"ISA '{name}' is not available here; there is: portable"
+        RuntimeError, match=f"ISA '{name}' is not available here; there is: {available}$"
     ):
         _kernels.use_isa(name)
     assert _kernels.isa() == before
-    refuse(name, f"FASTINIT_ISA={name} is not available here; there is: portable")
+    refuse(f"FASTINIT_ISA={name} is not available here; there is: {available}", FASTINIT_ISA=name)
 
 
 def test_an_unknown_one():
     before = _kernels.isa()
-    for name in ("sse9", "", "AVX2", "portable "):
+    for name in ("sse9", "", "AVX2", "portable ", "avx", "avx2,portable"):
         with pytest.raises(
             RuntimeError, match=f"ISA '{name}' is none of portable, neon, avx2, avx512"
         ):
             _kernels.use_isa(name)
     assert _kernels.isa() == before
-    refuse("sse9", "FASTINIT_ISA=sse9 is none of portable, neon, avx2, avx512")
+    refuse("FASTINIT_ISA=sse9 is none of portable, neon, avx2, avx512", FASTINIT_ISA="sse9")
 
 
-def refuse(name, message):
+def refuse(message, **environment):
     """The import itself must fail."""
-    env = {"FASTINIT_ISA": name}
     done = subprocess.run(
-        [sys.executable, "-c", "import fastinit"], env=env, capture_output=True, text=True
+        [sys.executable, "-c", "import fastinit"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
-    assert "RuntimeError" in done.stderr
-    assert message in done.stderr
+    assert done.stderr.splitlines()[-1] == f"RuntimeError: {message}"
+
+
+# Hidden ISAs
+
+
+def subsets(names):
+    return [c for n in range(len(names) + 1) for c in combinations(names, n)]
+
+
+SEEN = "import fastinit; k = fastinit._kernels; print(*k.isas(), k.isa(), *k.built_isas())"
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """The ISAs of this processor, some of which may be hidden from this process."""
+    code = "import fastinit; print(*fastinit._kernels.isas())"
+    return run_python(code, FASTINIT_HIDE_ISA="").split()
+
+
+@pytest.mark.parametrize("hidden", subsets(NAMES[1:]), ids=",".join)
+def test_hidden_ones_are_not_there(everything, hidden):
+    left = [name for name in everything if name not in hidden]
+    seen = run_python(SEEN, FASTINIT_HIDE_ISA=",".join(hidden)).split()
+    assert seen == [*left, left[-1], *_kernels.built_isas()]
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_hidden_one_is_one_that_the_processor_lacks(everything, name):
+    left = ", ".join(other for other in everything if other != name)
+    lacking = f"is not available here; there is: {left}"
+    refuse(f"FASTINIT_ISA={name} {lacking}", FASTINIT_ISA=name, FASTINIT_HIDE_ISA=name)
+    code = f"import fastinit; fastinit._kernels.use_isa({name!r})"
+    with pytest.raises(AssertionError, match=f"ISA '{name}' {lacking}\n$"):
+        run_python(code, FASTINIT_HIDE_ISA=name)
+
+
+def test_portable_cannot_be_hidden():
+    for hidden in ("portable", "avx2,portable", "portable,neon"):
+        message = f"FASTINIT_HIDE_ISA={hidden} holds portable, which cannot be hidden"
+        refuse(message, FASTINIT_HIDE_ISA=hidden)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["sse9", "avx2,sse9", "avx2,", ",avx2", "neon, avx2", "AVX2", ","]
+)
+def test_an_unknown_one_cannot_be_hidden(hidden):
+    message = f"FASTINIT_HIDE_ISA={hidden} holds a name that is none of {', '.join(NAMES)}"
+    refuse(message, FASTINIT_HIDE_ISA=hidden)

@@ -911,7 +911,7 @@ def test_peak_memory():
     assert peak * 1024 < 256 * 2**20 < Path("a.npy").stat().st_size
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
 def test_6_gib_where_there_are_2(tmp_path):
     rows = 6 * 2**30 // (64 * 2) + 1

@@ -1,4 +1,4 @@
-"""tests/digest.c here and, emulated, on AArch64: the same digests from every kernel."""
+"""tests/c/digest.c here and, emulated, on AArch64: the same digests from every kernel."""
 
 import re
 
@@ -40,6 +40,7 @@ def test_one_kernel_alone(native):
         digests(programs.native(), "sse9")
 
 
+@pytest.mark.exhaustive
 def test_aarch64(native):
     found = digests(programs.aarch64())
     assert list(found) == ["portable", "neon"]

@@ -327,7 +327,7 @@ def test_bounds_of_the_uniform(isa, dtype, minval, maxval):
     assert float(x.max()) < maxval
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_bounds_of_very_many(isa, dtype):
     """2^28 samples of each; 0.05 is no number of any type."""

@@ -48,7 +48,7 @@ def control(tmp_path_factory):
     """get_mode() and set_mode(), compiled here: what built the package can build this."""
     library = tmp_path_factory.mktemp("fpmode") / "fpmode.so"
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    source = Path(__file__).with_name("fpmode.c")
+    source = Path(__file__).with_name("c") / "fpmode.c"
     subprocess.run([*compiler, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
     functions = ctypes.CDLL(str(library))
     functions.get_mode.restype = ctypes.c_ulong
@@ -75,7 +75,7 @@ def in_mode(control, mode):
 
 def test_the_processor_is_known():
     assert MODES, (
-        f"no floating-point modes for {platform.machine()}: add them to MODES and fpmode.c"
+        f"no floating-point modes for {platform.machine()}: add them to MODES and c/fpmode.c"
     )
 
 

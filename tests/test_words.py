@@ -1,4 +1,4 @@
-"""What each variant's kernels make of chosen words, by tests/mocked.c: no statistics.
+"""What each variant's kernels make of chosen words, by tests/c/mocked.c: no statistics.
 
 The whole space of first attempts, against counts from the tables in integers; then words at every
 threshold, against tests/reference.py.  And that a table or a constant with another last bit would
@@ -100,35 +100,35 @@ def counts(machine, isa, kind, step):
     return lines
 
 
+EMULATED = "neon, emulated"
+STEP = 64  # The default run takes one span in 64.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_attempts(isa, kind):
+    assert counts(programs.native(), isa, kind, STEP) == expected_counts(kind, STEP)
+
+
 @pytest.fixture(scope="module")
 def all_counts():
-    """Of every kernel here, on as many processors as there are: some 10 s for each."""
-    machine = programs.native()
+    """Count all words of every kernel, on as many processors as there are.
+
+    Each kernel here takes some 10 s, NEON's some minutes.
+    """
+    machines = {isa: programs.native() for isa in _kernels.isas()}
+    machines[EMULATED] = programs.aarch64()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return {
-            (isa, kind): pool.submit(counts, machine, isa, kind, 1)
-            for isa, kind in product(_kernels.isas(), KINDS)
+            (name, kind): pool.submit(counts, machine, name.split(",")[0], kind, 1)
+            for (name, machine), kind in product(machines.items(), KINDS)
         }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_first_attempts(all_counts, isa, kind):
-    assert all_counts[isa, kind].result() == expected_counts(kind, 1)
-
-
-NEON_STEP = 256  # one span in 256 of them
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_first_attempts_of_neon(kind):
-    found = counts(programs.aarch64(), "neon", kind, NEON_STEP)
-    assert found == expected_counts(kind, NEON_STEP)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_all_first_attempts_of_neon(kind):
-    assert counts(programs.aarch64(), "neon", kind, 1) == expected_counts(kind, 1)
+@pytest.mark.parametrize("name", [*_kernels.isas(), EMULATED])
+def test_all_first_attempts(all_counts, name, kind):
+    assert all_counts[name, kind].result() == expected_counts(kind, 1)
 
 
 # Chosen words
@@ -186,10 +186,12 @@ def expected_first(kind, dtype, parameters):
     return expected_values(kind, dtype, parameters, records)
 
 
-@pytest.fixture(params=[*_kernels.isas(), "neon, emulated"])
+@pytest.fixture(
+    params=[*_kernels.isas(), pytest.param(EMULATED, marks=pytest.mark.exhaustive)],
+)
 def variant(request):
     """Machine and ISA."""
-    if request.param == "neon, emulated":
+    if request.param == EMULATED:
         return programs.aarch64(), "neon"
     return programs.native(), request.param
 

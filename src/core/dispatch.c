@@ -1,4 +1,5 @@
-/* The only place that asks the processor what it can do, and that reads FASTINIT_ISA. */
+/* The choice of kernels.  No other source asks the processor what it can do, or reads FASTINIT_ISA
+ * and FASTINIT_HIDE_ISA. */
 #include "dispatch.h"
 
 #include <stdatomic.h>
@@ -10,8 +11,8 @@
 #if defined(FASTINIT_HAVE_AVX2) || defined(FASTINIT_HAVE_AVX512)
 #include <cpuid.h>
 
-/* Bits of CPUID leaf 1 ECX and leaf 7 EBX that a variant's flags let the compiler use, and of XCR0
- * that say that the system saves the registers. */
+/* The bits of CPUID leaf 1 ECX and leaf 7 EBX name what the flags of an ISA let the compiler use;
+ * those of XCR0 say that the system saves the registers. */
 enum {
     F16C = 1 << 29,
     AVX2 = 1 << 5,
@@ -27,7 +28,7 @@ static int x86_has(unsigned leaf7_ebx, unsigned xcr0_bits)
     unsigned a, b, c, d, xcr0, high;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & F16C))
         return 0;
-    if (!(c & bit_FMA)) /* every AVX-512 processor has it; not every AVX2 one */
+    if (!(c & bit_FMA)) /* Every AVX-512 processor has it, but not every AVX2 one. */
         return 0;
     __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
     if ((xcr0 & xcr0_bits) != xcr0_bits)
@@ -44,14 +45,18 @@ static int has_avx512(void) { return x86_has(AVX2 | AVX512F | AVX512BW | AVX512D
 #endif
 static int has_baseline(void) { return 1; }
 
-/* Slowest first. */
+/* The names of all ISAs, slowest first.  This is the only list of them: what else needs it asks
+ * fastinit_isas(). */
+static const char *const names[] = {"portable", "neon", "avx2", "avx512", NULL};
+
+/* The ISAs that this build has kernels for, slowest first. */
 static const struct {
     const fastinit_ops *ops;
-    int (*available)(void);
-} variants[] = {
+    int (*processor_has)(void);
+} built[] = {
     {&fastinit_ops_portable, has_baseline},
 #ifdef FASTINIT_HAVE_NEON
-    {&fastinit_ops_neon, has_baseline}, /* every AArch64 has it */
+    {&fastinit_ops_neon, has_baseline}, /* Every AArch64 processor has it. */
 #endif
 #ifdef FASTINIT_HAVE_AVX2
     {&fastinit_ops_avx2, has_avx2},
@@ -60,10 +65,10 @@ static const struct {
     {&fastinit_ops_avx512, has_avx512},
 #endif
 };
-enum { VARIANTS = sizeof variants / sizeof variants[0] };
+enum { BUILT = sizeof built / sizeof built[0] };
 
+static int hidden[BUILT]; /* by FASTINIT_HIDE_ISA */
 static const fastinit_ops *_Atomic in_use = &fastinit_ops_portable;
-static const char *names[VARIANTS + 1];
 
 const fastinit_ops *fastinit_ops_in_use(void)
 {
@@ -74,49 +79,81 @@ const char *fastinit_isa(void) { return fastinit_ops_in_use()->name; }
 
 const char *const *fastinit_isas(void) { return names; }
 
-static int find(const char *name)
+static int find_built(const char *name)
 {
-    for (int i = 0; i < VARIANTS; i++)
-        if (!strcmp(variants[i].ops->name, name))
+    for (int i = 0; i < BUILT; i++)
+        if (!strcmp(built[i].ops->name, name))
             return i;
     return -1;
 }
 
-/* A name that another architecture's build knows is unavailable here, not unknown. */
-static int known(const char *name)
+/* Whether text, up to length, is that name. */
+static int is(const char *name, const char *text, size_t length)
 {
-    static const char *const all[] = {"portable", "neon", "avx2", "avx512"};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (!strcmp(all[i], name))
+    return strlen(name) == length && !memcmp(name, text, length);
+}
+
+static int is_any_name(const char *text, size_t length)
+{
+    for (const char *const *name = names; *name; name++)
+        if (is(*name, text, length))
             return 1;
     return 0;
 }
 
+static int available(int i) { return !hidden[i] && built[i].processor_has(); }
+
+int fastinit_isa_built(const char *name) { return find_built(name) >= 0; }
+
 int fastinit_isa_available(const char *name)
 {
-    int i = find(name);
-    return i >= 0 && variants[i].available();
+    int i = find_built(name);
+    return i >= 0 && available(i);
 }
 
 int fastinit_use_isa(const char *name)
 {
-    if (!known(name))
+    if (!is_any_name(name, strlen(name)))
         return FASTINIT_ISA_UNKNOWN;
     if (!fastinit_isa_available(name))
         return FASTINIT_ISA_UNAVAILABLE;
-    atomic_store(&in_use, variants[find(name)].ops);
+    atomic_store(&in_use, built[find_built(name)].ops);
     return FASTINIT_OK;
+}
+
+/* Hide the ISAs of a comma-separated list.  A name that this build has no kernels for is accepted,
+ * as FASTINIT_HIDE_ISA means the same on every machine. */
+static int hide(const char *list)
+{
+    for (const char *name = list;; name++) {
+        const size_t length = strcspn(name, ",");
+        if (!is_any_name(name, length))
+            return FASTINIT_HIDE_ISA_UNKNOWN;
+        if (is(fastinit_ops_portable.name, name, length))
+            return FASTINIT_HIDE_ISA_PORTABLE;
+        for (int i = 0; i < BUILT; i++)
+            if (is(built[i].ops->name, name, length))
+                hidden[i] = 1;
+        name += length;
+        if (!*name)
+            return FASTINIT_OK;
+    }
 }
 
 int fastinit_dispatch_init(void)
 {
-    for (int i = 0; i < VARIANTS; i++)
-        names[i] = variants[i].ops->name;
-    const char *wanted = getenv("FASTINIT_ISA");
+    const char *unwanted = getenv("FASTINIT_HIDE_ISA"), *wanted = getenv("FASTINIT_ISA");
+
+    memset(hidden, 0, sizeof hidden);
+    if (unwanted && *unwanted) {
+        const int status = hide(unwanted);
+        if (status != FASTINIT_OK)
+            return status;
+    }
     if (wanted && *wanted)
         return fastinit_use_isa(wanted);
-    for (int i = 0; i < VARIANTS; i++)
-        if (variants[i].available())
-            atomic_store(&in_use, variants[i].ops);
+    for (int i = 0; i < BUILT; i++)
+        if (available(i))
+            atomic_store(&in_use, built[i].ops);
     return FASTINIT_OK;
 }

@@ -16,14 +16,19 @@ cdef extern from "Python.h":
     size_t PY_SSIZE_T_MAX
     int PyErr_CheckSignals() noexcept  # cpython.exc's version would print the exception and drop it
 
+cdef extern from *:
+    const char *FASTINIT_VERSION  # defined by meson.build: the project's version
+
 cdef extern from "fastinit.h" nogil:
     int FASTINIT_STREAM_VERSION
     int FASTINIT_ISA_UNKNOWN, FASTINIT_ISA_UNAVAILABLE
+    int FASTINIT_HIDE_ISA_UNKNOWN, FASTINIT_HIDE_ISA_PORTABLE
     ctypedef struct fastinit_run:
         int threads
         int (*poll)() noexcept nogil
     int fastinit_init()
     const char *const *fastinit_isas()
+    int fastinit_isa_built(const char *name)
     int fastinit_isa_available(const char *name)
     int fastinit_use_isa(const char *name)
     const char *fastinit_isa()
@@ -224,9 +229,18 @@ def philox(counter, key):
     return x[0], x[1], x[2], x[3]
 
 
-cdef check_isa(int status, asked):
+cdef list all_isas():
+    cdef const char *const *name = fastinit_isas()
+    found = []
+    while name[0] != NULL:
+        found.append(name[0].decode())
+        name += 1
+    return found
+
+
+cdef check_isa(int status, str asked):
     if status == FASTINIT_ISA_UNKNOWN:
-        raise RuntimeError(f"{asked} is none of portable, neon, avx2, avx512")
+        raise RuntimeError(f"{asked} is none of {', '.join(all_isas())}")
     if status == FASTINIT_ISA_UNAVAILABLE:
         raise RuntimeError(f"{asked} is not available here; there is: {', '.join(isas())}")
 
@@ -237,28 +251,38 @@ def use_isa(str name):
 
 
 def isa():
-    """The name of the kernels in use."""
+    """Return the name of the kernels in use."""
     return fastinit_isa().decode()
 
 
 def isas():
-    """The names of the kernels that this processor can run, slowest first."""
-    cdef const char *const *name = fastinit_isas()
-    found = []
-    while name[0] != NULL:
-        if fastinit_isa_available(name[0]):
-            found.append(name[0].decode())
-        name += 1
-    return found
+    """Return the names of the kernels that can run here and are not hidden, slowest first."""
+    return [name for name in all_isas() if fastinit_isa_available(name.encode())]
+
+
+def built_isas():
+    """Return the names of the kernels that this build has, slowest first."""
+    return [name for name in all_isas() if fastinit_isa_built(name.encode())]
 
 
 def openmp():
-    """The value of _OPENMP that the core was built with; 0 without OpenMP."""
+    """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
     return fastinit_openmp()
 
 
+cdef initialize():
+    from os import environ
+
+    hidden = f"FASTINIT_HIDE_ISA={environ.get('FASTINIT_HIDE_ISA')}"
+    cdef int status = fastinit_init()
+    if status == FASTINIT_HIDE_ISA_UNKNOWN:
+        raise RuntimeError(f"{hidden} holds a name that is none of {', '.join(all_isas())}")
+    if status == FASTINIT_HIDE_ISA_PORTABLE:
+        raise RuntimeError(f"{hidden} holds portable, which cannot be hidden")
+    check_isa(status, f"FASTINIT_ISA={environ.get('FASTINIT_ISA')}")
+
+
 STREAM_VERSION = FASTINIT_STREAM_VERSION
+VERSION = FASTINIT_VERSION.decode()
 
-from os import environ
-
-check_isa(fastinit_init(), f"FASTINIT_ISA={environ.get('FASTINIT_ISA')}")
+initialize()
