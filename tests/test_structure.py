@@ -54,6 +54,13 @@ def test_all_modules_are_read():
     assert ("fastinit._kernels", None) in set(imports("fastinit.initializers._orthogonal"))
 
 
+def test_every_module_of_the_sources_is_installed():
+    sources = Path(__file__).parents[1] / "src" / "fastinit"
+    found = {str(path.relative_to(sources)) for path in sources.rglob("*.py*")}
+    found = {name for name in found if name.endswith((".py", ".pyi"))}
+    assert found == {str(path.relative_to(PACKAGE)) for path in MODULES.values()}
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_imports_a_private_name_of_another(name):
     for source, imported in imports(name):
