@@ -1,0 +1,237 @@
+"""The command `fastinit create`: an array on the disk, of any size, in little memory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._files.create import Creation, create
+from .._files.errors import RefusedError
+from .._files.headers import ENCODERS
+from .._files.job import IN_PARTS, parameters_of
+from .._files.partial import HAS_LOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._files.job import Job
+    from .._files.write import Progress
+
+DESCRIPTION = """\
+Write an array of initial values to a file, NAME.npy or NAME.safetensors, which may be larger than
+memory.  The values are those of the function of the same name, whatever the threads, the shards and
+the interruptions; a .npy file equals the one that numpy.save() writes of them.
+
+Until all values are there the file is called NAME.npy.partial.  After an interruption, be it
+kill -9 or a loss of power, `fastinit create NAME.npy --resume` continues it.  Options that are given
+again must be the same; where --init and --shape are among them, all must be given.  When the disk
+is full the partial file is removed, unless an earlier run has written a part of it.
+
+If NAME.npy is finished, --resume with all options and --seed finds that out and succeeds.
+"""
+
+EPILOG = """\
+examples:
+  fastinit create table.npy --init truncated_normal --shape 1000000x64 --dtype bfloat16 \\
+      --stddev 0.05 --seed 1
+  fastinit create table.npy --resume
+  fastinit create shard-3.safetensors --init he_normal --shape 1000000x512 --seed 1 \\
+      --rows 750000:1000000 --name embedding.weight
+  fastinit create big.npy --init random_uniform --minval -0.01 --maxval 0.01 --shape 1000000,8
+
+NumPy has no bfloat16.  This loads such a .npy file without reading it:
+  numpy.load("table.npy", mmap_mode="r").view(ml_dtypes.bfloat16)
+"""
+
+
+def _shape(text: str) -> list[int]:
+    dims = text.replace(",", "x").split("x")
+    if not all(d.isascii() and d.isdecimal() for d in dims):
+        raise argparse.ArgumentTypeError(f"must be like 1000x64 or 1000,64, received {text!r}")
+    return [int(d) for d in dims]
+
+
+def _rows(text: str) -> list[int | None]:
+    first, colon, end = text.partition(":")
+    try:
+        if colon:
+            return [int(part) if part.strip() else None for part in (first, end)]
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be like 1000:2000, :2000 or -500:, received {text!r}")
+
+
+def _thread_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 4096):
+        raise argparse.ArgumentTypeError(f"must be from 1 to 4096, received {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text)  # an integer beyond 2^53 keeps its digits
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, received {text!r}") from None
+
+
+def _axes(text: str) -> list[int]:
+    try:
+        return [int(axis) for axis in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be like 0,1, received {text!r}") from None
+
+
+# Every parameter of an initializer: how its text is converted, what stands for it, its help.
+PARAMETERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "value": (_number, "X", "The number that fills the array."),
+    "mean": (_number, "X", "Mean of the distribution."),
+    "stddev": (_number, "X", "Standard deviation, >= 0, before any truncation."),
+    "minval": (_number, "X", "Lower bound, which is possible itself."),
+    "maxval": (_number, "X", "Upper bound, which is never returned unless it equals --minval."),
+    "scale": (_number, "X", "Variance times fan, > 0."),
+    "mode": (
+        str,
+        "NAME",
+        "The fan that divides: fan_in, fan_out, fan_avg (their mean) or fan_geo_avg (their "
+        "geometric mean).",
+    ),
+    "distribution": (
+        str,
+        "NAME",
+        "truncated_normal, untruncated_normal, uniform, or normal, which is truncated_normal.",
+    ),
+    "gain": (_number, "X", "The number on the diagonal."),
+    "seed": (
+        int,
+        "N",
+        "0 <= N < 2**64 gives the same values every time.  Without it a seed is drawn, and printed "
+        "at the end.",
+    ),
+    "input_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_in, with --output-axes."),
+    "output_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_out, with --input-axes."),
+}
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every parameter of the initializers."""
+    group = parser.add_argument_group("parameters of initializers")
+    owners: dict[str, list[str]] = {}
+    for init, entry in IN_PARTS.items():
+        for name in parameters_of(entry):
+            owners.setdefault(name, []).append(init)
+    for name, inits in owners.items():
+        convert, metavar, text = PARAMETERS[name]
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            type=convert,
+            metavar=metavar,
+            default=argparse.SUPPRESS,
+            help=text + ("" if len(inits) > 5 else f"  ({', '.join(inits)})"),
+        )
+
+
+def add_parser(commands: Any) -> None:
+    """Add the parser of `fastinit create`."""
+    parser = commands.add_parser(
+        "create",
+        help="write an array to a .npy or .safetensors file, larger than memory if need be",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.set_defaults(run=run)
+    suppress = {"default": argparse.SUPPRESS}  # so that it is known what was given
+    add = parser.add_argument
+    add("target", type=Path, metavar="NAME", help="the file, .npy or .safetensors")
+    add("--init", **suppress, help=", ".join(IN_PARTS))
+    add("--shape", type=_shape, **suppress, help="of the whole array, such as 1000x64 or 1000,64")
+    add("--dtype", **suppress, help="float32 (the default), float64, float16, bfloat16; for "
+        "constants integers, too")  # fmt: skip
+    add("--rows", type=_rows, metavar="A:B", **suppress,
+        help="write only rows A to B - 1 of the whole, as NAME's rows")  # fmt: skip
+    add("--name", **suppress, help='of the tensor in a .safetensors file (default "weight")')
+    add("--resume", action="store_true", help="continue NAME.partial, if there is one")
+    add("--overwrite", action="store_true",
+        help="replace NAME once all is written; without --resume NAME.partial, too")  # fmt: skip
+    add("--threads", type=_thread_count, metavar="N", help="instead of one a processor")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--progress", action="store_true",
+        help="show a progress bar even where stderr is no terminal")  # fmt: skip
+    shown.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print nothing but errors; a random .npy file needs --seed then",
+    )
+    _add_parameters(parser)
+
+
+class _NoProgress:
+    """What is updated where no progress bar is wanted."""
+
+    def update(self, n: int) -> None:
+        pass
+
+    def set_postfix_str(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress:
+    """Return a progress bar, where one is wanted and tqdm is there."""
+    if not (arguments.progress or (sys.stderr.isatty() and not arguments.quiet)):
+        return _NoProgress()
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print(
+            "fastinit create: no progress bar without tqdm, the extra 'cli': pip install tqdm",
+            file=sys.stderr,
+        )
+        return _NoProgress()
+    bar: Progress = tqdm(
+        total=job.nbytes,
+        initial=written,
+        desc=arguments.target.name,
+        unit="B",
+        unit_scale=True,
+        disable=False,
+    )
+    return bar
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the file and return the exit code."""
+    own = {"run", "command", "target", "resume", "overwrite", "threads", "progress", "quiet"}
+    target = arguments.target
+    if target.suffix not in ENCODERS:
+        raise RefusedError(f"{target} must end in {' or '.join(ENCODERS)}")
+    if not HAS_LOCKS:
+        raise RefusedError("create needs the file locks of POSIX, which Windows lacks")
+    creation = Creation(
+        target=target,
+        options={name: value for name, value in vars(arguments).items() if name not in own},
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        quiet=arguments.quiet,
+        threads=arguments.threads,
+        progress=lambda job, written: _progress(arguments, job, written),
+    )
+    try:
+        report = create(creation)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; to go on: {creation.command_to_resume}", file=sys.stderr)
+        raise
+    except MemoryError as error:
+        raise RefusedError(str(error) or "out of memory") from None
+    except OSError as error:
+        raise RefusedError(f"{error.filename or target}: {error.strerror or error}") from None
+    if not arguments.quiet:
+        print(report)
+    return 0

@@ -1,0 +1,56 @@
+"""The command `fastinit`, and `python -m fastinit`: it parses the arguments and runs a command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .._files.errors import RefusedError
+from .._kernels import VERSION
+from . import bench, create, info, selftest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EPILOG = """\
+examples:
+  fastinit create table.npy --init truncated_normal --shape 1000000x64 --dtype float16 --seed 1
+  fastinit create table.npy --resume
+  fastinit COMMAND --help
+
+An error is one line, and exit code 2.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, whose texts keep their lines, without abbreviations."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(formatter_class=formatter, allow_abbrev=False, **kwargs)
+        # argparse's own pattern takes -1e-3 and -500: for options.
+        self._negative_number_matcher = re.compile(r"-\.?\d|-inf")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    parser = _Parser(
+        prog="fastinit", description="Initial values for neural networks on the CPU.", epilog=EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"fastinit {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (create, info, selftest, bench):
+        command.add_parser(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except RefusedError as error:
+        print(f"fastinit {chosen.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

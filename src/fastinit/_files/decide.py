@@ -1,0 +1,140 @@
+"""What `fastinit create` does, decided from what it finds and what it was asked for.
+
+Nothing here touches a disk: tests/test_decide.py holds the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Content(Enum):
+    """What NAME.partial holds."""
+
+    ABSENT = auto()  # there is no such file
+    UNREAD = auto()  # there is one, not yet opened
+    EMPTY = auto()
+    BLANK = auto()  # zeros at its beginning, no trailer: a run was killed early
+    UNFINISHED = auto()  # a trailer says what an earlier run was asked for
+    COMPLETE = auto()  # only its name is wrong
+    FOREIGN = auto()  # another program's, or damaged
+
+
+class Action(Enum):
+    """What is to be done."""
+
+    BEGIN = auto()
+    RESUME = auto()
+    PUBLISH = auto()  # rename a complete NAME.partial to NAME
+    FINISHED = auto()  # nothing is left to do
+    REFUSE = auto()
+    OPEN = auto()  # open NAME.partial, then decide again
+    COMPARE = auto()  # compare the finished file with what was asked for, then decide again
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for."""
+
+    resume: bool = False
+    overwrite: bool = False
+    options: frozenset[str] = frozenset()  # names of the options that were given
+    loses_seed: bool = False  # a seed is drawn, and would be neither printed nor written
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there."""
+
+    target: str  # the names, for messages
+    partial: str
+    parent: str
+    has_parent: bool = True
+    target_is_directory: bool = False
+    target_exists: bool = False
+    was_published: bool = False  # both names were one file: a run was killed in publish()
+    content: Content = Content.ABSENT
+    holds_what_was_asked: bool | None = None  # of the finished file; None: not yet compared
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and for REFUSE why."""
+
+    action: Action
+    message: str = ""
+
+
+def _refuse(message: str) -> Decision:
+    return Decision(Action.REFUSE, message)
+
+
+def decide(request: Request, found: Found) -> Decision:
+    """Return what to do."""
+    if found.target_is_directory:
+        return _refuse(f"{found.target} is a directory")
+    if not found.has_parent:
+        return _refuse(f"{found.target}: there is no directory {found.parent}")
+    if found.was_published and request.resume and not request.options:
+        return Decision(Action.FINISHED)
+    if found.target_exists and not request.overwrite:
+        return _decide_beside_target(request, found)
+    if found.content is Content.UNREAD:
+        return Decision(Action.OPEN)
+    if request.resume:
+        return _decide_resume(request, found)
+    if found.content not in (Content.ABSENT, Content.EMPTY) and not request.overwrite:
+        return _refuse(f"{found.partial} exists: --resume goes on, --overwrite begins anew")
+    return _begin(request)
+
+
+def _begin(request: Request) -> Decision:
+    if request.loses_seed:
+        return _refuse("--quiet needs --seed: the drawn one would be lost")
+    return Decision(Action.BEGIN)
+
+
+def _decide_beside_target(request: Request, found: Found) -> Decision:
+    """The target exists and may not be replaced."""
+    if request.resume and found.content is Content.ABSENT:
+        if not {"init", "shape", "seed"} <= request.options:
+            name = found.partial.rpartition("/")[2]
+            return _refuse(
+                f"{found.target} exists, and there is no {name} to go on with: it was finished, or "
+                "made by other means; with all options and --seed a part of it is compared"
+            )
+        if found.holds_what_was_asked is None:
+            return Decision(Action.COMPARE)
+        if found.holds_what_was_asked:
+            return Decision(Action.FINISHED)
+        return _refuse(f"{found.target} exists and holds something else: --overwrite replaces it")
+    return _refuse(f"{found.target} exists: --overwrite replaces it")
+
+
+def _decide_resume(request: Request, found: Found) -> Decision:
+    if found.content is Content.ABSENT and not request.options & {"init", "shape"}:
+        return _refuse(f"there is no {found.partial} to go on with")
+    if found.content in (Content.ABSENT, Content.EMPTY, Content.BLANK):
+        return _begin(request)
+    if found.content is Content.UNFINISHED:
+        return Decision(Action.RESUME)
+    if found.content is Content.FOREIGN:
+        return _refuse(
+            f"{found.partial} was not begun by this command, or is damaged: "
+            "--overwrite without --resume begins anew"
+        )
+    if not request.options:
+        return Decision(Action.PUBLISH)
+    if not {"init", "shape", "seed"} <= request.options:
+        return _refuse(
+            f"{found.partial} is complete: --resume alone names it; with all options and --seed a "
+            "part of it is compared"
+        )
+    if found.holds_what_was_asked is None:
+        return Decision(Action.COMPARE)
+    if found.holds_what_was_asked:
+        return Decision(Action.PUBLISH)
+    return _refuse(
+        f"{found.partial} is complete, but holds something else: --overwrite begins anew"
+    )

@@ -1,0 +1,176 @@
+"""What is written: an array, or rows of one, from the options of `fastinit create`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._kernels import STREAM_VERSION
+from .._seeds import key
+from ..initializers._base import Initializer
+from ..initializers._catalog import CATALOG
+from .errors import RefusedError
+from .headers import ENCODERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .._lazy import LazyArray
+    from .._typing import Array
+    from ..initializers._catalog import Entry
+
+_ENTRIES = {entry.name: entry for entry in CATALOG}
+
+# The initializers whose arrays can be made in parts.
+IN_PARTS = {
+    name: entry for name, entry in _ENTRIES.items() if entry.cls.lazy is not Initializer.lazy
+}
+
+
+def parameters_of(entry: Entry) -> dict[str, Any]:
+    """Return {name: default} of the parameters of an initializer; each is an option."""
+    parameters = inspect.signature(entry.function).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in ("shape", "dtype", "out")}
+
+
+def draws_seed(options: Mapping[str, Any]) -> bool:
+    """Return whether the initializer takes a seed and none is given."""
+    entry = _ENTRIES.get(options.get("init", ""))
+    return (
+        entry is not None and "seed" in parameters_of(entry) and options.get("seed") is None
+    )
+
+
+def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
+    """Return the array that the options mean, and all parameters of its initializer."""
+    for name in ("init", "shape"):
+        if name not in options:
+            raise RefusedError(f"--{name} is required")
+    init = options["init"]
+    if init not in _ENTRIES:
+        raise RefusedError(f"unknown initializer {init!r}: one of {', '.join(IN_PARTS)}")
+    if init not in IN_PARTS:
+        raise RefusedError(
+            f"{init} makes its array as a whole, not in parts: call fastinit.{init}()"
+        )
+    known = parameters_of(IN_PARTS[init])
+    for name in options.keys() - {"init", "shape", "dtype", "rows", "name"} - known.keys():
+        has = " ".join(f"--{n.replace('_', '-')}" for n in known) or "none"
+        raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
+    parameters = {name: options.get(name, default) for name, default in known.items()}
+    try:
+        for name, value in parameters.items():  # 0 is 0.0, however it is written
+            if isinstance(known[name], float) and float(value) == value:
+                parameters[name] = float(value)
+        if "seed" in known:
+            parameters["seed"] = key(parameters["seed"])
+        cls: Any = IN_PARTS[init].cls
+        return cls(**parameters).lazy(options["shape"], options.get("dtype")), parameters
+    except (TypeError, ValueError, OverflowError, ImportError) as error:
+        raise RefusedError(str(error)) from None
+
+
+def _row_range(rows: tuple[int | None, int | None], count: int) -> tuple[int, int]:
+    """Return the ends of --rows: those of a slice, but none may be cut off."""
+    first, end = rows
+    first = 0 if first is None else first + count * (first < 0)
+    end = count if end is None else end + count * (end < 0)
+    if not 0 <= first < end <= count and (first, end) != (0, count):
+        text = ":".join("" if i is None else str(i) for i in rows)
+        raise RefusedError(f"--rows {text} is empty or not within the {count} rows of the shape")
+    return first, end
+
+
+class Job:
+    """The array to write; `asked` holds all options that matter, resolved."""
+
+    def __init__(self, target: Path, options: Mapping[str, Any]) -> None:
+        self.lazy, parameters = _lazy(options)
+        shape, dtype = self.lazy.shape, self.lazy.dtype
+        first, end = _row_range(options.get("rows", (None, None)), shape[0])
+        self.shape = (end - first, *shape[1:])
+        self.start = first * prod(shape[1:])
+        self.nbytes = prod(self.shape) * dtype.itemsize
+        self.asked: dict[str, Any] = {
+            "init": options["init"],
+            "shape": list(shape),
+            "dtype": dtype.name,
+            "rows": [first, end],
+            **parameters,
+            "stream_version": STREAM_VERSION,
+        }
+        metadata = {n: json.dumps(v).strip('"') for n, v in self.asked.items()}
+        name = options.get("name", "weight")
+        if target.suffix == ".safetensors":
+            self.asked["name"] = name
+        elif "name" in options:
+            raise RefusedError("a .npy file has no --name for its array")
+        self.header = ENCODERS[target.suffix](dtype, self.shape, name, metadata)
+
+    def fill(self, out: Array, offset: int) -> None:
+        """Fill an array with the values that begin at that byte."""
+        start = self.start + offset // out.itemsize
+        self.lazy.source.fill_range(out, start, self.lazy.shape)
+
+    def is_in(self, path: Path) -> bool:
+        """Return whether a file is finished, by its header, size, first and last values."""
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != len(self.header) + self.nbytes:
+                return False
+            if file.read(len(self.header)) != self.header:
+                return False
+            n = min(1 << 16, prod(self.shape))
+            out = np.empty(n, self.lazy.dtype)
+            for offset in (0, self.nbytes - out.nbytes):
+                file.seek(len(self.header) + offset)
+                self.fill(out, offset)
+                if file.read(out.nbytes) != out.tobytes():
+                    return False
+        return True
+
+
+def _as_written(name: str, value: Any) -> str:
+    """Return the value of an option as it is written on the command line."""
+    if isinstance(value, list):
+        separator = {"shape": "x", "rows": ":"}.get(name, ",")
+        return separator.join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _check_equal(
+    wanted: Mapping[str, Any], recorded: Mapping[str, Any], given: Mapping[str, Any], path: Path
+) -> None:
+    """Refuse to go on with a file that was begun with other options."""
+    for name in wanted:
+        now, before = wanted[name], recorded.get(name)
+        if json.dumps(now) != json.dumps(before):
+            option = name.replace("_", "-")
+            default = "" if name in given else " by default"
+            raise RefusedError(
+                f"--{option} is {_as_written(name, now)}{default}, but {path} was begun with "
+                f"{_as_written(name, before)}: --overwrite begins anew"
+            )
+
+
+def resumed_job(
+    target: Path, given: Mapping[str, Any], recorded: Mapping[str, Any], path: Path
+) -> Job:
+    """Return the job that a record describes; options that are given again must be the same."""
+    options = dict(given)
+    if not {"init", "shape"} <= given.keys():
+        # These two come first: they decide what the others mean.
+        deciding = {n: given[n] for n in ("init", "shape") if n in given}
+        _check_equal(deciding, recorded, given, path)
+        options = {**recorded, **given}
+        options.pop("stream_version", None)
+    if options.get("init") == recorded["init"] and "seed" in recorded:
+        options = {"seed": recorded["seed"], **options}
+    job = Job(target, options)
+    _check_equal({**dict.fromkeys(recorded), **job.asked}, recorded, given, path)
+    return job
