@@ -115,6 +115,13 @@ def run_sh(block, names):
 RUN = {"python": run_python, "sh": run_sh}
 
 
+def run(block, names):
+    printed = RUN[block.language](block, names)
+    if block.output is not None:
+        same = OUTPUT.check_output(block.output, printed, doctest.ELLIPSIS)
+        assert same, f"{block} says\n{block.output}\nbut it printed\n{printed}"
+
+
 def pytest_generate_tests(metafunc):
     if "blocks" not in metafunc.fixturenames:
         return
@@ -148,10 +155,7 @@ def state(monkeypatch, tmp_path):
 def test_blocks_run(blocks):
     names = {"__name__": "__main__"}
     for block in blocks:
-        printed = RUN[block.language](block, names)
-        if block.output is not None:
-            same = OUTPUT.check_output(block.output, printed, doctest.ELLIPSIS)
-            assert same, f"{block} says\n{block.output}\nbut it printed\n{printed}"
+        run(block, names)
 
 
 def test_every_block_runs_or_says_why_not():
@@ -163,16 +167,42 @@ def test_every_block_runs_or_says_why_not():
     assert all(running[language] for language in RUN)
 
 
-def test_a_wrong_output_is_found(tmp_path):
+WRONG = """
+<!-- needs: a, b -->
+```python
+>>> 1 + 1
+3
+```
+
+```python
+print(1 + 1)
+```
+
+```text
+3
+```
+
+<!-- not run: it fails -->
+<!-- another comment -->
+```sh
+false
+```
+"""
+
+
+def test_what_is_wrong_is_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- needs: a, b -->\n```python\n>>> 1 + 1\n3\n```\n\n```sh\nfalse\n```\n")
-    python, sh = blocks_of(page)
-    assert (python.needs, sh.needs, python.line, sh.line) == (("a", "b"), (), 3, 8)
-    with mock.patch.object(Block, "__str__", lambda block: "page"):
-        with pytest.raises(AssertionError, match="Expected:\n +3\nGot:\n +2"):
-            run_python(python, {})
-        with pytest.raises(AssertionError, match="page"):
-            run_sh(sh, {})
+    page.write_text(WRONG, encoding="utf-8")
+    found = blocks_of(page)
+    assert [block.line for block in found] == [4, 9, 19]
+    assert [block.needs for block in found] == [("a", "b"), (), ()]
+    assert [block.output for block in found] == [None, "3\n", None]
+    assert [block.reason for block in found] == [None, None, "it fails"]
+    expected = (r"Expected:\s+3\s+Got:\s+2", r"says\s+3\s+but it printed\s+2", "page")
+    with mock.patch.object(Block, "__str__", return_value="page"):
+        for block, message in zip(found, expected, strict=True):
+            with pytest.raises(AssertionError, match=message):
+                run(block, {})
 
 
 @pytest.mark.parametrize("marker", ["install", "test"])

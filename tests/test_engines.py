@@ -1,6 +1,6 @@
 """dask, JAX, zarr and PyTorch's DTensor, each with its parts of a lazy array, give the one array.
 
-The scripts of docs/examples are what runs here, each in a process of its own, with the real library.
+The scripts of docs/examples run here, each in a process of its own, with the real library.
 """
 
 import os
