@@ -1,6 +1,6 @@
 """dask, JAX, zarr and PyTorch's DTensor, each with its parts of a lazy array, give the one array.
 
-The examples in docs/ are what runs here, each in a process of its own, with the real library.
+The scripts of docs/examples run here, each in a process of its own, with the real library.
 """
 
 import os
@@ -16,6 +16,7 @@ from fills import assert_same_bits
 import fastinit
 
 DOCS = Path(__file__).parents[1] / "docs"
+EXAMPLES = DOCS / "examples"
 pytestmark = [pytest.mark.integration]
 
 
@@ -43,7 +44,7 @@ def of_file(path, dtype):
 
 
 def test_dask(tmp_path):
-    run(DOCS / "dask_array.py", folder=tmp_path)
+    run(EXAMPLES / "dask_array.py", folder=tmp_path)
     for dtype in ("float32", "bfloat16"):
         assert_same_bits(
             of_file(tmp_path / f"dask_{dtype}.npy", dtype), expected((3000, 1001), dtype)
@@ -51,7 +52,7 @@ def test_dask(tmp_path):
 
 
 def test_jax(tmp_path):
-    run(DOCS / "jax_sharding.py", folder=tmp_path)
+    run(EXAMPLES / "jax_sharding.py", folder=tmp_path)
     for dtype in ("float32", "bfloat16"):
         assert_same_bits(
             of_file(tmp_path / f"jax_{dtype}.npy", dtype), expected((1024, 386), dtype)
@@ -59,14 +60,14 @@ def test_jax(tmp_path):
 
 
 def test_zarr(tmp_path):
-    run(DOCS / "zarr_regions.py", folder=tmp_path)
+    run(EXAMPLES / "zarr_regions.py", folder=tmp_path)
     read = "import numpy, zarr; numpy.save('all.npy', zarr.open_array('weights.zarr', mode='r')[:])"
     run("-c", read, folder=tmp_path)
     assert_same_bits(of_file(tmp_path / "all.npy", "float32"), expected((3000, 1001), "float32"))
 
 
 def test_torch(tmp_path):
-    run(DOCS / "torch_dtensor.py", folder=tmp_path)
+    run(EXAMPLES / "torch_dtensor.py", folder=tmp_path)
     read = """
 import numpy, torch
 for dtype, word in ("float32", torch.int32), ("bfloat16", torch.int16):
@@ -102,8 +103,8 @@ np.save("rows.npy", made[0][2**39 : 2**39 + 3][:, [5, 1]].compute())
 
 
 def test_every_example_is_listed_and_run():
-    listed = (DOCS / "README.md").read_text(encoding="utf-8")
+    listed = (DOCS / "lazy-arrays.md").read_text(encoding="utf-8")
     tests = Path(__file__).read_text(encoding="utf-8")
-    for script in DOCS.glob("*.py"):
-        assert f"({script.name})" in listed
+    for script in EXAMPLES.glob("*.py"):
+        assert f"(examples/{script.name})" in listed
         assert f'"{script.name}"' in tests

@@ -1,6 +1,6 @@
-"""A DTensor over four processes, each of which fills its own shard: python torch_dtensor.py
+"""Make a DTensor over four processes, each of which fills its own shard.
 
-Writes torch_float32.pt and torch_bfloat16.pt.  Needs: PyTorch 2.5 or later
+It writes torch_float32.pt and torch_bfloat16.pt.  It needs PyTorch 2.5 or later, and ml_dtypes.
 """
 
 import tempfile
@@ -11,23 +11,23 @@ from torch.distributed.tensor import Shard, empty
 
 from fastinit import initializers
 
-SHAPE = (1001, 259)  # need not divide by the mesh
+SHAPE = (1001, 259)  # The mesh need not divide it.
 
 
 def weights(mesh, dtype):
-    """A DTensor, of which this process holds a shard."""
+    """Return a DTensor, of which this process holds a shard."""
     lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, dtype)
     tensor = empty(
         SHAPE, dtype=getattr(torch, dtype), device_mesh=mesh, placements=[Shard(0), Shard(1)]
     )
-    (chunk,) = tensor.__create_chunk_list__()  # as torch.distributed.checkpoint asks
+    (chunk,) = tensor.__create_chunk_list__()  # torch.distributed.checkpoint asks so, too.
     index = tuple(slice(i, i + n) for i, n in zip(chunk.offsets, chunk.sizes, strict=True))
     lazy.read(index, out=tensor.to_local())
     return tensor
 
 
 def main(rank, store):
-    """One of the four processes."""
+    """Run one of the four processes."""
     dist.init_process_group("gloo", f"file://{store}", rank=rank, world_size=4)
     mesh = dist.init_device_mesh("cpu", (2, 2))
     for dtype in ("float32", "bfloat16"):

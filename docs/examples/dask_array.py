@@ -1,7 +1,6 @@
-"""A dask array whose chunks are made by the workers that need them: python dask_array.py
+"""Make a dask array whose chunks are made by the workers that need them.
 
-Writes dask_float32.npy and dask_bfloat16.npy.
-Needs: pip install 'dask[array,distributed]' ml_dtypes
+It writes dask_float32.npy and dask_bfloat16.npy.  It needs 'dask[array,distributed]' and ml_dtypes.
 """
 
 import dask.array as da
@@ -14,12 +13,12 @@ SHAPE = (3000, 1001)
 
 
 def weights(dtype):
-    """A dask array; nothing is made yet."""
+    """Return a dask array, for which no value is made yet."""
     lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, dtype)
-    return da.from_array(lazy, chunks=(700, 400))  # the graph holds the seed, and no values
+    return da.from_array(lazy, chunks=(700, 400))  # The graph holds the seed and no values.
 
 
-if __name__ == "__main__":  # the workers are processes of their own, which import this file
+if __name__ == "__main__":  # The workers are processes that import this file.
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),

@@ -1,6 +1,6 @@
-"""A zarr array that processes write, each its own regions: python zarr_regions.py
+"""Write a zarr array from several processes, each of which writes its own regions.
 
-Writes weights.zarr.  Needs: pip install 'zarr>=3'
+It writes weights.zarr.  It needs zarr 3 or later.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -11,11 +11,11 @@ import zarr
 from fastinit import initializers
 
 SHAPE = (3000, 1001)
-SHARD = (1024, 512)  # what one process writes at once; files hold a shard each
+SHARD = (1024, 512)  # A process writes a shard at once; each file holds a shard.
 
 
 def write(row, column):
-    """Write the shard that starts there."""
+    """Write the shard that starts at this row and column."""
     lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, "float32")
     region = slice(row, row + SHARD[0]), slice(column, column + SHARD[1])
     zarr.open_array("weights.zarr", mode="r+")[region] = lazy[region]

@@ -1,11 +1,11 @@
-"""A JAX array over eight devices, each shard made for its device: python jax_sharding.py
+"""Make a JAX array over eight devices, with a shard made for each device.
 
-Writes jax_float32.npy and jax_bfloat16.npy.  Needs: pip install jax
+It writes jax_float32.npy and jax_bfloat16.npy.  It needs jax.
 """
 
 import os
 
-# Eight devices of the host, to try it out; read when jax is imported.
+# JAX reads these when it is imported.  Eight devices of the host are enough to try it out.
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -19,7 +19,7 @@ SHAPE = (1024, 386)
 
 
 def weights(dtype):
-    """A JAX array; its shards are on eight devices."""
+    """Return a JAX array whose shards are on eight devices."""
     lazy = initializers.TruncatedNormal(stddev=0.05, seed=1).lazy(SHAPE, dtype)
     mesh = jax.make_mesh((4, 2), ("rows", "columns"))
     sharding = NamedSharding(mesh, PartitionSpec("rows", "columns"))
