@@ -97,7 +97,7 @@ class Fastinit(Library):
         return None
 
     def create(self, shape, dtype):
-        from fastinit.__main__ import main
+        from fastinit._cli.main import main
 
         with tempfile.TemporaryDirectory(dir=".") as folder:
             options = f"--init truncated_normal --stddev 1 --seed 1 --dtype {dtype} --quiet"

@@ -1,6 +1,7 @@
 import pytest
 
 from fastinit import _kernels
+from fastinit._files import write as writing
 
 # Tests against other libraries, which import them: collected only where asked for.
 INTEGRATION = {"test_engines.py", "test_keras.py", "test_safetensors.py", "test_torch.py"}
@@ -33,3 +34,16 @@ def isa(request):
     _kernels.use_isa(request.param)
     yield request.param
     _kernels.use_isa(before)
+
+
+@pytest.fixture
+def empty_directory(tmp_path, monkeypatch):
+    """An empty directory, which is the current one for one test."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Let small files of `fastinit create` have many chunks, not all of a round number of bytes."""
+    monkeypatch.setattr(writing, "CHUNK", 4096)
+    monkeypatch.setattr(writing, "KEEP_SECONDS", 0)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import fastinit
-from fastinit import __main__, _bench
+from fastinit import _bench
+from fastinit._cli import bench
+from fastinit._cli.main import main
 
 
 def test_installed():
@@ -30,14 +32,14 @@ COMMANDS = ("create", "info", "selftest", "bench")
 
 def test_help(capsys):
     with pytest.raises(SystemExit) as stop:
-        __main__.main(["--help"])
+        main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "example" in text
     for name in COMMANDS:
         assert re.search(rf"^    {name} ", text, re.MULTILINE)
         with pytest.raises(SystemExit) as stop:
-            __main__.main([name, "--help"])
+            main([name, "--help"])
         assert stop.value.code == 0
         assert f"fastinit {name}" in capsys.readouterr().out.partition("example")[2]
 
@@ -45,7 +47,7 @@ def test_help(capsys):
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["info", "nonsense"], ["--nonsense"]])
 def test_errors_are_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
-        __main__.main(arguments)
+        main(arguments)
     assert stop.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -55,15 +57,15 @@ def test_errors_are_one_line(arguments, capsys):
 def test_info(capsys):
     fastinit.show_config()
     expected = capsys.readouterr().out
-    assert __main__.main(["info"]) == 0
+    assert main(["info"]) == 0
     assert capsys.readouterr().out == expected
     assert fastinit.__version__ in expected
 
 
 def test_bench(monkeypatch, capsys):
-    monkeypatch.setattr(_bench, "SHAPES", ((8,), (500, 500)))
+    monkeypatch.setattr(bench, "SHAPES", ((8,), (500, 500)))
     before = fastinit.get_num_threads()
-    assert __main__.main(["bench"]) == 0
+    assert main(["bench"]) == 0
     assert fastinit.get_num_threads() == before
     rows = capsys.readouterr().out.splitlines()[4:]
     cases = [
@@ -80,7 +82,7 @@ def test_bench(monkeypatch, capsys):
 
 def test_bench_takes_no_arguments(capsys):
     with pytest.raises(SystemExit) as stop:
-        __main__.main(["bench", "nonsense"])
+        main(["bench", "nonsense"])
     assert stop.value.code == 2
     assert "nonsense" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import fastinit
-from fastinit import __main__
+from fastinit._cli.main import main
 
 pytestmark = pytest.mark.integration
 OPTIONS = ["--init", "truncated_normal", "--shape", "1000x33", "--seed", "7", "--quiet"]
@@ -17,7 +17,7 @@ OPTIONS = ["--init", "truncated_normal", "--shape", "1000x33", "--seed", "7", "-
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_the_values(tmp_path, dtype):
     path = str(tmp_path / "a.safetensors")
-    assert __main__.main(["create", path, *OPTIONS, "--dtype", dtype, "--name", "a.b"]) == 0
+    assert main(["create", path, *OPTIONS, "--dtype", dtype, "--name", "a.b"]) == 0
     found = load_file(path)
     assert list(found) == ["a.b"]
     assert found["a.b"].dtype == np.dtype(dtype) or found["a.b"].dtype == ml_dtypes.bfloat16
@@ -26,7 +26,7 @@ def test_the_values(tmp_path, dtype):
 
 def test_the_metadata(tmp_path):
     path = str(tmp_path / "a.safetensors")
-    assert __main__.main(["create", path, *OPTIONS]) == 0
+    assert main(["create", path, *OPTIONS]) == 0
     with safe_open(path, "np") as file:
         assert list(file.keys()) == ["weight"]
         assert file.metadata()["seed"] == "7"

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import fastinit
-from fastinit import __main__, _kernels, _selftest
+from fastinit import _kernels, _selftest
+from fastinit._cli.main import main
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -28,12 +29,12 @@ def test_the_digests_are_those_of_the_golden_files():
     for line in lines:
         label, digest = line.split(": ")
         assert known[label] == digest
-    assert f"{_selftest._SEED:#x}" in golden.splitlines()[0]
-    assert f" n={_selftest._N}:" in golden
+    assert f"{_selftest.SEED:#x}" in golden.splitlines()[0]
+    assert f" n={_selftest.LENGTH}:" in golden
 
 
 def test_the_command(capsys):
-    assert __main__.main(["selftest"]) == 0
+    assert main(["selftest"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     assert len(lines) == 7 * len(_kernels.isas()) + 5 * (len(_kernels.isas()) - 1)
     assert all(line.startswith("ok ") for line in lines)
@@ -60,7 +61,7 @@ def test_one_wrong_bit(monkeypatch, capsys):
     with pytest.raises(RuntimeError, match=f"wrong values on this machine: {last}: known digests"):
         fastinit.selftest()
     assert _kernels.isa() == before
-    assert __main__.main(["selftest"]) == 1
+    assert main(["selftest"]) == 1
     wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG")]
     assert wrong
     assert all("normal" in line and last in line for line in wrong)

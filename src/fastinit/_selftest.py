@@ -1,12 +1,21 @@
-"""Whether this build gives the right values on this processor: `fastinit selftest`."""
+"""The self-test: whether this build gives the right values on this processor."""
+
+from __future__ import annotations
 
 import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _kernels, _threads
 
-_SEED = 0x9E3779B97F4A7C15  # both halves of the key in use
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ._typing import Array
+
+SEED = 0x9E3779B97F4A7C15  # both halves of the key are in use
 
 # Counter, key and words: the vectors that Random123 publishes for Philox4x32-10.
 PHILOX = [
@@ -20,8 +29,8 @@ PHILOX = [
 ]
 WORDS = "6627e8d5 e169c58d bc57ac4c 9b00dbd8 f8e4cca4 5cb200db b1a574eb 097eff67"
 
-# SHA-256 of the little-endian bytes of 2^20 + 3 elements, and of matrices; of tests/golden.
-_N = 2**20 + 3
+# SHA-256 of the little-endian bytes of 2^20 + 3 elements, and of matrices; from tests/golden.
+LENGTH = 2**20 + 3
 DIGESTS = """
 bits uint32: d58d7b2cca67c40d5d27f58a0b4557dab33319adb882982d19c5d19333366fc0
 bits uint64: df29803bf8b870e2605da12a1837ba360b6faac06e0bfc4bc8d61bca0b03295f
@@ -46,140 +55,132 @@ orthogonal float64 1.0 97x200: 365949af423dd550fa570d194d509cece10a742283098adee
 """
 
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
-_PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
-# First elements: the beginning, the carries of the counter words, the end; no multiples of a batch.
+_PARAMETERS: dict[str, tuple[float, ...]] = {
+    "bits": (),
+    "uniform": (-0.3, 1.1),
+    "normal": (0.1, 0.7),
+    "truncated": (0.1, 0.7),
+}
+# First elements: at the beginning, at the carries of the counter words, and at the end; they are no
+# multiples of a batch.
 _STARTS = (0, 2**32 - 1000, 2**34 - 999, 2**64 - 200_003)
 
 
-def _fill(kind, dtype, start, n, parameters, threads):
+def _sample(
+    distribution: str,
+    dtype: str,
+    start: int | Array,
+    n: int,
+    parameters: Iterable[float],
+    threads: int,
+) -> Array:
     # NumPy has no bfloat16: the kernels take its bits.
     out = np.zeros(n, "uint16" if dtype == "bfloat16" else dtype)
-    getattr(_kernels, kind)(out, start, _SEED, *parameters, threads)
+    getattr(_kernels, distribution)(out, start, SEED, *parameters, threads)
     return out
 
 
-def _matrices(dtype, count, rows, columns, gain, threads):
-    out = np.zeros((count, rows, columns), dtype)
+def _matrices(dtype: str, count: int, rows: int, columns: int, gain: float, threads: int) -> Array:
+    out: Array = np.zeros((count, rows, columns), dtype)
     work = np.zeros(_kernels.orthogonal_work(rows, columns, count, threads), dtype)
-    _kernels.orthogonal(out, work, 0, rows, columns, _SEED, gain, threads)
+    _kernels.orthogonal(out, work, 0, rows, columns, SEED, gain, threads)
     return out
 
 
-def _digest(array):
+def _digest(array: Array) -> str:
     return hashlib.sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
-def _philox():
+def _philox_is_right() -> bool:
     return all(_kernels.philox(counter, key) == words for counter, key, words in PHILOX)
 
 
-def _words():
+def _words_are_right() -> bool:
     out = np.zeros(8, np.uint32)
     _kernels.bits(out, 0, 0, 1)
     return " ".join(f"{word:08x}" for word in out.tolist()) == WORDS
 
 
-def _digests(kind):
+def _digests_are_right(distribution: str) -> bool:
     for line in DIGESTS.strip().splitlines():
         label, digest = line.split(": ")
         name, dtype, *rest = label.split()
-        if name != kind:
+        if name != distribution:
             continue
-        if kind == "orthogonal":
+        if distribution == "orthogonal":
             rows, columns = map(int, rest[1].split("x"))
             array = _matrices(dtype, 1, rows, columns, float(rest[0]), _threads.count)
         else:
-            array = _fill(kind, dtype, 0, _N, map(float, rest), _threads.count)
+            array = _sample(distribution, dtype, 0, LENGTH, map(float, rest), _threads.count)
         if _digest(array) != digest:
             return False
     return True
 
 
-def _results(kind):
-    """Runs, and rows in any order, of a kind, on one thread and on all."""
-    rows = np.array([5, 2**40 + 1, 0, 2**64 - 700, 5, 64], np.uint64)
-    for dtype in _FLOATS if kind != "bits" else ("uint32", "uint64"):
+def _samples(distribution: str) -> Iterator[Array]:
+    """Give runs, and rows in any order, of a distribution, on one thread and on all."""
+    rows: Any = np.array([5, 2**40 + 1, 0, 2**64 - 700, 5, 64], np.uint64)
+    parameters = _PARAMETERS[distribution]
+    for dtype in _FLOATS if distribution != "bits" else ("uint32", "uint64"):
         for threads in {1, _threads.count}:
             for start in _STARTS:
-                yield _fill(kind, dtype, start, 200_003, _PARAMETERS[kind], threads)
-            yield _fill(kind, dtype, rows, len(rows) * 601, _PARAMETERS[kind], threads)
+                yield _sample(distribution, dtype, start, 200_003, parameters, threads)
+            yield _sample(distribution, dtype, rows, len(rows) * 601, parameters, threads)
 
 
-def _matrix_results():
+def _sample_matrices() -> Iterator[Array]:
     for dtype in ("float32", "float64"):
         for threads in {1, _threads.count}:
             for shape in ((1, 300, 200), (1, 97, 200), (7, 33, 17), (1, 1, 1)):
                 yield _matrices(dtype, *shape, -0.3, threads)
 
 
-def _same(isa, results):
-    """Whether an ISA gives the bytes of the portable kernels."""
+def _equals_portable(isa: str, results: Callable[[], Iterator[Array]]) -> bool:
+    """Return whether an ISA gives the bytes of the portable kernels."""
     _kernels.use_isa("portable")
     expected = [array.tobytes() for array in results()]
     _kernels.use_isa(isa)
     return expected == [array.tobytes() for array in results()]
 
 
-def checks():
-    """(name, whether it holds), one after the other; the ISA in use is another meanwhile."""
+def checks() -> Iterator[tuple[str, bool]]:
+    """Give (name, whether it holds) of each check; the ISA in use is another meanwhile."""
     before = _kernels.isa()
-    kinds = list(_PARAMETERS)
+    distributions = list(_PARAMETERS)
     try:
         for isa in _kernels.isas():
             _kernels.use_isa(isa)
-            yield f"{isa}: Philox4x32-10, vectors of Random123", _philox()
-            yield f"{isa}: the first words of seed 0", _words()
-            for kind in (*kinds, "orthogonal"):
-                yield f"{isa}: known digests, {kind}", _digests(kind)
+            yield f"{isa}: Philox4x32-10, vectors of Random123", _philox_is_right()
+            yield f"{isa}: the first words of seed 0", _words_are_right()
+            for name in (*distributions, "orthogonal"):
+                yield f"{isa}: known digests, {name}", _digests_are_right(name)
         for isa in _kernels.isas()[1:]:
-            for kind in kinds:
-                same = _same(isa, lambda kind=kind: _results(kind))
-                yield f"{isa}: equals portable, {kind}", same
-            yield f"{isa}: equals portable, orthogonal", _same(isa, _matrix_results)
+            for name in distributions:
+                same = _equals_portable(isa, partial(_samples, name))
+                yield f"{isa}: equals portable, {name}", same
+            yield f"{isa}: equals portable, orthogonal", _equals_portable(isa, _sample_matrices)
     finally:
         _kernels.use_isa(before)
 
 
-def selftest():
+def selftest() -> list[str]:
     """Compare what this build computes on this processor with known answers.
 
-    Philox's published vectors, digests of every distribution and dtype, and every available ISA
-    with the portable kernels, by exact equality.  It takes a few seconds.
+    It compares Philox's published vectors, digests of every distribution and dtype, and every
+    available ISA with the portable kernels, by exact equality.  It takes a few seconds.
 
     Returns
     -------
     list of str
-        The checks that were made, all of which hold.
+        The names of the checks, all of which hold.
 
     Raises
     ------
     RuntimeError
-        Some do not: their names.  Please report it.
+        Some checks fail; the message names them.  Please report it.
     """
     results = list(checks())
     failed = [name for name, holds in results if not holds]
     if failed:
         raise RuntimeError(f"wrong values on this machine: {'; '.join(failed)}")
     return [name for name, _ in results]
-
-
-def add_command(commands):
-    """Add the parser of `fastinit selftest`."""
-    parser = commands.add_parser(
-        "selftest",
-        help="compare the values of this machine with known answers",
-        description="Known answers, and every available ISA against the portable kernels, by\n"
-        "exact equality.  A line for each; exit code 1 if one differs.",
-        epilog="example:\n  fastinit selftest",
-    )
-    parser.set_defaults(run=run)
-
-
-def run(arguments):
-    """Print each check; the exit code."""
-    failed = 0
-    for name, holds in checks():
-        print(f"{'ok    ' if holds else 'WRONG '} {name}", flush=True)
-        failed += not holds
-    print(f"{failed} WRONG" if failed else "all values are right")
-    return 1 if failed else 0

@@ -25,9 +25,9 @@ memory.  The values are those of the function of the same name, whatever the thr
 the interruptions; a .npy file equals the one that numpy.save() writes of them.
 
 Until all values are there the file is called NAME.npy.partial.  After an interruption, be it
-kill -9 or a loss of power, `fastinit create NAME.npy --resume` continues it.  Options that are given
-again must be the same; where --init and --shape are among them, all must be given.  When the disk
-is full the partial file is removed, unless an earlier run has written a part of it.
+kill -9 or a loss of power, `fastinit create NAME.npy --resume` continues it.  Options that are
+given again must be the same; where --init and --shape are among them, all must be given.  When the
+disk is full the partial file is removed, unless an earlier run has written a part of it.
 
 If NAME.npy is finished, --resume with all options and --seed finds that out and succeeds.
 """

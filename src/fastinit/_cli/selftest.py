@@ -12,9 +12,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "selftest",
         help="compare the values of this machine with known answers",
-        description="Compare this machine's values with known answers, and every available ISA with\n"
-        "the portable kernels, by exact equality.  Print a line for each check; the exit code is 1\n"
-        "if one fails.",
+        description="Compare this machine's values with known answers, and every available ISA\n"
+        "with the portable kernels, by exact equality.  Print a line for each check; the exit\n"
+        "code is 1 if one fails.",
         epilog="example:\n  fastinit selftest",
     )
     parser.set_defaults(run=run)

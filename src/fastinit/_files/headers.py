@@ -1,4 +1,4 @@
-"""Headers of .npy and .safetensors files: how they are written, and how long a file they promise."""
+"""Headers of .npy and .safetensors files: writing them, and the size of the file they promise."""
 
 from __future__ import annotations
 

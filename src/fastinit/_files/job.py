@@ -42,9 +42,7 @@ def parameters_of(entry: Entry) -> dict[str, Any]:
 def draws_seed(options: Mapping[str, Any]) -> bool:
     """Return whether the initializer takes a seed and none is given."""
     entry = _ENTRIES.get(options.get("init", ""))
-    return (
-        entry is not None and "seed" in parameters_of(entry) and options.get("seed") is None
-    )
+    return entry is not None and "seed" in parameters_of(entry) and options.get("seed") is None
 
 
 def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .job import Job
     from .partial import Partial
 
-# Bytes that a thread fills and writes at a time.  Smaller chunks cost calls; larger ones, the cache.
+# Bytes that a thread fills and writes at a time.  Smaller chunks cost calls, larger ones the cache.
 CHUNK = 4 << 20
 # More threads outrun any disk, and each has a chunk of memory.
 MOST_THREADS = 16

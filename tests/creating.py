@@ -1,0 +1,52 @@
+"""Runs of `fastinit create`, as its tests need them."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fastinit._cli.main import main
+from fastinit._files import partial as partials
+
+TABLE = ["--init", "truncated_normal", "--shape", "1000x33", "--stddev", "0.1", "--seed", "7"]
+
+
+def create(*arguments):
+    assert main(["create", *map(str, arguments)]) == 0
+
+
+def refused(capsys, *arguments):
+    """The message of a run that must fail: one line."""
+    try:
+        code = main(["create", *map(str, arguments)])
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"fastinit( create)?: error: .+\n", err), err
+    return err
+
+
+def saved(array):
+    np.save("expected.npy", array)
+    data = Path("expected.npy").read_bytes()
+    os.unlink("expected.npy")
+    return data
+
+
+def files():
+    return sorted(os.listdir())
+
+
+def stop_after(monkeypatch, n, error, kept=None):
+    """Let a run fail after n chunks, once some are noted."""
+    plain, count = partials.Partial.write, iter(range(10**6))
+
+    def write(self, values, offset):
+        if next(count) >= n:
+            assert kept is None or kept.wait(30)
+            raise error
+        plain(self, values, offset)
+
+    monkeypatch.setattr(partials.Partial, "write", write)

@@ -1,0 +1,152 @@
+"""The decision of `fastinit create`, as a table, without a disk."""
+
+from itertools import product
+
+import pytest
+
+from fastinit._files.decide import Action, Content, Found, Request, decide
+
+NAMES = {"target": "dir/a.npy", "partial": "dir/a.npy.partial", "parent": "dir"}
+NONE, SOME, MOST = frozenset(), frozenset({"stddev"}), frozenset({"init", "shape"})
+ALL = frozenset({"init", "shape", "seed"})
+BEGIN, RESUME, PUBLISH, FINISHED = Action.BEGIN, Action.RESUME, Action.PUBLISH, Action.FINISHED
+OPEN, COMPARE = Action.OPEN, Action.COMPARE
+ABSENT, UNREAD, EMPTY, BLANK = Content.ABSENT, Content.UNREAD, Content.EMPTY, Content.BLANK
+UNFINISHED, COMPLETE, FOREIGN = Content.UNFINISHED, Content.COMPLETE, Content.FOREIGN
+
+EXISTS = "dir/a.npy exists: --overwrite replaces it"
+PARTIAL_EXISTS = "dir/a.npy.partial exists: --resume goes on, --overwrite begins anew"
+MADE_BEFORE = (
+    "dir/a.npy exists, and there is no a.npy.partial to go on with: it was finished, or made by "
+    "other means; with all options and --seed a part of it is compared"
+)
+NO_PARTIAL = "there is no dir/a.npy.partial to go on with"
+NOT_OURS = (
+    "dir/a.npy.partial was not begun by this command, or is damaged: "
+    "--overwrite without --resume begins anew"
+)
+COMPLETE_ALONE = (
+    "dir/a.npy.partial is complete: --resume alone names it; with all options and --seed a part "
+    "of it is compared"
+)
+
+# What is found: the content of a.npy.partial, whether a.npy exists; what is asked: resume,
+# overwrite, the options; then the action, or the message of the refusal.
+TABLE = [
+    # Nothing is there.
+    (ABSENT, False, False, False, ALL, BEGIN),
+    (ABSENT, False, False, False, NONE, BEGIN),  # that --init is missing shows when it begins
+    (ABSENT, False, False, True, ALL, BEGIN),
+    (ABSENT, False, True, False, ALL, BEGIN),
+    (ABSENT, False, True, False, frozenset({"init"}), BEGIN),
+    (ABSENT, False, True, False, NONE, NO_PARTIAL),
+    (ABSENT, False, True, True, SOME, NO_PARTIAL),
+    # The target exists alone.
+    (ABSENT, True, False, False, ALL, EXISTS),
+    (ABSENT, True, False, True, ALL, BEGIN),
+    (ABSENT, True, True, False, NONE, MADE_BEFORE),
+    (ABSENT, True, True, False, MOST, MADE_BEFORE),
+    (ABSENT, True, True, False, ALL, COMPARE),
+    (ABSENT, True, True, True, ALL, BEGIN),
+    (ABSENT, True, True, True, NONE, NO_PARTIAL),
+    # The target exists beside a partial file, whatever that holds.
+    *((c, True, r, False, o, EXISTS) for c in Content if c is not ABSENT
+      for r in (False, True) for o in (NONE, ALL)),
+    # A partial file has to be opened.
+    *((UNREAD, False, r, w, o, OPEN)
+      for r, w, o in product((False, True), (False, True), (NONE, ALL))),
+    (UNREAD, True, True, True, NONE, OPEN),
+    # Without --resume.
+    (EMPTY, False, False, False, ALL, BEGIN),
+    *((c, False, False, False, ALL, PARTIAL_EXISTS)
+      for c in (BLANK, UNFINISHED, COMPLETE, FOREIGN)),
+    *((c, t, False, True, ALL, BEGIN) for c in (EMPTY, BLANK, UNFINISHED, COMPLETE, FOREIGN)
+      for t in (False, True)),
+    # With --resume.
+    *((c, False, True, w, o, BEGIN)
+      for c, w, o in product((EMPTY, BLANK), (False, True), (NONE, ALL))),
+    *((UNFINISHED, t, True, True, o, RESUME)
+      for t in (False, True) for o in (NONE, SOME, MOST, ALL)),
+    *((UNFINISHED, False, True, False, o, RESUME) for o in (NONE, SOME, MOST, ALL)),
+    *((FOREIGN, False, True, w, o, NOT_OURS) for w in (False, True) for o in (NONE, ALL)),
+    (COMPLETE, False, True, False, NONE, PUBLISH),
+    (COMPLETE, True, True, True, NONE, PUBLISH),
+    (COMPLETE, False, True, False, SOME, COMPLETE_ALONE),
+    (COMPLETE, False, True, False, MOST, COMPLETE_ALONE),
+    (COMPLETE, False, True, False, ALL, COMPARE),
+]  # fmt: skip
+
+
+def outcome(request, found):
+    decision = decide(request, found)
+    assert bool(decision.message) == (decision.action is Action.REFUSE)
+    return decision.message or decision.action
+
+
+@pytest.mark.parametrize(("content", "exists", "resume", "overwrite", "options", "expected"), TABLE)
+def test_the_table(content, exists, resume, overwrite, options, expected):
+    found = Found(**NAMES, target_exists=exists, content=content)
+    assert outcome(Request(resume, overwrite, options), found) == expected
+    # A lost seed refuses a beginning, and nothing else.
+    lost = outcome(Request(resume, overwrite, options, loses_seed=True), found)
+    if expected is BEGIN:
+        assert lost == "--quiet needs --seed: the drawn one would be lost"
+    else:
+        assert lost == expected
+
+
+def test_every_combination_has_a_decision():
+    """Whatever is found, BEGIN and PUBLISH never replace a target without --overwrite."""
+    for content, exists, resume, overwrite, options, holds, published in product(
+        Content, (False, True), (False, True), (False, True), (NONE, SOME, MOST, ALL),
+        (None, False, True), (False, True),
+    ):  # fmt: skip
+        found = Found(
+            **NAMES,
+            target_exists=exists,
+            content=content,
+            holds_what_was_asked=holds,
+            was_published=published,
+        )
+        decision = outcome(Request(resume, overwrite, options), found)
+        if exists and not overwrite:
+            assert decision in (FINISHED, COMPARE) or isinstance(decision, str)
+        if not resume:
+            assert decision not in (RESUME, PUBLISH, FINISHED, COMPARE)
+            if not overwrite:
+                assert decision is not BEGIN or content in (ABSENT, EMPTY)
+        if holds is not None:
+            assert decision is not COMPARE
+        if content is not UNREAD:
+            assert decision is not OPEN
+
+
+def test_a_comparison_decides():
+    request = Request(resume=True, options=ALL)
+    found = Found(**NAMES, target_exists=True, holds_what_was_asked=True)
+    assert outcome(request, found) is FINISHED
+    found = Found(**NAMES, target_exists=True, holds_what_was_asked=False)
+    message = "dir/a.npy exists and holds something else: --overwrite replaces it"
+    assert outcome(request, found) == message
+    found = Found(**NAMES, content=COMPLETE, holds_what_was_asked=True)
+    assert outcome(request, found) is PUBLISH
+    found = Found(**NAMES, content=COMPLETE, holds_what_was_asked=False)
+    message = "dir/a.npy.partial is complete, but holds something else: --overwrite begins anew"
+    assert outcome(request, found) == message
+
+
+def test_a_run_that_was_killed_while_it_published():
+    found = Found(**NAMES, target_exists=True, was_published=True)
+    assert outcome(Request(resume=True), found) is FINISHED
+    assert outcome(Request(resume=True, options=ALL), found) is COMPARE
+    assert outcome(Request(options=ALL), found) == EXISTS
+    assert outcome(Request(overwrite=True, options=ALL), found) is BEGIN
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_places_where_no_file_can_be(resume):
+    request = Request(resume, overwrite=True, options=ALL)
+    found = Found(**NAMES, target_is_directory=True, target_exists=True)
+    assert outcome(request, found) == "dir/a.npy is a directory"
+    found = Found(**NAMES, has_parent=False)
+    assert outcome(request, found) == "dir/a.npy: there is no directory dir"
