@@ -193,13 +193,15 @@ int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if buil
 
 /* How to run a fill. */
 typedef struct {
-    int threads;       /* at most so many; small fills use fewer */
-    int (*poll)(void); /* NULL, or: called on the caller's thread every 50 ms, between pieces of
-                          at most 2 MiB (of matrices: within the tasks of a product, too); non-zero
-                          stops the fill, which leaves undefined values */
+    /* The most threads to use; small fills use fewer. */
+    int threads;
+    /* Unless it is NULL, poll is called on the caller's thread every 50 ms, between pieces of at
+     * most 2 MiB (of matrices also within the tasks of a product).  If it returns non-zero the fill
+     * stops, and leaves undefined values. */
+    int (*poll)(void);
 } fastinit_run;
 
-/* The types of elements.  float16 and bfloat16 are stored as their bits, in a uint16_t each. */
+/* The types of elements.  A float16 or bfloat16 is stored as its bits, in a uint16_t. */
 typedef enum {
     FASTINIT_U32,
     FASTINIT_U64,
@@ -209,37 +211,41 @@ typedef enum {
     FASTINIT_F64,
 } fastinit_type;
 
-/* What to fill with: row after row, row i the elements starts[i] ... starts[i] + length - 1 of the
- * array.  A span of an array is one row. */
+/* Which elements of an array to fill with: spans of equal length, one after the other.  Span i has
+ * the elements starts[i] ... starts[i] + length - 1. */
 typedef struct {
     const uint64_t *starts;
     size_t count, length;
-} fastinit_rows;
+} fastinit_spans;
 
-/* Each fills out[0] ... out[count * length - 1], in that type, with the rows of the array of that
- * seed.  They allocate nothing, cannot fail and check nothing: each start + length <= 2^64; out is
- * aligned to its type; minval <= maxval, stddev >= 0; all parameters and mean +- 2 * stddev finite
- * in the result's type, maxval - minval in the computing type; U32 or U64 for bits, a
- * floating-point type for the others.  They may be called from several threads at once; the
- * caller's floating-point environment changes nothing and is left as it was. */
-void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+/* Each of these functions fills out[0] ... out[count * length - 1], in that type, with the spans of
+ * the array of that seed.  They allocate nothing, cannot fail and check nothing; the caller sees to
+ * it that
+ *   - each start + length <= 2^64, and out is aligned to its type;
+ *   - the type is U32 or U64 for bits, and a floating-point type for the others;
+ *   - minval <= maxval and stddev >= 0; all parameters and mean +- 2 * stddev are finite in the
+ *     result's type, and maxval - minval is finite in the computing type.
+ * They may be called from several threads at once.  The caller's floating-point environment changes
+ * nothing and is left as it was. */
+void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
                    fastinit_run run);
-void fastinit_uniform(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+void fastinit_uniform(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
                       double minval, double maxval, fastinit_run run);
-void fastinit_normal(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed, double mean,
-                     double stddev, fastinit_run run);
-void fastinit_truncated(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+void fastinit_normal(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                     double mean, double stddev, fastinit_run run);
+void fastinit_truncated(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
                         double mean, double stddev, fastinit_run run);
 
-/* count random matrices one after the other, the first, first + 1, ... of the array of that seed:
- * each rows x columns, its columns (or rows, if there are fewer) orthogonal and of length gain,
- * Haar distributed.  F32 or F64: who wants float16 or bfloat16 rounds the F32 ones.  The work space
- * is of the type, of the size that fastinit_orthogonal_work gives for the same arguments. */
+/* Fill out with count random matrices, the first, first + 1, ... of the array of that seed.  Each
+ * is rows x columns and Haar distributed; its columns (or rows, if there are fewer) are orthogonal
+ * and of length gain.  The type is F32 or F64; float16 and bfloat16 matrices are the F32 ones,
+ * rounded. work has that type, and as many elements as fastinit_orthogonal_work returns for the
+ * same arguments. */
 size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
 void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
                          size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run);
 
-/* One block of Philox4x32-10, by the kernels in use: for known-answer tests. */
+/* Compute one block of Philox4x32-10 by the kernels in use, for known-answer tests. */
 void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 #ifdef __cplusplus

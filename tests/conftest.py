@@ -3,7 +3,7 @@ import pytest
 from fastinit import _kernels
 from fastinit._files import write as writing
 
-# Tests against other libraries, which import them: collected only where asked for.
+# These files import other libraries, so they are collected only where they are asked for.
 INTEGRATION = {"test_engines.py", "test_keras.py", "test_safetensors.py", "test_torch.py"}
 
 
@@ -20,7 +20,10 @@ def _kernels_tested():
 
 
 def pytest_report_header():
-    return _kernels_tested()
+    return [
+        _kernels_tested(),
+        "about 2 minutes on two cores; exhaustive tests: python -m pytest -m exhaustive",
+    ]
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -29,7 +32,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(params=_kernels.isas())
 def isa(request):
-    """Each of the kernels that this processor can run, in use for one test."""
+    """Put each of the kernels that can run here in use, for one test."""
     before = _kernels.isa()
     _kernels.use_isa(request.param)
     yield request.param

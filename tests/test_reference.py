@@ -137,9 +137,9 @@ def test_exp_and_log_of_the_reference():
 
 
 def test_constants_of_the_header():
-    """It writes exp and log out: with the coefficients, and with the constants of redraw.h."""
+    """It writes exp and log out, with the coefficients and the constants of later_attempt.h."""
     header = (reference.ROOT / "include" / "fastinit.h").read_text(encoding="utf-8")
-    source = (reference.ROOT / "src" / "core" / "redraw.h").read_text(encoding="utf-8")
+    source = (reference.ROOT / "src" / "core" / "later_attempt.h").read_text(encoding="utf-8")
     stated = {
         (letter, int(k)): float.fromhex(x)
         for letter, k, x in re.findall(r"\b([CD])(\d+) +(0x\S+)", header)

@@ -1,4 +1,4 @@
-/* The functions of fastinit.h: parameters to the numbers that the kernels take. */
+/* The functions of fastinit.h: they turn parameters into the numbers that the kernels take. */
 #include "fastinit.h"
 
 #include <math.h>
@@ -23,28 +23,31 @@ void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t 
     fastinit_ops_in_use()->philox(counter, key, out);
 }
 
-void fastinit_bits(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,
+void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
                    fastinit_run run)
 {
     const fastinit_args args = {.seed = seed};
-    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, fastinit_size_of(type), &rows, &args,
+    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, fastinit_size_of(type), &spans, &args,
                       run);
 }
 
-/* Rounded to binary32.  Through a volatile: GCC 12 (-O2 and up) drops the roundings of a.scale and
- * a.offset below when its vectorizer takes them as a pair; tests/test_reference.py sees it. */
+/* Round x to binary32.  The variable is volatile because GCC 12 (-O2 and up) else drops the
+ * roundings of a.scale and a.offset below, when its vectorizer takes them as a pair;
+ * tests/test_reference.py sees it. */
 static double rounded(double x)
 {
     volatile float f = (float)x;
     return f;
 }
 
-/* The least number of a type that is >= x + error, |error| being at most half a unit of x: of all
- * types the numbers are binary64 ones, and between these two there is at most one of those. */
-static double least(double x, double error, fastinit_type type)
+/* Return the least number of a type that is >= x + error, where |error| is at most half a unit of
+ * x. The numbers of all types are binary64 ones, and at most one of those lies between x and x +
+ * error. */
+static double least_number(double x, double error, fastinit_type type)
 {
     static const struct {
-        int digits, exponent; /* of the type's mantissa; of its least normal number */
+        int digits;   /* of the mantissa */
+        int exponent; /* of the least normal number */
     } formats[] = {
         [FASTINIT_F16] = {11, -14},
         [FASTINIT_BF16] = {8, -126},
@@ -65,12 +68,13 @@ static double least(double x, double error, fastinit_type type)
     memcpy(&unit, &bits, sizeof unit);
     return ceil(x / unit) * unit;
 }
-static double greatest(double x, double error, fastinit_type type)
+static double greatest_number(double x, double error, fastinit_type type)
 {
-    return -least(-x, -error, type);
+    return -least_number(-x, -error, type);
 }
 
-typedef fastinit_args prepare(uint64_t seed, double p, double q, fastinit_type type);
+typedef fastinit_args prepare(uint64_t seed, double parameter_1, double parameter_2,
+                              fastinit_type type);
 
 static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval,
                                      fastinit_type type)
@@ -84,14 +88,14 @@ static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval
         a.low = a.high = a.offset;
         return a;
     }
-    a.low = least(minval, 0, type);
-    a.high = greatest(maxval, -1, type); /* below maxval, not maxval itself */
+    a.low = least_number(minval, 0, type);
+    a.high = greatest_number(maxval, -1, type); /* It must lie below maxval. */
     if (a.low > a.high)
         a.low = a.high;
     return a;
 }
 
-/* mean + reach and the error of that sum, exactly (Knuth's TwoSum). */
+/* Return mean + reach, and set the error of that sum exactly (Knuth's TwoSum). */
 static double sum(double mean, double reach, double *error)
 {
     double s = mean + reach, b = s - mean;
@@ -114,28 +118,28 @@ static fastinit_args prepare_truncated(uint64_t seed, double mean, double stddev
 {
     fastinit_args a = prepare_normal(seed, mean, stddev, type);
     double error, bound = sum(mean, -2 * stddev, &error);
-    a.low = least(bound, error, type);
+    a.low = least_number(bound, error, type);
     bound = sum(mean, 2 * stddev, &error);
-    a.high = greatest(bound, error, type);
+    a.high = greatest_number(bound, error, type);
     a.low = a.low > a.offset ? a.offset : a.low;
     a.high = a.high < a.offset ? a.offset : a.high;
     return a;
 }
 
-/* Volatile: the compiler, which knows nothing of rounding modes, must not see into the calls, or it
- * may move their arithmetic out of the environment that surrounds them. */
+/* These are volatile because the compiler knows nothing of rounding modes: if it saw into the
+ * calls, it could move their arithmetic out of the environment that surrounds them. */
 static prepare *volatile const uniform_args = prepare_uniform;
 static prepare *volatile const normal_args = prepare_normal;
 static prepare *volatile const truncated_args = prepare_truncated;
 
-#define FILL(name, make_args, p, q)                                                                \
-    void fastinit_##name(void *out, fastinit_type type, fastinit_rows rows, uint64_t seed,         \
-                         double p, double q, fastinit_run run)                                     \
+#define FILL(name, prepare_args, parameter_1, parameter_2)                                         \
+    void fastinit_##name(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,       \
+                         double parameter_1, double parameter_2, fastinit_run run)                 \
     {                                                                                              \
         fastinit_fpenv saved = fastinit_fpenv_enter();                                             \
-        const fastinit_args args = make_args(seed, p, q, type);                                    \
+        const fastinit_args args = prepare_args(seed, parameter_1, parameter_2, type);             \
         fastinit_fpenv_leave(saved);                                                               \
-        fastinit_parallel(fastinit_ops_in_use()->name[type], out, fastinit_size_of(type), &rows,   \
+        fastinit_parallel(fastinit_ops_in_use()->name[type], out, fastinit_size_of(type), &spans,  \
                           &args, run);                                                             \
     }
 FILL(uniform, uniform_args, minval, maxval)

@@ -1,11 +1,12 @@
-/* The floating-point environment of the stream: round to nearest, subnormals kept, nothing trapped,
- * whatever the caller or a library in the process has set. */
+/* The floating-point environment of the stream rounds to nearest, keeps subnormals and traps
+ * nothing, whatever the caller or a library in the process has set. */
 #ifndef FASTINIT_FPENV_H
 #define FASTINIT_FPENV_H
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <xmmintrin.h>
-typedef unsigned fastinit_fpenv; /* MXCSR alone: fesetenv() would also reload the x87, slowly */
+/* It is MXCSR alone: fesetenv() would also reload the x87, which is slow. */
+typedef unsigned fastinit_fpenv;
 static inline fastinit_fpenv fastinit_fpenv_enter(void)
 {
     fastinit_fpenv saved = _mm_getcsr();

@@ -1,4 +1,5 @@
-/* Random orthogonal matrices as products of Householder reflectors, compiled once per ISA.
+/* Random orthogonal matrices are products of Householder reflectors.  This file is compiled once
+ * per ISA.
  *
  * THE METHOD.  Let X be a rows x columns matrix of independent normals, rows >= columns.  In its
  * factorization X = Q R with a positive diagonal of R, Q is Haar distributed.  Householder's
@@ -53,9 +54,9 @@ enum {
 
 #define JOIN(a, b) a##b
 
-/* The loops over a tile must unroll, so that it lives in registers.  The one over the sum some
- * times: its counters are a fifth of the instructions (GCC, 4096 x 4096 in the median of runs
- * beside other work: 1.33 s for 1.63; Clang gains up to 2 and loses with 4). */
+/* The loops over a tile must unroll, so that it lives in registers.  The loop over the sum unrolls
+ * a few times, as its counters are a fifth of the instructions (GCC, 4096 x 4096 in the median of
+ * runs beside other work: 1.33 s for 1.63; Clang gains up to 2 and loses with 4). */
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #define UNROLL_SOME _Pragma("unroll 2")
@@ -63,8 +64,6 @@ enum {
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_SOME _Pragma("GCC unroll 4")
 #endif
-
-static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 #define REAL float
 #define VECTOR vf

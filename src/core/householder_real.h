@@ -1,32 +1,66 @@
-/* The tasks of householder.c for one type: REAL, its VECTOR, NAME(function), OF(operation).
- * Included twice. */
+/* The tasks of householder.c for one type of numbers.  householder.c includes this file twice, and
+ * defines before:
+ *
+ *   REAL       the type, float or double
+ *   VECTOR     the type of a vector of them in vec.h, vf or vd
+ *   NAME(x)    x with a suffix for the type: what this file defines is named so
+ *   OF(x)      the operation x of vec.h on that vector: OF(add) is vf_add or vd_add
+ *
+ * The same for both types are
+ *
+ *   PANEL, TILE, DEPTH    the sizes of householder.h
+ *   ROWS, VECTORS         rows, and vectors in a row, of a tile of a product
+ *   UNROLL, UNROLL_SOME   pragmas before loops over a tile, and over the terms of its sums
+ */
 
 enum {
     NAME(LANES) = sizeof(VECTOR) / sizeof(REAL),
     NAME(COLUMNS) = VECTORS * NAME(LANES), /* of a tile */
 };
 
-/* c = a b, or c += a b, for a tile of so many rows and vectors.  a by a stride for its rows and one
- * along the sum, b by rows of vectors.  Every element sums along depth in order, from what c holds
- * or from 0. */
-VEC void NAME(tile)(int rows, int vectors, size_t depth, const REAL *a, size_t a_row, size_t a_step,
-                    const REAL *b, size_t b_step, REAL *c, size_t c_row, int add)
+/* A left factor: the element in row i and at k along the sum is at[i * row + k * step]. */
+typedef struct {
+    const REAL *at;
+    size_t row, step;
+} NAME(left);
+
+/* A right factor or a result has its columns in groups of COLUMNS: the element in row i and column
+ * j is at[j / COLUMNS * group + i * row + j % COLUMNS]. */
+typedef struct {
+    REAL *at;
+    size_t group, row;
+} NAME(right);
+
+/* c = a b, or c += a b if add; c has rows x columns, and each of its elements is a sum of depth
+ * terms.  triangular says that a is zero left of its diagonal. */
+typedef struct {
+    size_t rows, columns, depth;
+    NAME(left) a;
+    NAME(right) b, c;
+    int add, triangular;
+} NAME(product);
+
+/* Compute one tile of so many rows and vectors, which must be constants.  Each of its elements adds
+ * up along the depth in order, from what c holds or from 0. */
+VEC void NAME(tile)(int rows, int vectors, const NAME(product) * product)
 {
+    const NAME(product) p = *product; /* The copy cannot be changed by stores to c. */
     VECTOR sum[12][6], x[6];
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = add ? OF(load)(c + (size_t)i * c_row + j * NAME(LANES)) : OF(set1)(0);
+            sum[i][j] =
+                p.add ? OF(load)(p.c.at + (size_t)i * p.c.row + j * NAME(LANES)) : OF(set1)(0);
     }
     UNROLL_SOME
-    for (size_t k = 0; k < depth; k++) {
+    for (size_t k = 0; k < p.depth; k++) {
         UNROLL
         for (int j = 0; j < vectors; j++)
-            x[j] = OF(load)(b + k * b_step + j * NAME(LANES));
+            x[j] = OF(load)(p.b.at + k * p.b.row + j * NAME(LANES));
         UNROLL
         for (int i = 0; i < rows; i++) {
-            VECTOR factor = OF(set1)(a[(size_t)i * a_row + k * a_step]);
+            VECTOR factor = OF(set1)(p.a.at[(size_t)i * p.a.row + k * p.a.step]);
             UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = OF(fma)(factor, x[j], sum[i][j]);
@@ -36,21 +70,21 @@ VEC void NAME(tile)(int rows, int vectors, size_t depth, const REAL *a, size_t a
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++)
-            OF(store)(c + (size_t)i * c_row + j * NAME(LANES), sum[i][j]);
+            OF(store)(p.c.at + (size_t)i * p.c.row + j * NAME(LANES), sum[i][j]);
     }
 }
 
-/* The same for the last rows of a product. */
-static void NAME(last_tile)(size_t rows, size_t depth, const REAL *a, size_t a_row, size_t a_step,
-                            const REAL *b, size_t b_step, REAL *c, size_t c_row, int add)
+static void NAME(full_tile)(const NAME(product) * tile) { NAME(tile)(ROWS, VECTORS, tile); }
+
+/* Compute a tile of the last rows of a product, of which there are fewer than ROWS. */
+static void NAME(last_tile)(const NAME(product) * tile)
 {
 #define CASE(n)                                                                                    \
     case n:                                                                                        \
         if (n < ROWS)                                                                              \
-            NAME(tile)(n < ROWS ? n : 1, VECTORS, depth, a, a_row, a_step, b, b_step, c, c_row,    \
-                       add);                                                                       \
+            NAME(tile)(n < ROWS ? n : 1, VECTORS, tile);                                           \
         break;
-    switch (rows) {
+    switch (tile->rows) {
         CASE(1)
         CASE(2)
         CASE(3)
@@ -66,72 +100,58 @@ static void NAME(last_tile)(size_t rows, size_t depth, const REAL *a, size_t a_r
 #undef CASE
 }
 
-static void NAME(full_tile)(size_t depth, const REAL *a, size_t a_row, size_t a_step, const REAL *b,
-                            size_t b_step, REAL *c, size_t c_row, int add)
-{
-    NAME(tile)(ROWS, VECTORS, depth, a, a_row, a_step, b, b_step, c, c_row, add);
-}
-
-typedef struct {
-    const REAL *at;
-    size_t row, step;
-} NAME(left);
-
-/* Columns in groups of a tile's, group after group; within one by rows. */
-typedef struct {
-    REAL *at;
-    size_t group, row;
-} NAME(right);
-
-/* c = a b, or c += a b.  Nothing outside of c is written; b is read up to a whole group of columns.
- * triangular: a is zero left of its diagonal, and those terms are left out: they would add zeros.
+/* Compute a product.  Nothing outside of c is written, while b is read up to a whole group of
+ * columns.  The terms left of a triangle's diagonal are left out, as they would add zeros.
  *
  * A tile's rows of a stay in the nearest cache while b goes by; what is added to next is fetched
  * meanwhile.  Where rows of c lie a power of two apart, more of them would drive each other out. */
-static void NAME(multiply)(size_t rows, size_t columns, size_t depth, NAME(left) a, NAME(right) b,
-                           NAME(right) c, int add, int triangular)
+static void NAME(multiply)(NAME(product) p)
 {
-    for (size_t i = 0; i < rows; i += ROWS) {
-        const size_t skip = triangular ? i : 0, few = least(rows - i, ROWS);
-        const size_t after = least(rows - i - few, ROWS);
-        const REAL *from = a.at + i * a.row + skip * a.step;
+    for (size_t i = 0; i < p.rows; i += ROWS) {
+        const size_t skip = p.triangular ? i : 0, few = size_min(p.rows - i, ROWS);
+        const size_t after = size_min(p.rows - i - few, ROWS);
+        NAME(product) tile = p;
 
-        for (size_t j = 0; j < columns; j += NAME(COLUMNS)) {
-            const size_t group = j / NAME(COLUMNS), some = columns - j;
-            const REAL *by = b.at + group * b.group + skip * b.row;
-            REAL *result = c.at + group * c.group + i * c.row, *to = result;
+        tile.rows = few;
+        tile.depth -= skip;
+        tile.a.at += i * p.a.row + skip * p.a.step;
+        for (size_t j = 0; j < p.columns; j += NAME(COLUMNS)) {
+            const size_t group = j / NAME(COLUMNS), some = p.columns - j;
+            REAL *result = p.c.at + group * p.c.group + i * p.c.row;
             REAL aside[12 * NAME(COLUMNS)];
-            size_t to_row = c.row;
+            const int is_aside = some < NAME(COLUMNS);
 
-            if (some < NAME(COLUMNS)) {
-                to = aside, to_row = NAME(COLUMNS);
+            tile.b.at = p.b.at + group * p.b.group + skip * p.b.row;
+            tile.c.at = is_aside ? aside : result;
+            tile.c.row = is_aside ? NAME(COLUMNS) : p.c.row;
+            if (is_aside) {
                 memset(aside, 0, sizeof aside);
-                if (add)
+                if (p.add)
                     for (size_t k = 0; k < few; k++)
-                        memcpy(aside + k * to_row, result + k * c.row, some * sizeof(REAL));
-            } else if (add) {
+                        memcpy(aside + k * tile.c.row, result + k * p.c.row, some * sizeof(REAL));
+            } else if (p.add) {
                 for (size_t k = 0; k < after; k++)
-                    __builtin_prefetch(result + (few + k) * c.row, 1);
+                    __builtin_prefetch(result + (few + k) * p.c.row, 1);
             }
             if (few == ROWS)
-                NAME(full_tile)(depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
+                NAME(full_tile)(&tile);
             else
-                NAME(last_tile)(few, depth - skip, from, a.row, a.step, by, b.row, to, to_row, add);
-            if (to == aside)
+                NAME(last_tile)(&tile);
+            if (is_aside)
                 for (size_t k = 0; k < few; k++)
-                    memcpy(result + k * c.row, aside + k * to_row, some * sizeof(REAL));
+                    memcpy(result + k * p.c.row, aside + k * tile.c.row, some * sizeof(REAL));
         }
     }
 }
 
-/* Whether the task is to end; asked at some of the rows alone, multiples of DEPTH. */
+/* Return whether the task must end.  It asks at some of the rows alone, the multiples of DEPTH. */
 static int NAME(pause)(const fastinit_reflectors *p, size_t row, size_t thread)
 {
     return row % DEPTH == 0 && p->stopped(p->watch, thread);
 }
 
-/* Normals to reflectors.  The norms in binary64: the squares of 64 rows added in order, the sums of
- * such blocks in pairs, and pairs of pairs. */
+/* Turn normals into reflectors.  The norms are sums in binary64: the squares of 64 rows are added
+ * in order, the sums of such blocks in pairs, and pairs of pairs. */
 static void NAME(reflect)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread)
 {
     enum { BLOCK = 64, LEVELS = 8 * sizeof(size_t), MOST = HOUSEHOLDER_LANES };
@@ -169,14 +189,14 @@ static void NAME(reflect)(const fastinit_reflectors *p, size_t begin, size_t end
         REAL *head = v + at * p->width + at;
         double x = *head, signed_norm = x < 0 ? -sqrt(norm) : sqrt(norm);
         signs[at] = x < 0 ? 1 : -1;
-        /* One row: H = -1 whatever v is; with this one, exactly. */
+        /* With one row, H = -1 whatever v is; with this v it is so exactly. */
         *head = rows - at == 1 ? 1 : (REAL)(x + signed_norm);
         double y = *head;
         s[at * PANEL + at] = rows - at == 1 ? (REAL)0.5 : (REAL)((norm - x * x + y * y) * 0.5);
     }
 }
 
-/* Columns of the strict upper triangle of S = V'V. */
+/* Compute columns of the strict upper triangle of S = V'V. */
 static void NAME(gram)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread)
 {
     REAL *v = p->v, *s = p->s, diagonal[PANEL];
@@ -187,16 +207,22 @@ static void NAME(gram)(const fastinit_reflectors *p, size_t begin, size_t end, s
     for (size_t i = 0; i < rows && !NAME(pause)(p, i, thread); i += DEPTH) {
         const NAME(left) a = {v + i * n, 1, n};
         const NAME(right) b = {v + i * n + begin, NAME(COLUMNS), n};
-        NAME(multiply)(end, end - begin, least(rows - i, DEPTH), a, b, c, i > 0, 0);
+        NAME(multiply)((NAME(product)){.rows = end,
+                                       .columns = end - begin,
+                                       .depth = size_min(rows - i, DEPTH),
+                                       .a = a,
+                                       .b = b,
+                                       .c = c,
+                                       .add = i > 0});
     }
     for (size_t k = begin; k < end; k++)
         s[k * PANEL + k] = diagonal[k];
 }
 
-/* -T, the inverse of -S, from its last row up: S's row i times T's rows below it. */
+/* Compute -T, the inverse of -S, from its last row up: row i of S times the rows of T below it. */
 static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread)
 {
-    enum { GROUP = 6 * NAME(LANES) }; /* six sums at a time hide the latency of one */
+    enum { GROUP = 6 * NAME(LANES) }; /* Six sums at a time hide the latency of one. */
     _Static_assert(PANEL % GROUP == 0, "whole groups");
     const REAL *s = p->s;
     REAL *t = p->t, *transposed = p->t_transposed;
@@ -209,8 +235,12 @@ static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end,
         const REAL factor = (REAL)(-1 / (double)*row);
         for (size_t j = i / GROUP * GROUP; j < n; j += GROUP) {
             REAL *to = t + i * PANEL + j;
-            const REAL *below = i + 1 < n ? to + PANEL : to;
-            NAME(tile)(1, 6, n - 1 - i, row + 1, 0, 1, below, PANEL, to, PANEL, 0);
+            REAL *below = i + 1 < n ? to + PANEL : to;
+            const NAME(product) tile = {.depth = n - 1 - i,
+                                        .a = {row + 1, 0, 1},
+                                        .b = {below, 0, PANEL},
+                                        .c = {to, 0, PANEL}};
+            NAME(tile)(1, 6, &tile);
             for (int k = 0; k < GROUP; k++)
                 to[k] *= factor;
         }
@@ -222,7 +252,7 @@ static void NAME(invert)(const fastinit_reflectors *p, size_t begin, size_t end,
                 transposed[j * PANEL + i] = t[i * PANEL + j];
 }
 
-/* Rows of V for the right side of a product: COLUMNS of them, and those by columns. */
+/* Bring rows of V into the order of a right factor whose columns they are. */
 static void NAME(transpose)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread)
 {
     const REAL *v = p->v;
@@ -235,7 +265,7 @@ static void NAME(transpose)(const fastinit_reflectors *p, size_t begin, size_t e
                 to[i * n + k * NAME(COLUMNS) + j] = i + j < end ? v[(i + j) * n + k] : 0;
 }
 
-/* columns of C += V (-T) V'C. */
+/* Compute columns of C += V (-T) V'C. */
 static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread,
                              REAL *pack, REAL *w, REAL *tw)
 {
@@ -247,7 +277,7 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
     const NAME(right) inner = {w, n * NAME(COLUMNS), NAME(COLUMNS)};
     const NAME(right) outer = {tw, n * NAME(COLUMNS), NAME(COLUMNS)};
 
-    if (begin < n) { /* C = E D, and V'C needs no product */
+    if (begin < n) { /* C = E D, so V'C needs no product. */
         memset(w, 0, n * padded * sizeof(REAL));
         for (size_t i = 0; i < rows; i++) {
             if (NAME(pause)(p, i, thread))
@@ -266,7 +296,7 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
             memset(out + i * stride, 0, columns * sizeof(REAL));
         const NAME(right) b = {pack, DEPTH * NAME(COLUMNS), NAME(COLUMNS)};
         for (size_t i = n; i < rows; i += DEPTH) {
-            const size_t depth = least(rows - i, DEPTH);
+            const size_t depth = size_min(rows - i, DEPTH);
             if (NAME(pause)(p, i - n, thread))
                 return;
             for (size_t k = 0; k < depth; k++) {
@@ -284,19 +314,36 @@ static void NAME(apply_tall)(const fastinit_reflectors *p, size_t begin, size_t 
                 }
             }
             const NAME(left) a = {v + i * n, 1, n};
-            NAME(multiply)(n, padded, depth, a, b, inner, i > n, 0);
+            NAME(multiply)((NAME(product)){.rows = n,
+                                           .columns = padded,
+                                           .depth = depth,
+                                           .a = a,
+                                           .b = b,
+                                           .c = inner,
+                                           .add = i > n});
         }
     }
-    const NAME(left) triangle = {t, PANEL, 1};
-    NAME(multiply)(n, padded, n, triangle, inner, outer, 0, 1);
+    NAME(multiply)((NAME(product)){.rows = n,
+                                   .columns = padded,
+                                   .depth = n,
+                                   .a = {t, PANEL, 1},
+                                   .b = inner,
+                                   .c = outer,
+                                   .triangular = 1});
     for (size_t i = 0; i < rows && !NAME(pause)(p, i, thread); i += DEPTH) {
         const NAME(left) a = {v + i * n, n, 1};
         const NAME(right) c = {out + i * stride, NAME(COLUMNS), stride};
-        NAME(multiply)(least(rows - i, DEPTH), columns, n, a, outer, c, 1, 0);
+        NAME(multiply)((NAME(product)){.rows = size_min(rows - i, DEPTH),
+                                       .columns = columns,
+                                       .depth = n,
+                                       .a = a,
+                                       .b = outer,
+                                       .c = c,
+                                       .add = 1});
     }
 }
 
-/* The same of the transpose: C' += (C'V) (-T') V'. */
+/* Compute rows of the transpose, C' += (C'V) (-T') V'. */
 static void NAME(apply_wide)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread,
                              REAL *w, REAL *tw)
 {
@@ -321,26 +368,40 @@ static void NAME(apply_wide)(const fastinit_reflectors *p, size_t begin, size_t 
         }
     }
     for (size_t i = n; begin >= n && i < length; i += DEPTH) {
-        const size_t depth = least(length - i, DEPTH);
+        const size_t depth = size_min(length - i, DEPTH);
         if (NAME(pause)(p, i - n, thread))
             return;
         const NAME(left) a = {out + i, stride, 1};
         const NAME(right) b = {v + i * n, NAME(COLUMNS), n};
-        NAME(multiply)(count, padded, depth, a, b, inner, i > n, 0);
+        NAME(multiply)((NAME(product)){.rows = count,
+                                       .columns = padded,
+                                       .depth = depth,
+                                       .a = a,
+                                       .b = b,
+                                       .c = inner,
+                                       .add = i > n});
     }
-    const NAME(left) a = {w, PANEL, 1};
-    const NAME(right) triangle = {p->t_transposed, NAME(COLUMNS), PANEL};
-    NAME(multiply)(count, padded, n, a, triangle, outer, 0, 0);
-    const NAME(left) b = {tw, PANEL, 1};
-    const NAME(right) transposed = {p->v_transposed, n * NAME(COLUMNS), NAME(COLUMNS)};
-    const NAME(right) c = {out, NAME(COLUMNS), stride};
+    NAME(multiply)((NAME(product)){.rows = count,
+                                   .columns = padded,
+                                   .depth = n,
+                                   .a = {w, PANEL, 1},
+                                   .b = {p->t_transposed, NAME(COLUMNS), PANEL},
+                                   .c = outer});
+    REAL *v_transposed = p->v_transposed;
     for (size_t j = 0; j < length && !NAME(pause)(p, j, thread); j += TILE) {
-        const NAME(right) by = {transposed.at + j * n, transposed.group, transposed.row};
-        const NAME(right) to = {c.at + j, c.group, c.row};
-        NAME(multiply)(count, least(length - j, TILE), n, b, by, to, 1, 0);
+        const NAME(right) b = {v_transposed + j * n, n * NAME(COLUMNS), NAME(COLUMNS)};
+        const NAME(right) c = {out + j, NAME(COLUMNS), stride};
+        NAME(multiply)((NAME(product)){.rows = count,
+                                       .columns = size_min(length - j, TILE),
+                                       .depth = n,
+                                       .a = {tw, PANEL, 1},
+                                       .b = b,
+                                       .c = c,
+                                       .add = 1});
     }
 }
 
+/* Apply the panel's reflectors to columns of Q.  The last panel multiplies them by the gain. */
 static void NAME(apply)(const fastinit_reflectors *p, size_t begin, size_t end, size_t thread)
 {
     REAL *pack = (REAL *)p->scratch + thread * HOUSEHOLDER_SCRATCH;
@@ -353,7 +414,6 @@ static void NAME(apply)(const fastinit_reflectors *p, size_t begin, size_t end, 
     const REAL gain = (REAL)p->gain;
     if (p->first || gain == 1)
         return;
-    /* The last panel: these columns are done. */
     const size_t rows = p->wide ? end - begin : p->rows, n = p->wide ? p->rows : end - begin;
     const size_t stride = p->wide ? p->rows : p->columns;
     REAL *out = (REAL *)p->out + (p->wide ? begin * stride : begin);

@@ -1,12 +1,12 @@
-/* The sampling kernels, written once in the vocabulary of vec.h and compiled once per ISA.  All
- * that this file defines is static, but for one struct of pointers: instructions that the processor
- * may lack never leave it. */
+/* The sampling kernels.  They are written once, in the operations of vec.h, and compiled once per
+ * ISA.  Everything here is static but one struct of pointers, so that instructions that the
+ * processor may lack never leave this file. */
 #include <float.h>
 #include <string.h>
 
+#include "later_attempt.h"
 #include "ops.h"
 #include "philox.h"
-#include "redraw.h"
 #include "ziggurat.h"
 
 #ifdef __FAST_MATH__
@@ -14,37 +14,38 @@
 #endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float and double must be computed in their own precision");
 
-enum { BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL }; /* a distribution's tag: counter word 3 */
+/* A distribution's tag is counter word 3. */
+enum { BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL };
 
-/* Orthogonal is the normal distribution once more, from words of its own. */
-VEC const fastinit_ziggurat *ziggurat_of(int kind)
+/* Orthogonal matrices are made of normals, from words of their own. */
+VEC const fastinit_ziggurat *ziggurat_of(int tag)
 {
-    return kind == TRUNCATED ? &fastinit_ziggurat_truncated : &fastinit_ziggurat_normal;
+    return tag == TRUNCATED ? &fastinit_ziggurat_truncated : &fastinit_ziggurat_normal;
 }
-VEC int is_bounded(int kind) { return kind == UNIFORM || kind == TRUNCATED; }
+VEC int is_bounded(int tag) { return tag == UNIFORM || tag == TRUNCATED; }
 
-/* A batch is as many elements as a redraw mask has bits.  A chunk is the span whose rejected
- * elements are collected before they are redrawn: long enough to fill the vectors of the redraw (1%
- * of it), short enough for its result to be in the level-1 or 2 cache still.  Both divide 2^32, so
- * the high half of the block number is the same all through a chunk. */
+/* A batch has as many elements as a redraw mask has bits.  The rejected elements of a chunk are
+ * collected before they are redrawn: it is long enough for them, 1% of it, to fill the vectors of
+ * the redraw, and short enough for its result to be still in the level-1 or 2 cache.  Both sizes
+ * divide 2^32, so the high half of the block number is the same all through a chunk. */
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };
 
-/* The halves are made as float32, two vectors at a time, one of the even elements and one of the
- * odd: bfloat16 need not be put in order then (bench/NOTES.md). */
+/* The halves, float16 and bfloat16, are made as float32, two vectors at a time: one holds the even
+ * elements and one the odd ones, so that bfloat16 need not be put in order (bench/NOTES.md). */
 VEC int is_half(fastinit_type type) { return fastinit_size_of(type) == 2; }
 
-/* Bytes of the words that an element is made of. */
-VEC size_t words_of(fastinit_type type) { return fastinit_size_of(type) == 8 ? 8 : 4; }
+/* How many bytes of words an element is made of. */
+VEC size_t word_bytes_of(fastinit_type type) { return fastinit_size_of(type) == 8 ? 8 : 4; }
 
-/* A mask of elements to redraw has bit i for element i of its batch.  Those of halves have the even
- * elements in the lower 32 bits, the odd ones in the upper. */
+/* A mask of elements to redraw has bit i for element i of its batch.  The masks of halves have the
+ * even elements in the lower 32 bits and the odd ones in the upper. */
 VEC size_t element_of_bit(fastinit_type type, size_t bit)
 {
     return is_half(type) ? (2 * bit | bit >> 5) % BATCH : bit;
 }
 
-/* The mask of the elements skip ... skip + keep - 1, keep > 0. */
+/* Return the mask of the elements skip ... skip + keep - 1, where keep > 0. */
 VEC uint64_t mask_of(fastinit_type type, size_t skip, size_t keep)
 {
     const uint64_t one = 1;
@@ -56,8 +57,8 @@ VEC uint64_t mask_of(fastinit_type type, size_t skip, size_t keep)
            ((one << end / 2) - (one << skip / 2)) << 32;
 }
 
-/* Room for n 64-bit elements, or more of the shorter types; all may be stored there. */
-#define ROOM(n)                                                                                    \
+/* A buffer for n 64-bit elements, or for as many bytes of any other type. */
+#define BUFFER(n)                                                                                  \
     union {                                                                                        \
         uint64_t u64[n];                                                                           \
         double f64[n];                                                                             \
@@ -67,20 +68,20 @@ VEC uint64_t mask_of(fastinit_type type, size_t skip, size_t keep)
         char bytes[8 * (n)];                                                                       \
     }
 
-/* One vector of standard variates to the values asked for. */
+/* Scale one vector of standard variates, move it, and hold it to the bounds. */
 
-VEC vf finish_f32(int kind, vf z, fastinit_args a)
+VEC vf finish_f32(int tag, vf z, fastinit_args a)
 {
     z = vf_add(vf_mul(z, vf_set1((float)a.scale)), vf_set1((float)a.offset));
-    if (is_bounded(kind))
+    if (is_bounded(tag))
         z = vf_min(vf_max(z, vf_set1((float)a.low)), vf_set1((float)a.high));
     return z;
 }
 
-VEC vd finish_f64(int kind, vd z, fastinit_args a)
+VEC vd finish_f64(int tag, vd z, fastinit_args a)
 {
     z = vd_add(vd_mul(z, vd_set1(a.scale)), vd_set1(a.offset));
-    if (is_bounded(kind))
+    if (is_bounded(tag))
         z = vd_min(vd_max(z, vd_set1(a.low)), vd_set1(a.high));
     return z;
 }
@@ -93,35 +94,35 @@ VEC void store_halves(fastinit_type type, void *out, vf even, vf odd)
         vf_store_bf16(out, even, odd);
 }
 
-/* First attempts: one vector of words to values, and the bits of the elements to redraw, which are
- * left as they are where there are none. */
+/* First attempts turn one vector of words into values.  They set the bits of the elements to
+ * redraw; uniform never redraws and leaves them as they are. */
 
-VEC vf first_f32(int kind, vu words, fastinit_args a, uint32_t *redraw)
+VEC vf first_f32(int tag, vu words, fastinit_args a, uint32_t *redraw)
 {
     vf z;
-    if (kind == UNIFORM)
+    if (tag == UNIFORM)
         z = vf_mul(vf_from_i32(vu_srl32(words, 8)), vf_set1(0x1p-24f));
     else
-        z = ziggurat_f32(ziggurat_of(kind), words, redraw);
-    return finish_f32(kind, z, a);
+        z = first_attempt_f32(ziggurat_of(tag), words, redraw);
+    return finish_f32(tag, z, a);
 }
 
-VEC vd first_f64(int kind, vu samples, fastinit_args a, uint32_t *redraw)
+VEC vd first_f64(int tag, vu samples, fastinit_args a, uint32_t *redraw)
 {
     vd z;
-    if (kind == UNIFORM)
+    if (tag == UNIFORM)
         z = vd_mul(vd_from_u53(vu_srl(samples, 11)), vd_set1(0x1p-53));
     else
-        z = ziggurat_f64(ziggurat_of(kind), samples, redraw);
-    return finish_f64(kind, z, a);
+        z = first_attempt_f64(ziggurat_of(tag), samples, redraw);
+    return finish_f64(tag, z, a);
 }
 
-/* How many vectors of words are converted at once. */
+/* Return how many vectors of words are converted at once. */
 VEC int vectors_of(fastinit_type type) { return is_half(type) ? 2 : 1; }
 
-/* So many vectors of words to elements in the order of memory; their bits of the mask of those to
- * redraw, of odd elements of halves from bit 32 on. */
-VEC uint64_t convert(int kind, fastinit_type type, void *out, const vu *words, fastinit_args a)
+/* Convert that many vectors of words to elements in the order of memory.  Return the mask of those
+ * to redraw, in which the odd elements of halves start at bit 32. */
+VEC uint64_t convert(int tag, fastinit_type type, void *out, const vu *words, fastinit_args a)
 {
     uint32_t redraw = 0, redraw_odd = 0;
 
@@ -130,28 +131,29 @@ VEC uint64_t convert(int kind, fastinit_type type, void *out, const vu *words, f
     else if (type == FASTINIT_U64)
         vu_store64(out, words[0]);
     else if (type == FASTINIT_F64)
-        vd_store(out, first_f64(kind, words[0], a, &redraw));
+        vd_store(out, first_f64(tag, words[0], a, &redraw));
     else if (type == FASTINIT_F32)
-        vf_store(out, first_f32(kind, words[0], a, &redraw));
+        vf_store(out, first_f32(tag, words[0], a, &redraw));
     else {
-        vf even = first_f32(kind, words[0], a, &redraw);
-        store_halves(type, out, even, first_f32(kind, words[1], a, &redraw_odd));
+        vf even = first_f32(tag, words[0], a, &redraw);
+        store_halves(type, out, even, first_f32(tag, words[1], a, &redraw_odd));
     }
     return redraw | (uint64_t)redraw_odd << 32;
 }
 
-/* The counters of the first attempts of LANES blocks. */
-VEC void counters(vu x[VEC_GROUPS][4], int kind, fastinit_type type, uint64_t block, vu block_high)
+/* Set the counters of the first attempts of LANES blocks. */
+VEC void counters(vu x[VEC_GROUPS][4], int tag, fastinit_type type, uint64_t block, vu block_high)
 {
     for (int g = 0; g < VEC_GROUPS; g++) {
         const uint64_t first = block + (uint64_t)(g * VEC_W);
         x[g][0] = is_half(type) ? vu_blocks_apart(first) : vu_blocks(first);
         x[g][1] = block_high;
         x[g][2] = vu_set1(0);
-        x[g][3] = vu_set1((uint64_t)kind);
+        x[g][3] = vu_set1((uint64_t)tag);
     }
 }
 
+/* Bring the words of the blocks into the order in which they are converted. */
 VEC void pack(fastinit_type type, vu words[2 * VEC_GROUPS], vu x[VEC_GROUPS][4])
 {
     for (int g = 0; g < VEC_GROUPS; g++)
@@ -161,45 +163,47 @@ VEC void pack(fastinit_type type, vu words[2 * VEC_GROUPS], vu x[VEC_GROUPS][4])
             vu_pack(x[g][0], x[g][1], x[g][2], x[g][3], words + 2 * g);
 }
 
-/* n batches, whose first block is given; for each the mask of elements to redraw.
+/* Make n batches, the first of which starts at that block, and for each the mask of elements to
+ * redraw.
  *
- * Philox waits for its multiplier, the conversion is bound by the number of its instructions.  With
- * VEC_AHEAD the words of one step are therefore converted between the rounds of the next (AVX2,
- * float32 normal, GCC: 1.41 ns an element without, 1.24 with; plain C loses). */
-VEC void batches(int kind, fastinit_type type, char *out, uint64_t block, vu block_high, size_t n,
+ * Philox waits for its multiplier, while the conversion is bound by the number of its instructions.
+ * With VEC_AHEAD the words of one step are therefore converted between the rounds of the next
+ * (AVX2, float32 normal, GCC: 1.41 ns an element without, 1.24 with; plain C loses). */
+VEC void batches(int tag, fastinit_type type, char *out, uint64_t block, vu block_high, size_t n,
                  uint64_t *masks, fastinit_args a, const philox_keys *keys)
 {
     vu x[VEC_GROUPS][4], words[2 * VEC_GROUPS];
-    /* A part is what is converted at once; a step has so many parts, one every so many rounds. */
+    /* A part is what is converted at once.  A step has some parts, one every few rounds, and each
+     * part has its bits of the mask. */
     const int vectors = vectors_of(type), parts = 2 * VEC_GROUPS / vectors;
     const int every = PHILOX_ROUNDS / parts;
-    const int bits = (int)(VEC_W * 8 / words_of(type)); /* of the mask, a part */
+    const int bits = (int)(VEC_W * 8 / word_bytes_of(type));
     const size_t bytes = (size_t)(bits * vectors) * fastinit_size_of(type);
     _Static_assert(PHILOX_ROUNDS >= 2 * VEC_GROUPS, "as many rounds as vectors to convert");
 
     if (VEC_AHEAD) {
-        counters(x, kind, type, block, block_high);
+        counters(x, tag, type, block, block_high);
         philox(x, keys);
         pack(type, words, x);
     }
     for (size_t b = 0; b < n; b++) {
         uint64_t redraw = 0;
         int done = 0;
-        for (size_t step = 0; step < BATCH * words_of(type) / 16; step += LANES) {
-            counters(x, kind, type, block + VEC_AHEAD * LANES, block_high);
+        for (size_t step = 0; step < BATCH * word_bytes_of(type) / 16; step += LANES) {
+            counters(x, tag, type, block + VEC_AHEAD * LANES, block_high);
 #pragma GCC unroll 10
             for (int round = 0; round < PHILOX_ROUNDS; round++) {
                 philox_round(x, keys, round);
                 if (VEC_AHEAD && round % every == 0 && round / every < parts) {
                     const int i = round / every;
-                    redraw |= convert(kind, type, out, words + i * vectors, a) << done;
+                    redraw |= convert(tag, type, out, words + i * vectors, a) << done;
                     out += bytes;
                     done += bits;
                 }
             }
             pack(type, words, x);
             for (int i = 0; !VEC_AHEAD && i < parts; i++) {
-                redraw |= convert(kind, type, out, words + i * vectors, a) << done;
+                redraw |= convert(tag, type, out, words + i * vectors, a) << done;
                 out += bytes;
                 done += bits;
             }
@@ -209,19 +213,20 @@ VEC void batches(int kind, fastinit_type type, char *out, uint64_t block, vu blo
     }
 }
 
-/* Rejected elements: their indices in the array, and their places in the output. */
-enum { PENDING = 1024 }; /* five times what a chunk rejects; redrawn sooner where it does not do */
+/* The rejected elements, by their indices in the array and their places in the output.  The list is
+ * five times as long as what a chunk rejects; where that does not do, it is redrawn sooner. */
+enum { PENDING = 1024 };
 typedef struct {
     uint64_t index[PENDING + LANES];
     uint32_t place[PENDING];
     size_t count;
 } pending;
 
-/* Later attempts, until none is left. */
-VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_args a,
+/* Make later attempts until no element is left. */
+VEC void redraw(int tag, fastinit_type type, char *out, pending *p, fastinit_args a,
                 const philox_keys *keys)
 {
-    const fastinit_ziggurat *t = ziggurat_of(kind);
+    const fastinit_ziggurat *t = ziggurat_of(tag);
     const size_t size = fastinit_size_of(type), step = vectors_of(type) * size;
 
     size_t count = p->count;
@@ -230,38 +235,40 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
         size_t kept = 0;
         memset(p->index + count, 0, LANES * sizeof *p->index);
         for (size_t i = 0; i < count; i += LANES) {
-            const size_t lanes = count - i < LANES ? count - i : LANES;
+            const size_t lanes = size_min(count - i, LANES);
             vu x[VEC_GROUPS][4];
             vd z[VEC_GROUPS + 1];
-            ROOM(LANES + 1) values;
+            BUFFER(LANES + 1) values;
             uint32_t again = 0;
 
             for (int g = 0; g < VEC_GROUPS; g++) {
                 x[g][0] = vu_load(p->index + i + g * VEC_W);
                 x[g][1] = vu_srl(x[g][0], 32);
                 x[g][2] = vu_set1(attempt);
-                x[g][3] = vu_set1((uint64_t)kind);
+                x[g][3] = vu_set1((uint64_t)tag);
             }
             philox(x, keys);
             for (int g = 0; g < VEC_GROUPS; g++) {
                 uint32_t bits;
-                z[g] = overhang(t, x[g], &bits);
+                z[g] = later_attempt(t, x[g], &bits);
                 again |= bits << g * VEC_W;
             }
-            z[VEC_GROUPS] = vd_set1(0); /* the other half of the last vector of floats */
+            z[VEC_GROUPS] =
+                vd_set1(0); /* It becomes the other half of the last vector of floats. */
             for (int g = 0; g < VEC_GROUPS; g += type == FASTINIT_F64 ? 1 : 2) {
                 char *to = values.bytes + (size_t)(g * VEC_W) * step;
                 if (type == FASTINIT_F64) {
-                    vd_store((double *)to, finish_f64(kind, z[g], a));
+                    vd_store((double *)to, finish_f64(tag, z[g], a));
                 } else {
-                    vf both = finish_f32(kind, vf_narrow(z[g], z[g + 1]), a);
+                    vf both = finish_f32(tag, vf_narrow(z[g], z[g + 1]), a);
                     if (is_half(type))
-                        store_halves(type, to, both, both); /* each twice */
+                        store_halves(type, to, both, both); /* stores each twice */
                     else
                         vf_store((float *)to, both);
                 }
             }
-            /* No branch on acceptance: what is rejected is stored too, and overwritten later. */
+            /* There is no branch on acceptance: what is rejected is stored too, and overwritten
+             * later. */
             for (size_t j = 0; j < lanes; j++) {
                 uint32_t place = p->place[i + j];
                 memcpy(out + place * size, values.bytes + j * step, size);
@@ -274,12 +281,12 @@ VEC void redraw(int kind, fastinit_type type, char *out, pending *p, fastinit_ar
     }
 }
 
-/* The elements start ... start + n - 1 to the places at ... of out; they lie in one chunk.  Batches
- * are cut at fixed places of the whole array; one that is wanted in part is made aside. */
-VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start, size_t n,
-              pending *p, fastinit_args a, const philox_keys *keys)
+/* Make the elements start ... start + n - 1, which lie in one chunk, at the places at ... of out.
+ * Batches are cut at fixed places of the whole array; one that is wanted in part is made aside. */
+VEC void make_in_chunk(int tag, fastinit_type type, char *out, size_t at, uint64_t start, size_t n,
+                       pending *p, fastinit_args a, const philox_keys *keys)
 {
-    const size_t size = fastinit_size_of(type), per_block = 16 / words_of(type);
+    const size_t size = fastinit_size_of(type), per_block = 16 / word_bytes_of(type);
     const uint64_t base = start - start % BATCH;
     const size_t first = (size_t)(start - base), last = first + n;
     const vu block_high = vu_set1(base / per_block >> 32);
@@ -287,10 +294,10 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
 
     for (size_t b = 0, whole; b * BATCH < last; b += whole ? whole : 1) {
         const size_t from = b * BATCH;
-        ROOM(BATCH) aside;
+        BUFFER(BATCH) aside;
         whole = from < first ? 0 : (last - from) / BATCH;
         char *to = whole ? out + (at + from - first) * size : aside.bytes;
-        batches(kind, type, to, (base + from) / per_block, block_high, whole ? whole : 1, masks + b,
+        batches(tag, type, to, (base + from) / per_block, block_high, whole ? whole : 1, masks + b,
                 a, keys);
         if (!whole) {
             const size_t skip = from < first ? first - from : 0;
@@ -299,10 +306,10 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
             memcpy(out + (at + from + skip - first) * size, aside.bytes + skip * size, keep * size);
         }
     }
-    for (size_t b = 0; kind >= NORMAL && b * BATCH < last; b++) {
+    for (size_t b = 0; tag >= NORMAL && b * BATCH < last; b++) {
         if (p->count > PENDING - BATCH)
-            redraw(kind, type, out, p, a, keys);
-        size_t count = p->count; /* a copy: stores to the list cannot change it */
+            redraw(tag, type, out, p, a, keys);
+        size_t count = p->count; /* The copy cannot be changed by stores to the list. */
         for (uint64_t mask = masks[b]; mask; mask &= mask - 1) {
             const size_t i = b * BATCH + element_of_bit(type, (size_t)__builtin_ctzll(mask));
             p->index[count] = base + i;
@@ -312,49 +319,48 @@ VEC void span(int kind, fastinit_type type, char *out, size_t at, uint64_t start
     }
 }
 
-/* Elements first ... first + n - 1 of the rows.  What the spans reject is redrawn once they make a
- * chunk: rows of a few elements share the redraw's vectors. */
-VEC void fill(int kind, fastinit_type type, char *out, const fastinit_rows *rows, size_t first,
+/* Make the elements first ... first + n - 1 of the spans.  What is rejected is redrawn once a chunk
+ * is made, so that spans of a few elements share the redraw's vectors. */
+VEC void make(int tag, fastinit_type type, char *out, const fastinit_spans *spans, size_t first,
               size_t n, const fastinit_args *args)
 {
-    const fastinit_args a = *args; /* a copy: stores to out cannot change it */
+    const fastinit_args a = *args; /* The copy cannot be changed by stores to out. */
     philox_keys keys;
     pending p;
 
     philox_schedule(&keys, a.seed);
     p.count = 0;
-    for (size_t row = first / rows->length, column = first % rows->length, at = 0; n;) {
-        const uint64_t start = rows->starts[row] + column;
-        const size_t in_chunk = CHUNK - start % CHUNK, in_row = rows->length - column;
-        size_t count = in_chunk < in_row ? in_chunk : in_row;
-        count = n < count ? n : count;
+    for (size_t span = first / spans->length, done = first % spans->length, at = 0; n;) {
+        const uint64_t start = spans->starts[span] + done;
+        const size_t in_chunk = CHUNK - start % CHUNK, in_span = spans->length - done;
+        const size_t count = size_min(n, size_min(in_chunk, in_span));
 
-        span(kind, type, out, at, start, count, &p, a, &keys);
+        make_in_chunk(tag, type, out, at, start, count, &p, a, &keys);
         n -= count;
         at += count;
-        column += count;
-        if (column == rows->length)
-            row++, column = 0;
+        done += count;
+        if (done == spans->length)
+            span++, done = 0;
         if (at >= CHUNK || !n) {
-            if (kind >= NORMAL)
-                redraw(kind, type, out, &p, a, &keys);
+            if (tag >= NORMAL)
+                redraw(tag, type, out, &p, a, &keys);
             out += at * fastinit_size_of(type);
             at = 0;
         }
     }
 }
 
-#define KERNEL(name, kind, type)                                                                   \
-    static void name(void *out, const fastinit_rows *rows, size_t first, size_t n,                 \
+#define KERNEL(name, tag, type)                                                                    \
+    static void name(void *out, const fastinit_spans *spans, size_t first, size_t n,               \
                      const fastinit_args *args)                                                    \
     {                                                                                              \
-        fill(kind, type, out, rows, first, n, args);                                               \
+        make(tag, type, out, spans, first, n, args);                                               \
     }
-#define KERNELS(name, kind)                                                                        \
-    KERNEL(name##_f16, kind, FASTINIT_F16)                                                         \
-    KERNEL(name##_bf16, kind, FASTINIT_BF16)                                                       \
-    KERNEL(name##_f32, kind, FASTINIT_F32)                                                         \
-    KERNEL(name##_f64, kind, FASTINIT_F64)
+#define KERNELS(name, tag)                                                                         \
+    KERNEL(name##_f16, tag, FASTINIT_F16)                                                          \
+    KERNEL(name##_bf16, tag, FASTINIT_BF16)                                                        \
+    KERNEL(name##_f32, tag, FASTINIT_F32)                                                          \
+    KERNEL(name##_f64, tag, FASTINIT_F64)
 KERNEL(bits_u32, BITS, FASTINIT_U32)
 KERNEL(bits_u64, BITS, FASTINIT_U64)
 KERNELS(uniform, UNIFORM)
@@ -363,7 +369,8 @@ KERNELS(truncated, TRUNCATED)
 KERNEL(orthogonal_f32, ORTHOGONAL, FASTINIT_F32)
 KERNEL(orthogonal_f64, ORTHOGONAL, FASTINIT_F64)
 
-/* For known-answer tests: any counter, in every lane; word j of the first. */
+/* Known-answer tests give any counter.  It goes into every lane, and the first one's words are the
+ * answer. */
 static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     vu x[VEC_GROUPS][4];

@@ -1,4 +1,4 @@
-/* The internal contract: what one compilation of kernel.c exports. */
+/* What one compilation of kernel.c exports, and what its callers give it. */
 #ifndef FASTINIT_OPS_H
 #define FASTINIT_OPS_H
 
@@ -6,20 +6,23 @@
 
 #include "householder.h"
 
-/* value = z * scale + offset, then held to [low, high] for the uniform and the truncated normal.
- * All but the float64 kernels are given float32 numbers, stored here as doubles. */
+/* The value is z * scale + offset, held to [low, high] by the uniform and the truncated normal. For
+ * all kernels but those of float64 the doubles here hold float32 numbers. */
 typedef struct {
     uint64_t seed;
     double scale, offset, low, high;
 } fastinit_args;
 
-/* Elements first ... first + n - 1, counted through the rows, to out[0] ... out[n - 1]. */
-typedef void fastinit_kernel(void *out, const fastinit_rows *rows, size_t first, size_t n,
+/* Make the elements first ... first + n - 1, counted through the spans, in out[0] ... out[n - 1].
+ */
+typedef void fastinit_kernel(void *out, const fastinit_spans *spans, size_t first, size_t n,
                              const fastinit_args *args);
 
 enum { FASTINIT_TYPES = FASTINIT_F64 + 1 };
 
-/* Bytes of an element. */
+static inline size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Return how many bytes an element has. */
 static inline size_t fastinit_size_of(fastinit_type type)
 {
     return type == FASTINIT_U64 || type == FASTINIT_F64    ? 8
@@ -30,9 +33,11 @@ static inline size_t fastinit_size_of(fastinit_type type)
 typedef struct {
     const char *name;
     void (*philox)(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-    fastinit_kernel *bits[FASTINIT_TYPES], *uniform[FASTINIT_TYPES]; /* by fastinit_type */
+    /* Each array is indexed by fastinit_type.  orthogonal makes the normals of the matrices, in
+     * float32 and float64. */
+    fastinit_kernel *bits[FASTINIT_TYPES], *uniform[FASTINIT_TYPES];
     fastinit_kernel *normal[FASTINIT_TYPES], *truncated[FASTINIT_TYPES];
-    fastinit_kernel *orthogonal[FASTINIT_TYPES]; /* the normals, float32 and float64 */
+    fastinit_kernel *orthogonal[FASTINIT_TYPES];
     const fastinit_householder *householder;
 } fastinit_ops;
 

@@ -1,4 +1,5 @@
-/* Random orthogonal matrices: which task of householder.c comes when, and on what memory. */
+/* Random orthogonal matrices: this file decides in what order the tasks of householder.c run, and
+ * on what memory. */
 #include <string.h>
 
 #include "dispatch.h"
@@ -14,21 +15,21 @@ enum {
     DRAWN_ROWS = 8 * LANES,
 };
 
-/* A matrix below this is the work of one thread: its panels are too short to share. */
+/* A matrix with fewer elements is the work of one thread, as its panels are too short to share. */
 static const size_t SHARED_FROM = 200 * 200;
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 typedef struct {
     size_t rows, columns; /* rows >= columns */
     int wide;
-    size_t v, v_transposed, matrix; /* elements: of a panel, and of all for one matrix */
-    size_t matrices, threads;       /* at once, and for each */
+    /* Elements: of a panel, of its transpose, and of all memory for one matrix. */
+    size_t v, v_transposed, matrix;
+    size_t matrices, threads; /* how many are made at once, and the threads of each */
 } plan;
 
-/* How many threads a batch of matrices is worth: 2 rows columns^2 operations each, and thousands
- * besides.  Starting a thread takes as long as a million. */
+/* Return how many threads a batch of matrices is worth.  A matrix takes 2 rows columns^2 operations
+ * and thousands besides; starting a thread takes as long as a million of them. */
 static size_t matrix_threads(const plan *p, size_t count)
 {
     const size_t each = 2 * p->rows * p->columns * p->columns + 20000;
@@ -40,14 +41,14 @@ static plan make_plan(size_t rows, size_t columns, size_t count, fastinit_run ru
     plan p = {rows, columns, rows < columns, 0, 0, 0, 1, 1};
     if (p.wide)
         p.rows = columns, p.columns = rows;
-    const size_t width = least(p.columns, PANEL);
-    p.v = up(p.rows * width + LANES, ALIGNMENT); /* products read past the end */
-    p.v_transposed = p.wide ? up(p.rows, LANES) * width : 0;
-    p.matrix = 3 * PANEL * PANEL + up(PANEL, ALIGNMENT) + p.v + p.v_transposed;
+    const size_t width = size_min(p.columns, PANEL);
+    p.v = round_up(p.rows * width + LANES, ALIGNMENT); /* Products read past its end. */
+    p.v_transposed = p.wide ? round_up(p.rows, LANES) * width : 0;
+    p.matrix = 3 * PANEL * PANEL + round_up(PANEL, ALIGNMENT) + p.v + p.v_transposed;
     if (p.rows * p.columns < SHARED_FROM)
-        p.matrices = fastinit_threads(least(count, matrix_threads(&p, count)), run);
+        p.matrices = fastinit_threads(size_min(count, matrix_threads(&p, count)), run);
     else
-        p.threads = fastinit_threads(up(p.columns, LANES) / LANES, run);
+        p.threads = fastinit_threads(round_up(p.columns, LANES) / LANES, run);
     return p;
 }
 
@@ -69,12 +70,13 @@ typedef struct {
     fastinit_watch watch;
 } job;
 
-/* One matrix under way. */
+/* One matrix that is being made. */
 typedef struct {
     const job *job;
     fastinit_reflectors p;
-    uint64_t start;    /* the panel's first normal */
-    size_t own, width; /* tasks on the panel's own columns, and their width */
+    uint64_t start; /* the index of the panel's first normal */
+    size_t width;   /* the columns of a task of apply() */
+    size_t own;     /* how many of these tasks are on the panel's own columns */
 } matrix;
 
 static void draw(void *context, size_t i, size_t thread)
@@ -83,29 +85,29 @@ static void draw(void *context, size_t i, size_t thread)
     const size_t at = i * DRAWN_ROWS * m->p.width;
     const size_t n = (m->p.rows - m->p.first) * m->p.width;
     const fastinit_args args = {m->job->seed, 1, 0, 0, 0};
-    const fastinit_rows all = {&m->start, 1, n};
+    const fastinit_spans all = {&m->start, 1, n};
     (void)thread;
     m->job->normals((char *)m->p.v + at * m->job->size, &all, at,
-                    least(n - at, DRAWN_ROWS * m->p.width), &args);
+                    size_min(n - at, DRAWN_ROWS * m->p.width), &args);
 }
 
 static void reflect(void *context, size_t i, size_t thread)
 {
     const matrix *m = context;
-    m->job->tasks->reflect(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), thread);
+    m->job->tasks->reflect(&m->p, i * LANES, size_min((i + 1) * LANES, m->p.width), thread);
 }
 
-/* S by columns, the last of which are the most work, and V transposed. */
+/* Make S by columns, beginning with the last, which are the most work; then transpose V. */
 static void multiply(void *context, size_t i, size_t thread)
 {
     const matrix *m = context;
-    const size_t groups = up(m->p.width, LANES) / LANES, rows = m->p.rows - m->p.first;
+    const size_t groups = round_up(m->p.width, LANES) / LANES, rows = m->p.rows - m->p.first;
     if (i < groups) {
         i = groups - 1 - i;
-        m->job->tasks->gram(&m->p, i * LANES, least((i + 1) * LANES, m->p.width), thread);
+        m->job->tasks->gram(&m->p, i * LANES, size_min((i + 1) * LANES, m->p.width), thread);
     } else {
         i = (i - groups) * DRAWN_ROWS;
-        m->job->tasks->transpose(&m->p, i, least(i + DRAWN_ROWS, rows), thread);
+        m->job->tasks->transpose(&m->p, i, size_min(i + DRAWN_ROWS, rows), thread);
     }
 }
 
@@ -121,7 +123,7 @@ static void apply(void *context, size_t i, size_t thread)
     const matrix *m = context;
     const size_t columns = m->p.columns - m->p.first;
     const size_t begin = i < m->own ? i * m->width : m->p.width + (i - m->own) * m->width;
-    const size_t end = least(begin + m->width, i < m->own ? m->p.width : columns);
+    const size_t end = size_min(begin + m->width, i < m->own ? m->p.width : columns);
     m->job->tasks->apply(&m->p, begin, end, thread);
 }
 
@@ -129,7 +131,7 @@ static int stopped(void *watch, size_t thread) { return fastinit_look(watch, thr
 
 static size_t pieces(size_t n, size_t piece) { return n / piece + (n % piece != 0); }
 
-/* Matrix i of the job in the memory of the slot. */
+/* Make matrix i of the job, in the memory of the slot. */
 static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *watch)
 {
     const plan *p = &j->plan;
@@ -145,24 +147,25 @@ static void make(job *j, size_t i, size_t slot, size_t threads, fastinit_watch *
     m.p.s = memory, memory += PANEL * PANEL * size;
     m.p.t = memory, memory += PANEL * PANEL * size;
     m.p.t_transposed = memory, memory += PANEL * PANEL * size;
-    m.p.signs = memory, memory += up(PANEL, ALIGNMENT) * size;
+    m.p.signs = memory, memory += round_up(PANEL, ALIGNMENT) * size;
     m.p.v = memory, memory += p->v * size;
     m.p.v_transposed = memory;
 
     for (m.p.first = last;; m.p.first -= PANEL) {
         const size_t rows = p->rows - m.p.first, columns = p->columns - m.p.first;
-        m.p.width = least(columns, PANEL);
+        m.p.width = size_min(columns, PANEL);
         m.start = (j->first + i) * p->rows * p->columns + (uint64_t)m.p.first * p->rows +
                   m.p.first * m.p.width;
         const size_t drawn = pieces(rows, DRAWN_ROWS), groups = pieces(m.p.width, LANES);
         fastinit_parallel_tasks(draw, &m, drawn, threads, watch);
-        /* What products read past the end. */
+        /* Products read past the end. */
         memset((char *)m.p.v + rows * m.p.width * size, 0, LANES * size);
         fastinit_parallel_tasks(reflect, &m, groups, threads, watch);
         fastinit_parallel_tasks(multiply, &m, groups + (p->wide ? drawn : 0), threads, watch);
         fastinit_parallel_tasks(invert, &m, 1, 1, watch);
 
-        m.width = threads == 1 ? TILE : least(TILE, up(pieces(columns, 16 * threads), LANES));
+        m.width =
+            threads == 1 ? TILE : size_min(TILE, round_up(pieces(columns, 16 * threads), LANES));
         m.own = pieces(m.p.width, m.width);
         const size_t others = pieces(columns - m.p.width, m.width);
         fastinit_parallel_tasks(apply, &m, m.own + others, threads, watch);
@@ -189,7 +192,7 @@ void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t fir
         .normals = ops->orthogonal[type],
         .size = fastinit_size_of(type),
         .out = out,
-        .work = (char *)up((uintptr_t)work, ALIGNMENT),
+        .work = (char *)round_up((uintptr_t)work, ALIGNMENT),
         .first = first,
         .seed = seed,
         .gain = gain,

@@ -1,4 +1,3 @@
-/* The only place that knows of threads. */
 #include "parallel.h"
 
 #include <time.h>
@@ -16,11 +15,11 @@
 #define give_way() ((void)0)
 #endif
 
-/* Work is handed out in pieces: of 2 MiB, so that a fresh huge page is touched by one thread, and
- * smaller where there would be too few of them to balance the threads. */
+/* Work is handed out in pieces.  They have 2 MiB, so that a fresh huge page is touched by one
+ * thread; they are smaller where there would be too few of them to balance the threads. */
 enum { PIECE_MAX = 2 << 20, PIECE_MIN = 32 << 10, PIECES_A_THREAD = 4 };
 
-/* The least work for which it pays to wake a thread (some 10 us). */
+/* This is the least work, in bytes, for which it pays to wake a thread (some 10 us). */
 enum { THREAD_MIN = 128 << 10 };
 
 #define POLL_SECONDS 0.05
@@ -64,8 +63,9 @@ static double seconds(void)
 typedef struct {
     fastinit_kernel *kernel;
     char *out;
-    size_t size, n, piece; /* piece in elements */
-    const fastinit_rows *rows;
+    size_t size;     /* bytes of an element */
+    size_t n, piece; /* elements */
+    const fastinit_spans *spans;
     const fastinit_args *args;
     fastinit_watch watch;
 } job;
@@ -80,11 +80,11 @@ int fastinit_stopped(fastinit_watch *w)
     return atomic_load_explicit(&w->stop, memory_order_relaxed);
 }
 
-/* On the caller's thread, between pieces of work. */
+/* Poll, if it is time to.  The caller's thread does so between pieces of work. */
 static void look(fastinit_watch *w)
 {
     double now = seconds();
-    /* now < polled: the clock was set back. */
+    /* If now < polled, the clock was set back. */
     if (now - w->polled > POLL_SECONDS || now < w->polled) {
         w->polled = now;
         if (w->poll())
@@ -102,7 +102,7 @@ int fastinit_look(fastinit_watch *w, size_t thread)
 size_t fastinit_threads(size_t most, fastinit_run run)
 {
     size_t threads = run.threads < 1 ? 1 : (size_t)run.threads;
-    return !fastinit_openmp() || atomic_load(&forked) ? 1 : most < threads ? most : threads;
+    return !fastinit_openmp() || atomic_load(&forked) ? 1 : size_min(most, threads);
 }
 
 static void do_piece(job *j, size_t i, int callers_thread)
@@ -110,30 +110,26 @@ static void do_piece(job *j, size_t i, int callers_thread)
     if (fastinit_stopped(&j->watch))
         return;
     size_t first = i * j->piece;
-    size_t count = j->n - first < j->piece ? j->n - first : j->piece;
+    size_t count = size_min(j->n - first, j->piece);
     fastinit_fpenv saved = fastinit_fpenv_enter();
-    j->kernel(j->out + first * j->size, j->rows, first, count, j->args);
+    j->kernel(j->out + first * j->size, j->spans, first, count, j->args);
     fastinit_fpenv_leave(saved);
     if (callers_thread && j->watch.poll)
         look(&j->watch);
 }
 
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_rows *rows,
+void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
                        const fastinit_args *args, fastinit_run run)
 {
-    const size_t n = rows->count * rows->length;
-    size_t threads = n * size / THREAD_MIN;
-    if (threads > (size_t)run.threads)
-        threads = (size_t)run.threads;
-    if (!fastinit_openmp() || atomic_load(&forked))
-        threads = 1;
+    const size_t n = spans->count * spans->length;
+    const size_t threads = fastinit_threads(n * size / THREAD_MIN, run);
 
     size_t bytes = PIECE_MAX;
     if (threads > 1) {
         bytes = n * size / (threads * PIECES_A_THREAD) / PIECE_MIN * PIECE_MIN;
         bytes = bytes < PIECE_MIN ? PIECE_MIN : bytes > PIECE_MAX ? PIECE_MAX : bytes;
     }
-    job j = {kernel, out, size, n, bytes / size, rows, args, {run.poll, 0, 0}};
+    job j = {kernel, out, size, n, bytes / size, spans, args, {run.poll, 0, 0}};
     size_t pieces = n / j.piece + (n % j.piece != 0);
     if (pieces > 1)
         j.watch = fastinit_watch_begin(run);
@@ -176,7 +172,7 @@ void fastinit_parallel_tasks(fastinit_task *task, void *context, size_t count, s
                 do_task(task, context, i, thread, watch);
                 atomic_fetch_add(&done, 1);
             }
-            /* A signal is not to wait for the others' last tasks. */
+            /* A signal must not wait for the last tasks of the other threads. */
             while (thread == 0 && watch->poll && atomic_load(&done) < count) {
                 look(watch);
                 give_way();

@@ -1,3 +1,5 @@
+/* Work on several threads, with a look for an interrupt between its parts.  parallel.c alone names
+ * OpenMP; without it everything runs on the caller's thread. */
 #ifndef FASTINIT_PARALLEL_H
 #define FASTINIT_PARALLEL_H
 
@@ -6,29 +8,30 @@
 #include "fastinit.h"
 #include "ops.h"
 
-void fastinit_parallel_init(void); /* once: guards children of fork() */
+/* Guard the children of fork(); call it once. */
+void fastinit_parallel_init(void);
 
-/* kernel over rows of elements of size bytes, in pieces, on up to run.threads threads. */
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_rows *rows,
+/* Return how many threads the work may have: as many as run allows, and at most `most`. */
+size_t fastinit_threads(size_t most, fastinit_run run);
+
+/* Run the kernel over the spans, whose elements have that many bytes, in pieces. */
+void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
                        const fastinit_args *args, fastinit_run run);
 
-/* For work of several steps: looks for an interrupt all through it. */
+/* Work of several steps has one watch, which looks for an interrupt all through it. */
 typedef struct {
     int (*poll)(void);
-    double polled; /* of the caller's thread alone */
+    double polled; /* when the caller's thread last called poll */
     atomic_int stop;
 } fastinit_watch;
 
 fastinit_watch fastinit_watch_begin(fastinit_run run);
 int fastinit_stopped(fastinit_watch *watch);
 
-/* Within a task, on its thread: looks if that is the caller's, and whether to stop. */
+/* Return whether to stop.  A task calls it on its thread; on the caller's it also calls poll. */
 int fastinit_look(fastinit_watch *watch, size_t thread);
 
-/* How many threads there may be, at most so many. */
-size_t fastinit_threads(size_t most, fastinit_run run);
-
-/* task(context, i, thread) for i = 0 ... count - 1, each on one of these threads, in any order. */
+/* Run task(context, i, thread) for i = 0 ... count - 1, in any order, on that many threads. */
 typedef void fastinit_task(void *context, size_t i, size_t thread);
 void fastinit_parallel_tasks(fastinit_task *task, void *context, size_t count, size_t threads,
                              fastinit_watch *watch);

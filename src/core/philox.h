@@ -1,5 +1,5 @@
 /* Philox4x32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3",
- * SC 2011, section 3.3), one block a 64-bit lane. */
+ * SC 2011, section 3.3), with one block in each 64-bit lane. */
 #ifndef FASTINIT_PHILOX_H
 #define FASTINIT_PHILOX_H
 
@@ -7,8 +7,9 @@
 
 enum { PHILOX_ROUNDS = 10 };
 
-/* The keys of the rounds, in all lanes: round r's two are at 2 r.  Kept in memory by a call that is
- * not inlined: else GCC spreads them anew in every step (AVX2 normals: 2.0 ns for 1.5). */
+/* The keys of the rounds, in all lanes; those of round r are at 2 r and 2 r + 1.  The call that
+ * sets them is not inlined, which keeps them in memory: else GCC spreads them anew in every step
+ * (AVX2 normals: 2.0 ns for 1.5). */
 typedef struct {
     vu key[2 * PHILOX_ROUNDS];
 } philox_keys;
@@ -25,8 +26,8 @@ static __attribute__((noinline)) void philox_schedule(philox_keys *keys, uint64_
     }
 }
 
-/* One round of VEC_GROUPS x VEC_W blocks at once.  A block's four words lie in the low halves of
- * its lane of x[0] ... x[3]; what the high halves hold never matters, neither before nor after.
+/* Make one round of VEC_GROUPS x VEC_W blocks at once.  A block's four words lie in the low halves
+ * of its lane of x[0] ... x[3]; what the high halves hold never matters, neither before nor after.
  * That saves the instruction that would clear them: the low half of a product becomes a word as it
  * is, the high half by a shift.  Eight instructions a round for 4 blocks in AVX2, against ten with
  * a block held in a 128-bit lane; equal in AVX-512.
@@ -35,7 +36,7 @@ static __attribute__((noinline)) void philox_schedule(philox_keys *keys, uint64_
  * chain one instruction shorter.  (GCC must be told not to turn that around: meson.build.)
  *
  * Where a caller passes the same value in every lane (the high counter words), the compiler takes
- * what depends on it alone in the first two rounds out of its loop. */
+ * what depends on that value alone in the first two rounds out of the caller's loop. */
 VEC void philox_round(vu x[VEC_GROUPS][4], const philox_keys *keys, int round)
 {
     const vu m0 = vu_set1(0xD2511F53), m1 = vu_set1(0xCD9E8D57);

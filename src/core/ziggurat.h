@@ -1,5 +1,5 @@
-/* The Ziggurat's tables and its first attempt.  The method, and what the regions are, stands in
- * gen_ziggurat.py, which writes the tables. */
+/* The Ziggurat's tables and its first attempt.  gen_ziggurat.py, which writes the tables, says what
+ * the method is and what the regions are. */
 #ifndef FASTINIT_ZIGGURAT_H
 #define FASTINIT_ZIGGURAT_H
 
@@ -8,9 +8,9 @@
 #define ZIGGURAT_LAYERS 256
 
 typedef struct {
-    uint32_t inscribed; /* names below this are rectangles, the others are redrawn */
-    uint32_t tails;     /* regions below this are the tail: 1 or 0 */
-    double limit;       /* no |z| beyond this */
+    uint32_t inscribed; /* Names below this are rectangles; the others are redrawn. */
+    uint32_t tails;     /* Regions below this are the tail; it is 1 or 0. */
+    double limit;       /* No |z| is greater than this. */
     double x0, inverse_x0;
     float edge_f32[ZIGGURAT_LAYERS]; /* right edge of a rectangle * 2^-24 */
     double edge_f64[ZIGGURAT_LAYERS];
@@ -20,18 +20,19 @@ typedef struct {
 
 extern const fastinit_ziggurat fastinit_ziggurat_normal, fastinit_ziggurat_truncated;
 
-/* (m + 1/2) * 2^-52 for m < 2^52: in the open interval (0, 1), symmetric about 1/2.  m becomes the
- * mantissa of a double in [1, 2); the subtraction is exact. */
+/* Return (m + 1/2) * 2^-52 for m < 2^52.  It lies in the open interval (0, 1), and all of them lie
+ * symmetrically about 1/2.  m becomes the mantissa of a double in [1, 2), and the subtraction is
+ * exact. */
 VEC vd open_unit(vu m)
 {
     return vd_sub(vd_of_bits(vu_or(m, vu_set1(0x3ff0000000000000))), vd_set1(1 - 0x1p-53));
 }
 
-/* 2 * VEC_W words to standard normals; the bits of those to be redrawn.
+/* Turn 2 * VEC_W words into standard normals, and set the bits of those to redraw.
  *
  * Bits 0-7 of a word name the layer, bits 8-31 are a signed 24-bit integer s.  2s + 1 is odd, so
  * that z is symmetric and never zero, and below 2^24, so that its conversion is exact. */
-VEC vf ziggurat_f32(const fastinit_ziggurat *t, vu words, uint32_t *redraw)
+VEC vf first_attempt_f32(const fastinit_ziggurat *t, vu words, uint32_t *redraw)
 {
     vu layer = vu_and(words, vu_set1(0x000000ff000000ff));
     vu odd = vu_or(vu_sra32(words, 7), vu_set1(0x0000000100000001));
@@ -39,9 +40,9 @@ VEC vf ziggurat_f32(const fastinit_ziggurat *t, vu words, uint32_t *redraw)
     return vf_mul(vf_from_i32(odd), vf_lookup(t->edge_f32, layer));
 }
 
-/* VEC_W 64-bit samples likewise.  Bits 0-7 name the layer, bit 11 is the sign, bits 12-63 are the
- * magnitude; bits 8-10 are not used. */
-VEC vd ziggurat_f64(const fastinit_ziggurat *t, vu samples, uint32_t *redraw)
+/* Turn VEC_W 64-bit samples into standard normals likewise.  Bits 0-7 name the layer, bit 11 is the
+ * sign, bits 12-63 are the magnitude; bits 8-10 are not used. */
+VEC vd first_attempt_f64(const fastinit_ziggurat *t, vu samples, uint32_t *redraw)
 {
     vu layer = vu_and(samples, vu_set1(0xff));
     vu sign = vu_and(vu_sll(samples, 52), vu_set1(0x8000000000000000));

@@ -1,35 +1,90 @@
+"""The types of the binding of the C core, and what its arguments are.
+
+``out`` is a writable C-contiguous buffer.  It holds uint32 or uint64 for `bits`, float32 or float64
+for `orthogonal`, and float16, bfloat16, float32 or float64 for the others; a buffer of 2-byte
+elements that does not say that it is float16 is taken for bfloat16.
+
+``start`` is the index of the first element.  Or it is a buffer of uint64, not empty: the indices of
+the first elements of rows of equal length, which are made one after the other.
+
+``seed`` is from 0 to 2**64 - 1, and ``threads`` is the most that may be used.  Nothing here checks
+the parameters of the distributions.
+"""
+
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+# Before Python 3.12 type checkers do not know that arrays are buffers.
+_Buffer: TypeAlias = NDArray[Any] | Buffer
+
+VERSION: str
+"""The version of the package, as meson.build states it."""
 
 STREAM_VERSION: int
+"""The version of the stream that the kernels make."""
 
-def plain(out: Any, shape: Any, dtype: Any) -> bool: ...
+def plain(out: object, shape: object, dtype: object) -> bool:
+    """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
 
-_Start = int | Any  # or a buffer of uint64
+    ``shape`` is None or a tuple of int, ``dtype`` is None or a name; False for any other.
+    """
 
-def bits(out: Any, start: _Start, seed: int, threads: int) -> None: ...
+def bits(out: _Buffer, start: int | _Buffer, seed: int, threads: int) -> None:
+    """Fill a buffer with raw bits."""
+
 def uniform(
-    out: Any, start: _Start, seed: int, minval: float, maxval: float, threads: int
-) -> None: ...
+    out: _Buffer, start: int | _Buffer, seed: int, minval: float, maxval: float, threads: int
+) -> None:
+    """Fill a buffer with uniform values of [minval, maxval)."""
+
 def normal(
-    out: Any, start: _Start, seed: int, mean: float, stddev: float, threads: int
-) -> None: ...
+    out: _Buffer, start: int | _Buffer, seed: int, mean: float, stddev: float, threads: int
+) -> None:
+    """Fill a buffer with normal values."""
+
 def truncated(
-    out: Any, start: _Start, seed: int, mean: float, stddev: float, threads: int
-) -> None: ...
-def orthogonal_work(rows: int, columns: int, count: int, threads: int) -> int: ...
+    out: _Buffer, start: int | _Buffer, seed: int, mean: float, stddev: float, threads: int
+) -> None:
+    """Fill a buffer with normal values that lie within 2 stddev of the mean."""
+
+def orthogonal_work(rows: int, columns: int, count: int, threads: int) -> int:
+    """Return how many elements of work space `orthogonal` needs for so many matrices."""
+
 def orthogonal(
-    out: Any,
-    work: Any,
+    out: _Buffer,
+    work: _Buffer,
     first: int,
     rows: int,
     columns: int,
     seed: int,
     gain: float,
     threads: int,
-) -> None: ...
-def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]: ...
-def use_isa(name: str) -> None: ...
-def isa() -> str: ...
-def isas() -> list[str]: ...
-def openmp() -> int: ...
+) -> None:
+    """Fill a buffer with the matrices first, first + 1, ... of an array of them.
+
+    ``work`` is a buffer of the same type, of at least `orthogonal_work` elements.
+    """
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
+    """Return one block of Philox4x32-10 by the kernels in use, of 4 words and a key of 2."""
+
+def use_isa(name: str) -> None:
+    """Put other kernels in use.  No other thread may be filling meanwhile.
+
+    Raises RuntimeError for a name that is unknown, or not in `isas`.
+    """
+
+def isa() -> str:
+    """Return the name of the kernels in use."""
+
+def isas() -> list[str]:
+    """Return the names of the kernels that can run here and are not hidden, slowest first."""
+
+def built_isas() -> list[str]:
+    """Return the names of the kernels that this build has, slowest first."""
+
+def openmp() -> int:
+    """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""

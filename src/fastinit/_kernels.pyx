@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, freethreading_compatible=True
-"""The door to the C core (include/fastinit.h): pointers in, nothing computed."""
+"""The binding of the C core (include/fastinit.h).  It passes pointers on and computes nothing."""
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -14,10 +14,11 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "Python.h":
     size_t PY_SSIZE_T_MAX
-    int PyErr_CheckSignals() noexcept  # cpython.exc's version would print the exception and drop it
+    # The declaration of cpython.exc would print the exception and drop it.
+    int PyErr_CheckSignals() noexcept
 
 cdef extern from *:
-    const char *FASTINIT_VERSION  # defined by meson.build: the project's version
+    const char *FASTINIT_VERSION  # meson.build defines it as the version of the project
 
 cdef extern from "fastinit.h" nogil:
     int FASTINIT_STREAM_VERSION
@@ -35,18 +36,18 @@ cdef extern from "fastinit.h" nogil:
     int fastinit_openmp()
     ctypedef enum fastinit_type:
         FASTINIT_U32, FASTINIT_U64, FASTINIT_F16, FASTINIT_BF16, FASTINIT_F32, FASTINIT_F64
-    ctypedef struct fastinit_rows:
+    ctypedef struct fastinit_spans:
         const uint64_t *starts
         size_t count, length
-    void fastinit_bits(void *, fastinit_type, fastinit_rows, uint64_t, fastinit_run)
+    void fastinit_bits(void *, fastinit_type, fastinit_spans, uint64_t, fastinit_run)
     void fastinit_uniform(
-        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+        void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
     void fastinit_normal(
-        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+        void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
     void fastinit_truncated(
-        void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+        void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
     size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
     void fastinit_orthogonal(
@@ -57,23 +58,24 @@ cdef extern from "fastinit.h" nogil:
 
 
 cdef int poll() noexcept nogil:
-    # The exception of a signal handler stays set; finish() finds it.
+    # The exception of a signal handler stays set until finish() finds it.
     with gil:
         return PyErr_CheckSignals()
 
 
+# Release the buffer, and raise what a signal handler has raised during the call.
 cdef int finish(Py_buffer *view) except -1:
     PyBuffer_Release(view)
     return -1 if PyErr_Occurred() else 0
 
 
-# A function on two parameters, by its address: the three below differ in nothing else.
-ctypedef void (*filler)(
-    void *, fastinit_type, fastinit_rows, uint64_t, double, double, fastinit_run
+# fastinit_uniform, fastinit_normal and fastinit_truncated differ in nothing but their address.
+ctypedef void (*distribution)(
+    void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
 ) noexcept nogil
 
 
-# The type of out's elements; its buffer is released where that fails.
+# Return the type of out's elements, or release its buffer and raise.
 cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
     cdef Py_buffer named
     cdef bint is_f16
@@ -86,7 +88,7 @@ cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
         raise TypeError("no kernel for elements of this size")
     try:
         PyObject_GetBuffer(out, &named, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-    except ValueError:  # NumPy has no name for bfloat16
+    except ValueError:  # NumPy has no format for bfloat16.
         return FASTINIT_BF16
     except BaseException:
         PyBuffer_Release(view)
@@ -97,53 +99,56 @@ cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
 
 
 cdef void call(
-    filler function, Py_buffer *view, fastinit_type type, fastinit_rows rows, uint64_t seed,
-    double p, double q, fastinit_run run,
+    distribution function, Py_buffer *view, fastinit_type type, fastinit_spans spans,
+    uint64_t seed, double parameter_1, double parameter_2, fastinit_run run,
 ) noexcept nogil:
     if function == NULL:
-        fastinit_bits(view.buf, type, rows, seed, run)
+        fastinit_bits(view.buf, type, spans, seed, run)
     else:
-        function(view.buf, type, rows, seed, p, q, run)
+        function(view.buf, type, spans, seed, parameter_1, parameter_2, run)
 
 
-# Contiguous memory.  start: the index of its first element; or an array of uint64, not empty, the
-# indices of the first elements of rows of equal length, one row after the other.
-cdef fill(filler function, out, start, uint64_t seed, double p, double q, int threads):
+# Fill contiguous memory with raw bits (no function), or with a distribution of two parameters.
+cdef fill(
+    distribution function, out, start, uint64_t seed, double parameter_1, double parameter_2,
+    int threads,
+):
     cdef Py_buffer view
     cdef fastinit_run run = fastinit_run(threads, poll)
-    cdef fastinit_rows rows
-    cdef fastinit_type element
+    cdef fastinit_spans spans
+    cdef fastinit_type type_
     cdef uint64_t first
     cdef const uint64_t[::1] starts
     if type(start) is int:
         first = start
-        rows.starts = &first
-        rows.count = 1
+        spans.starts = &first
+        spans.count = 1
     else:
         starts = start
         if starts.shape[0] == 0:
             raise ValueError("no rows")
-        rows.starts = &starts[0]
-        rows.count = starts.shape[0]
+        spans.starts = &starts[0]
+        spans.count = starts.shape[0]
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    element = type_of(out, &view, function == NULL)
-    rows.length = view.len // view.itemsize // rows.count
+    type_ = type_of(out, &view, function == NULL)
+    spans.length = view.len // view.itemsize // spans.count
     # To let other threads of Python in takes 0.05 us, a sixth of the call for a few elements.  Less
-    # than this takes 30 us at most (float16 in plain C); but rows cost a batch each, however short.
-    # It is less than a piece, too: nothing is polled while they wait.
-    if view.len < 4096 and rows.count == 1:
-        call(function, &view, element, rows, seed, p, q, run)
+    # than this takes 30 us at most (float16 in plain C), except that a span costs a batch however
+    # short it is.  It is less than a piece, too, so nothing is polled while they wait.
+    if view.len < 4096 and spans.count == 1:
+        call(function, &view, type_, spans, seed, parameter_1, parameter_2, run)
     else:
         with nogil:
-            call(function, &view, element, rows, seed, p, q, run)
+            call(function, &view, type_, spans, seed, parameter_1, parameter_2, run)
     finish(&view)
 
 
 def plain(out, shape, dtype):
-    """Whether out is float32 or float64, of that shape (None or a tuple of int) and dtype (None or a
-    name), and may be filled; False too where that takes longer to find out.
+    """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
 
-    For calls for a few elements: half a microsecond less than the same questions in Python.
+    shape is None or a tuple of int, dtype is None or a name.  Where the answer would take longer to
+    find out, it is False.  Calls for a few elements ask here, which takes half a microsecond less
+    than the same questions in Python.
     """
     cdef Py_buffer view
     cdef bint fit
@@ -166,34 +171,34 @@ def plain(out, shape, dtype):
 
 
 def bits(out, start, uint64_t seed, int threads):
-    """Fill a buffer of uint32 or uint64."""
+    """Fill a buffer of uint32 or uint64 with raw bits; `_kernels.pyi` describes the arguments."""
     fill(NULL, out, start, seed, 0, 0, threads)
 
 
 def uniform(out, start, uint64_t seed, double minval, double maxval, int threads):
-    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
+    """Fill a buffer with uniform values of [minval, maxval)."""
     fill(fastinit_uniform, out, start, seed, minval, maxval, threads)
 
 
 def normal(out, start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
+    """Fill a buffer with normal values."""
     fill(fastinit_normal, out, start, seed, mean, stddev, threads)
 
 
 def truncated(out, start, uint64_t seed, double mean, double stddev, int threads):
-    """Fill a buffer of float16, float32, float64, bfloat16 (or its bits as uint16)."""
+    """Fill a buffer with normal values that lie within 2 stddev of the mean."""
     fill(fastinit_truncated, out, start, seed, mean, stddev, threads)
 
 
 def orthogonal_work(size_t rows, size_t columns, size_t count, int threads):
-    """How many elements of work space `orthogonal` needs."""
+    """Return how many elements of work space `orthogonal` needs."""
     return fastinit_orthogonal_work(rows, columns, count, fastinit_run(threads, poll))
 
 
 def orthogonal(
     out, work, uint64_t first, size_t rows, size_t columns, uint64_t seed, double gain, int threads
 ):
-    """Fill a contiguous float32 or float64 buffer with matrices first, first + 1, ..."""
+    """Fill a contiguous float32 or float64 buffer with the matrices first, first + 1, ..."""
     cdef Py_buffer view, space
     cdef fastinit_run run = fastinit_run(threads, poll)
     cdef size_t count
@@ -221,7 +226,7 @@ def orthogonal(
 
 
 def philox(counter, key):
-    """One block of Philox4x32-10 by the kernels in use: four words from four and two."""
+    """Return one block of Philox4x32-10, of four words, by the kernels in use."""
     cdef uint32_t[4] c = counter
     cdef uint32_t[2] k = key
     cdef uint32_t[4] x
@@ -246,7 +251,7 @@ cdef check_isa(int status, str asked):
 
 
 def use_isa(str name):
-    """Change the kernels in use; not while another thread fills."""
+    """Put other kernels in use.  No other thread may be filling meanwhile."""
     check_isa(fastinit_use_isa(name.encode()), f"ISA {name!r}")
 
 

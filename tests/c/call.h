@@ -25,17 +25,17 @@ static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t
                  double q, int threads)
 {
     const fastinit_run how = {threads, NULL};
-    const fastinit_rows rows = {&start, 1, n};
+    const fastinit_spans spans = {&start, 1, n};
     const fastinit_type type = type_of(name);
 
     if (!strncmp(name, "bits_", 5))
-        fastinit_bits(out, type, rows, seed, how);
+        fastinit_bits(out, type, spans, seed, how);
     else if (!strncmp(name, "uniform_", 8))
-        fastinit_uniform(out, type, rows, seed, p, q, how);
+        fastinit_uniform(out, type, spans, seed, p, q, how);
     else if (!strncmp(name, "normal_", 7))
-        fastinit_normal(out, type, rows, seed, p, q, how);
+        fastinit_normal(out, type, spans, seed, p, q, how);
     else if (!strncmp(name, "truncated_", 10))
-        fastinit_truncated(out, type, rows, seed, p, q, how);
+        fastinit_truncated(out, type, spans, seed, p, q, how);
     else
         abort();
 }

@@ -1,20 +1,24 @@
-/* Later attempts: the rare path of the Ziggurat, run densely over a list of rejected elements. */
-#ifndef FASTINIT_REDRAW_H
-#define FASTINIT_REDRAW_H
+/* A later attempt is the rare path of the Ziggurat.  It runs on a list of rejected elements, so
+ * that all lanes of its vectors are in use. */
+#ifndef FASTINIT_LATER_ATTEMPT_H
+#define FASTINIT_LATER_ATTEMPT_H
 
 #include "philox.h"
 #include "ziggurat.h"
 
-/* exp(-q) for 0 <= q < 700, within 2 units in the last place.  q = n ln 2 + r with |r| <= ln 2 / 2;
- * exp(-r) by its Taylor series, whose first dropped term is 0.35^14 / 14! = 2^-57, summed in pairs
- * and pairs of pairs: a chain a third as long as Horner's.  n is read off the low bits of a sum
- * with 1.5 * 2^52.  Never libm's: its last bit differs between systems. */
+/* Return exp(-q) for 0 <= q < 700, within 2 units in the last place.  libm's exp is never used, as
+ * its last bit differs between systems.
+ *
+ * q = n ln 2 + r with |r| <= ln 2 / 2.  exp(-r) is the sum of its Taylor series, whose first
+ * dropped term is 0.35^14 / 14! = 2^-57.  It is summed in pairs and pairs of pairs, a chain a third
+ * as long as Horner's.  n is read off the low bits of a sum with 1.5 * 2^52. */
 VEC vd exp_minus(vd q)
 {
     const vd shift = vd_set1(0x1.8p52);
     vd shifted = vd_add(vd_mul(q, vd_set1(0x1.71547652b82fep+0)), shift); /* 1 / ln 2 */
     vd n = vd_sub(shifted, shift);
-    /* r as -r.  ln 2 in two parts, the first of 33 bits: n times it is exact. */
+    /* Here r is the -r of above.  ln 2 comes in two parts, the first of which has 33 bits, so that
+     * n times it is exact. */
     vd r = vd_sub(vd_mul(n, vd_set1(0x1.62e42feep-1)), q);
     r = vd_add(r, vd_mul(n, vd_set1(0x1.a39ef35793c76p-33)));
     const double factorial[] = {1,    1,     2,      6,       24,       120,       720,
@@ -30,15 +34,16 @@ VEC vd exp_minus(vd q)
     return vd_mul(sum, vd_of_bits(scale));
 }
 
-/* -log(u) for 2^-53 <= u < 1, within 3 units in the last place but near u = 1.  u = m * 2^-e with m
- * in [sqrt(1/2), sqrt(2)); log(m) = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.1716, by its
- * series, whose first dropped term is s^22 / 23 = 2^-60. */
+/* Return -log(u) for 2^-53 <= u < 1, within 3 units in the last place, except near u = 1.
+ *
+ * u = m * 2^-e with m in [sqrt(1/2), sqrt(2)).  log(m) = 2 atanh(s) with s = (m - 1) / (m + 1),
+ * |s| < 0.1716, is the sum of its series, whose first dropped term is s^22 / 23 = 2^-60. */
 VEC vd minus_log(vd u)
 {
     vu bits = vu_of_bits(u);
     vu mantissa = vu_and(bits, vu_set1(0x000fffffffffffff));
     vd m = vd_of_bits(vu_or(mantissa, vu_set1(0x3ff0000000000000)));
-    /* 1023 - exponent, as a double: a sum with 2^52, whose low bits it fills. */
+    /* 1023 - exponent becomes a double by filling the low bits of 2^52. */
     vu e = vu_sub(vu_set1(0x4330000000000000 + 1023), vu_srl(bits, 52));
     vd n = vd_sub(vd_of_bits(e), vd_set1(0x1p52));
     vm small = vm_lt(m, vd_set1(0x1.6a09e667f3bcdp+0));
@@ -51,8 +56,8 @@ VEC vd minus_log(vd u)
     return vd_sub(vd_mul(n, vd_set1(0x1.62e42fefa39efp-1)), vd_mul(vd_add(s, s), p));
 }
 
-/* One attempt for VEC_W elements, each from the four words of its own block: z, and the bits of the
- * lanes to try again.
+/* Make one attempt for VEC_W elements, each from the four words of its own block.  Return z, and
+ * set the bits of the lanes to try again.
  *
  *   x[0] bits 0-7    column of the alias table     x[1]                  u, high 32 bits
  *   x[0] bits 8-31   compared with its threshold   x[3] bits 0-19        u, low 20 bits
@@ -62,7 +67,7 @@ VEC vd minus_log(vd u)
  * (u, v) is folded into the triangle u + v < 1 and mapped onto the region's majorant; the point is
  * accepted where it lies under the curve.  In the tail x = x0 + t with t = -log(u) / x0, accepted
  * with probability exp(-t^2 / 2). */
-VEC vd overhang(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
+VEC vd later_attempt(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
 {
     const vu low32 = vu_set1(0xffffffff);
     const vd one = vd_set1(1);
@@ -84,7 +89,7 @@ VEC vd overhang(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
     vd argument = z;
 
     vm tail = vm_lt_u32(region, vu_set1(t->tails));
-    if (vm_bits(tail)) { /* 2% of the elements here */
+    if (vm_bits(tail)) { /* 2% of the elements here are in it. */
         vd beyond = vd_mul(minus_log(u), vd_set1(t->inverse_x0));
         z = vd_select(tail, vd_add(vd_set1(t->x0), beyond), z);
         y = vd_select(tail, v, y);
