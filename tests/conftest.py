@@ -40,12 +40,6 @@ def isa(request):
 
 
 @pytest.fixture
-def empty_directory(tmp_path, monkeypatch):
-    """An empty directory, which is the current one for one test."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
 def small_chunks(monkeypatch):
     """Let small files of `fastinit create` have many chunks, not all of a round number of bytes."""
     monkeypatch.setattr(writing, "CHUNK", 4096)

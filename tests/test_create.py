@@ -21,7 +21,10 @@ from fastinit._files import partial as partials
 from fastinit._files import write as writing
 from fastinit._files.job import IN_PARTS
 
-pytestmark = pytest.mark.usefixtures("empty_directory")
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
