@@ -290,12 +290,6 @@ def test_quiet_where_no_seed_is_lost():
     assert Path("b.safetensors").read_bytes() == Path("a.safetensors").read_bytes()
 
 
-@pytest.mark.usefixtures("interrupted")
-def test_quiet_without_the_seed_that_is_known(expected):
-    create("a.npy", *TABLE[:-2], "--quiet", "--resume")
-    assert Path("a.npy").read_bytes() == expected
-
-
 def test_without_tqdm(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     create("a.npy", *TABLE, "--progress")

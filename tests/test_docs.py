@@ -24,6 +24,7 @@ from unittest import mock
 import pytest
 
 import fastinit
+from fastinit.initializers._catalog import CATALOG
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("**/*.md"))
@@ -248,3 +249,12 @@ def test_the_index_links_to_every_page():
     linked = {target for target, _ in links(ROOT / "docs" / "README.md")}
     assert not set(DOCS) - linked - {ROOT / "docs" / "README.md"}
     assert ROOT / "docs" / "README.md" in {target for target, _ in links(ROOT / "README.md")}
+
+
+def test_the_table_of_initializers_is_the_catalog():
+    rows = ["| function, class | values | fan | paper |", "|---|---|---|---|"]
+    for entry in CATALOG:
+        cells = f"`{entry.name}`, `{entry.cls.__name__}`", f"`{entry.formula}`", entry.fan, entry.paper
+        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+    text = (ROOT / "docs" / "initializers.md").read_text(encoding="utf-8")
+    assert "\n".join([*rows, ""]) in text

@@ -65,6 +65,12 @@ def test_resume(options, expected, monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("interrupted")
+def test_quiet_without_the_seed_that_is_known(expected):
+    create("a.npy", *TABLE[:-2], "--quiet", "--resume")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("interrupted")
 def test_an_unfinished_file_cannot_be_loaded():
     assert not Path("a.npy").exists()
     with pytest.raises(ValueError, match="pickle"):
