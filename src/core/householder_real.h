@@ -104,8 +104,10 @@ static void NAME(last_tile)(const NAME(product) * tile)
  * columns.  The terms left of a triangle's diagonal are left out, as they would add zeros.
  *
  * A tile's rows of a stay in the nearest cache while b goes by; what is added to next is fetched
- * meanwhile.  Where rows of c lie a power of two apart, more of them would drive each other out. */
-static void NAME(multiply)(NAME(product) p)
+ * meanwhile.  Where rows of c lie a power of two apart, more of them would drive each other out.
+ *
+ * This is inlined because its callers pass constants; else small matrices take 3% longer. */
+VEC void NAME(multiply)(NAME(product) p)
 {
     for (size_t i = 0; i < p.rows; i += ROWS) {
         const size_t skip = p.triangular ? i : 0, few = size_min(p.rows - i, ROWS);

@@ -235,7 +235,8 @@ VEC void redraw(int tag, fastinit_type type, char *out, pending *p, fastinit_arg
         size_t kept = 0;
         memset(p->index + count, 0, LANES * sizeof *p->index);
         for (size_t i = 0; i < count; i += LANES) {
-            const size_t lanes = size_min(count - i, LANES);
+            /* size_min() in its place makes GCC 12's plain C 2% slower. */
+            const size_t lanes = count - i < LANES ? count - i : LANES;
             vu x[VEC_GROUPS][4];
             vd z[VEC_GROUPS + 1];
             BUFFER(LANES + 1) values;
