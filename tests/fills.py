@@ -1,4 +1,4 @@
-"""Every kernel by one way of calling, and comparison in every bit."""
+"""Call every kernel in one way, and compare arrays in every bit."""
 
 import ml_dtypes  # for NumPy to know bfloat16 by its name
 import numpy as np
@@ -11,14 +11,14 @@ KINDS = [
     *[("bits", dtype) for dtype in ("uint32", "uint64")],
     *[(kind, dtype) for kind in FLOAT_KINDS for dtype in FLOATS],
 ]
-# Not the defaults, and none of them exact in binary.
+# These are not the defaults, and none of them is exact in binary.
 PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
-GUARD = 1024  # bytes: more than a batch, so that what is written beyond shows here
+GUARD = 1024  # bytes; more than a batch has, so that what is written beyond shows here
 _PATTERN = 0xA5
 
 
 def fill(kind, dtype, start, n, seed=1, parameters=None, threads=1):
-    """Elements start ... start + n - 1 of an array; checks that nothing beside them is written."""
+    """Return elements start ... start + n - 1; check that nothing beside them is written."""
     dtype = np.dtype(dtype)
     raw = np.full(n * dtype.itemsize + 2 * GUARD, _PATTERN, np.uint8)
     out = raw[GUARD : raw.size - GUARD].view(dtype)
@@ -31,7 +31,7 @@ def fill(kind, dtype, start, n, seed=1, parameters=None, threads=1):
 
 
 def as_bits(array):
-    """The array as unsigned integers: a NaN equals itself, and -0.0 is not 0.0."""
+    """Return the array as unsigned integers: a NaN equals itself, and -0.0 is not 0.0."""
     array = np.asarray(array)
     return array.view(f"uint{8 * array.itemsize}")
 

@@ -1,4 +1,4 @@
-"""The C programs of tests/c, built here and for AArch64, which is emulated."""
+"""Build and run the C programs of tests/c, for this machine and for AArch64, which is emulated."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from reference import ROOT
 CROSS_FILE = Path(__file__).with_name("c") / "aarch64.ini"
 CROSS_TOOLS = ("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
 
-_built = []  # removed at the end of the process
+_built = []  # directories that are removed at the end of the process
 
 
 def _build(*options):
@@ -36,13 +36,13 @@ def _build(*options):
 
 @cache
 def native():
-    """Emulator and directory of the programs for this processor."""
+    """Return the emulator (none) and the directory of the programs for this processor."""
     return [], _build()
 
 
 @cache
 def aarch64():
-    """The same for AArch64; skips the test where compiler or emulator are not installed."""
+    """Return the same for AArch64; skip the test where compiler or emulator are not installed."""
     missing = [tool for tool in CROSS_TOOLS if not shutil.which(tool)]
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"not installed: {', '.join(missing)}")
@@ -52,7 +52,7 @@ def aarch64():
 
 
 def run(machine, program, *arguments, data=None):
-    """What a program prints, on the machine that native() or aarch64() gave."""
+    """Return what a program prints, on the machine that native() or aarch64() returned."""
     emulator, directory = machine
     command = [*emulator, str(directory / program), *map(str, arguments)]
     done = subprocess.run(command, input=data, capture_output=True)

@@ -1,5 +1,7 @@
-"""The stream of include/fastinit.h a second time: one element after the other, in Python integers
-and scalars of IEEE arithmetic.  Slow, and equal to the kernels in every bit.
+"""A second implementation of the stream of include/fastinit.h.
+
+It makes one element after the other, in Python integers and scalars of IEEE arithmetic: slow,
+and equal to the kernels in every bit.
 
 The tables come from their generator, not from the C file that it writes.
 """
@@ -40,7 +42,7 @@ ziggurat = cache(gen_ziggurat.ziggurat)  # some 2 s each
 
 
 def philox(counter, key):
-    """Philox4x32-10 of four words and two; of uint64 arrays of words too, elementwise."""
+    """Return Philox4x32-10 of four words and two, or of uint64 arrays of words, elementwise."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
@@ -55,7 +57,7 @@ def block(tag, seed, position, attempt=0):
 
 
 def sample(tag, width, seed, i):
-    """The first attempt's 32 or 64 bits for element i."""
+    """Return the first attempt's 32 or 64 bits for element i."""
     if width == 32:
         return block(tag, seed, i // 4)[i % 4]
     words = block(tag, seed, i // 2)
@@ -63,7 +65,7 @@ def sample(tag, width, seed, i):
 
 
 def samples(tag, width, seed, start, n):
-    """The same for n elements at once, to look for those that need a second attempt."""
+    """Return the same for n elements at once, to look for those that need a second attempt."""
     per = 128 // width
     first = start // per
     positions = np.arange((start + n - 1) // per + 1 - first, dtype=np.uint64) + np.uint64(first)
@@ -108,12 +110,12 @@ def tables(tag):
 
 
 def bits_of(x, low, high):
-    """Bits low ... high of x."""
+    """Return bits low ... high of x."""
     return x >> low & (1 << high - low + 1) - 1
 
 
 def first_attempt(tag, width, word):
-    """z, or None if it is refused."""
+    """Return z, or None if it is refused."""
     t = tables(tag)
     layer = word % 256
     if layer >= t.inscribed:
@@ -157,7 +159,7 @@ def minus_log(u):
 
 
 def later_attempt(tag, x0, x1, x2, x3):
-    """z and the region, or None and the region if it is refused."""
+    """Return z and the region, or None and the region if it is refused."""
     t = tables(tag)
     region = x0 % 256
     threshold, alias = divmod(t.alias[region], 256)
@@ -179,7 +181,7 @@ def later_attempt(tag, x0, x1, x2, x3):
 
 
 def draw(tag, width, word, later):
-    """The standard variate of a first attempt's bits and the blocks of the later ones."""
+    """Return the standard variate of a first attempt's bits and the blocks of the later ones."""
     z, region, attempts = first_attempt(tag, width, word), None, 1
     while z is None:
         z, region = later_attempt(tag, *next(later))
@@ -192,7 +194,7 @@ def later_blocks(tag, seed, i):
 
 
 def variate(tag, width, seed, i):
-    """The standard variate of element i."""
+    """Return the standard variate of element i."""
     return draw(tag, width, sample(tag, width, seed, i), later_blocks(tag, seed, i))
 
 
@@ -200,12 +202,12 @@ def variate(tag, width, seed, i):
 
 
 def width_of(dtype):
-    """Bits of a sample."""
+    """Return how many bits a sample has."""
     return 64 if np.dtype(dtype).itemsize == 8 else 32
 
 
 def _step(real, x, fits, towards):
-    """x rounded to the type real, or its neighbour if the rounded one does not fit."""
+    """Return x rounded to the type real, or its neighbour if the rounded one does not fit."""
     y = real(x)
     return y if fits(float(y)) else np.nextafter(y, real(towards))
 
@@ -219,14 +221,14 @@ def _held(value, low, high):
 
 
 def element(kind, dtype, seed, i, *parameters):
-    """Element i of the array, as a NumPy scalar."""
+    """Return element i of the array, as a NumPy scalar."""
     tag, width = TAGS[kind], width_of(dtype)
     word, later = sample(tag, width, seed, i), later_blocks(tag, seed, i)
     return value_of(kind, dtype, word, later, *parameters)
 
 
 def value_of(kind, dtype, word, later, *parameters):
-    """The element of a first attempt's bits and the blocks of the later ones."""
+    """Return the element of a first attempt's bits and the blocks of the later ones."""
     result = np.dtype(dtype).type
     tag, width = TAGS[kind], width_of(dtype)
     real = np.float32 if result in HALVES else result
@@ -257,14 +259,14 @@ def value_of(kind, dtype, word, later, *parameters):
 
 
 def _two_sum(a, b):
-    """a + b rounded, and what is missing (Knuth)."""
+    """Return a + b rounded, and what is missing (Knuth)."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
 def _odd_sum(a, b):
-    """a + b rounded to odd: where it is not exact, the neighbour whose last bit is 1."""
+    """Return a + b rounded to odd: where it is not exact, the neighbour whose last bit is 1."""
     s, missing = _two_sum(a, b)
     even = (s.view(np.int64) & 1) == 0
     towards = np.where(missing > 0, np.inf, -np.inf)
@@ -272,7 +274,7 @@ def _odd_sum(a, b):
 
 
 def fma(a, b, c):
-    """a * b + c of arrays, rounded once.
+    """Return a * b + c of arrays, rounded once.
 
     Boldo & Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
     rounding to odd", IEEE Trans. Comput. 57 (2008) 462-471: what is rounded to odd with enough
@@ -297,14 +299,14 @@ def fma(a, b, c):
 
 
 def _product(start, a, b):
-    """start + a b by fused multiply-adds, along the sum in order."""
+    """Return start + a b by fused multiply-adds, along the sum in order."""
     for k in range(a.shape[1]):
         start = fma(a[:, k, None], b[None, k], start)
     return start
 
 
 def _tree(columns):
-    """The sums of columns: 64 rows in order, then pairs, pairs of pairs, and so on."""
+    """Sum columns: 64 rows in order, then pairs, pairs of pairs, and so on."""
     level, blocks = {}, 0
     for i in range(0, len(columns), 64):
         total = np.zeros(columns.shape[1])
@@ -327,7 +329,7 @@ PANEL = 96
 
 
 def normals(dtype, seed, rows, columns, matrix=0):
-    """The normals of one matrix, rows >= columns, each in its place."""
+    """Return the normals of one matrix, rows >= columns, each in its place."""
     dtype = np.dtype(dtype)
     x = np.zeros((rows, columns), dtype)
     for first in range(0, columns, PANEL):
@@ -341,7 +343,7 @@ def normals(dtype, seed, rows, columns, matrix=0):
 
 
 def orthogonal(dtype, seed, rows, columns, gain=1.0, matrix=0):
-    """One matrix, to the last bit."""
+    """Return one matrix, right to the last bit."""
     if np.dtype(dtype).itemsize == 2:
         return orthogonal("float32", seed, rows, columns, gain, matrix).astype(dtype)
     if rows < columns:
@@ -383,7 +385,7 @@ def orthogonal(dtype, seed, rows, columns, gain=1.0, matrix=0):
 
 
 def stewart(x):
-    """Stewart's method as it stands in his paper, one reflector after the other, in binary64."""
+    """Return a matrix by Stewart's paper, one reflector after the other, in binary64."""
     rows, columns = x.shape
     q = np.eye(rows, columns)
     for k in reversed(range(columns)):
@@ -396,7 +398,7 @@ def stewart(x):
 
 
 def haar_by_factorization(rng, n):
-    """A Haar matrix by LAPACK: QR of normals, the diagonal of R made positive.
+    """Return a Haar matrix by LAPACK's QR of normals, with the diagonal of R made positive.
 
     Mezzadri, "How to generate random matrices from the classical compact groups", Notices of the
     AMS 54 (2007) 592-604.

@@ -1,4 +1,4 @@
-"""tests/c/digest.c here and, emulated, on AArch64: the same digests from every kernel."""
+"""tests/c/digest.c prints the same digests of every kernel, here and on AArch64, emulated."""
 
 import re
 
@@ -12,7 +12,7 @@ SEED = 0x9E3779B97F4A7C15  # of digest.c
 
 
 def digests(machine, *arguments):
-    """{ISA: its lines}; the program itself compares threads and rounding modes."""
+    """Return {ISA: its lines}; the program itself compares threads and rounding modes."""
     found = {}
     for line in programs.run(machine, "digest", *arguments).decode().splitlines():
         isa, rest = line.split(" ", 1)
@@ -56,7 +56,7 @@ def fnv_1a(data):
 
 
 def test_the_program_and_the_package_agree(native):
-    """They are compiled apart; so what test_reference.py shows holds for digest.c too."""
+    """They are compiled apart, so this makes what test_reference.py shows hold for digest.c too."""
     compared = 0
     for line in native["portable"]:
         fields = re.fullmatch(r"(\w+)_(u|f|bf)(16|32|64)\((.+),(.+)\) start=0 n=1000 (\w+)", line)

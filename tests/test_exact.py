@@ -1,4 +1,4 @@
-"""One array, however it is cut, whatever kernel runs and however many threads: the same bits.
+"""An array has the same bits however it is cut, whatever kernels run, and on any number of threads.
 
 The portable kernels on one thread, in one piece, are the measure; test_reference.py compares these
 with the contract.
@@ -23,7 +23,7 @@ kinds = pytest.mark.parametrize(("kind", "dtype"), KINDS)
 
 @cache
 def whole(kind, dtype, start, n):
-    """The measure, in aligned runs of a chunk: nothing is cut but at its start and end."""
+    """Return the measure, made in aligned runs of a chunk: only its start and its end are cut."""
     before = _kernels.isa()
     _kernels.use_isa("portable")
     cuts = [start, *range(start - start % CHUNK + CHUNK, start + n, CHUNK), start + n]
@@ -43,7 +43,7 @@ def test_every_small_size_at_every_kind_of_start(isa, kind, dtype):
 
 @kinds
 def test_every_start_in_a_batch(isa, kind, dtype):
-    """Four batches: each start of the first, ends in each of the next."""
+    """The fills begin at each start of a first batch, and end in each of the next ones."""
     expected = whole(kind, dtype, 0, 4 * BATCH)
     for start in range(BATCH + 1):
         for end in (start + 1, start + 5, BATCH, 2 * BATCH - 1, 2 * BATCH + start, 4 * BATCH):
@@ -53,7 +53,7 @@ def test_every_start_in_a_batch(isa, kind, dtype):
 
 @kinds
 def test_every_element_alone(isa, kind, dtype):
-    """So that the rejected ones, some 40, are the first and the last of a fill, or beside it."""
+    """The rejected ones, some 40, are then the first and the last of a fill, or beside it."""
     expected = whole(kind, dtype, 0, 4096)
     for i in range(expected.size):
         assert_same_bits(fill(kind, dtype, i, 1), expected[i : i + 1])
@@ -70,7 +70,7 @@ def test_around_the_chunks(isa, kind, dtype):
 
 
 def piece_ends(itemsize, threads):
-    """Sizes, in elements, around which parallel.c cuts otherwise."""
+    """Return sizes, in elements, around which parallel.c cuts otherwise."""
     sizes = [PARALLEL_MIN, 5 * PIECE_MIN, 9 * PIECE_MIN * threads]
     sizes += [PIECE_MAX] if threads == 1 else [4 * threads * PIECE_MIN * 2]
     return [size // itemsize + d for size in sizes for d in (-1, 0, 1)]
@@ -91,7 +91,7 @@ def test_around_the_pieces_of_each_thread(isa, kind, dtype, threads):
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_largest_pieces(isa, dtype, threads):
-    """So large that every thread count cuts at PIECE_MAX; one kind, as all are cut alike."""
+    """Any number of threads cuts so large an array at PIECE_MAX; one kind will do for all."""
     n = (4 * 7 + 1) * PIECE_MAX // np.dtype(dtype).itemsize + 3
     found = fill("truncated", dtype, 11, n, threads=threads)
     assert_same_bits(found, whole("truncated", dtype, 11, n))
@@ -118,7 +118,7 @@ def test_across_the_carries_without_the_array(isa, kind, dtype, position):
 
 @kinds
 def test_positions_do_not_repeat(isa, kind, dtype):
-    """Counter carry lost at 2^32: the stream would start again at one of the carries."""
+    """If a counter's carry were lost, the stream would start again at one of the carries."""
     starts = [0, *CARRIES[:-1], 2**64 - 1000]
     found = [fill(kind, dtype, start, 1000) for start in starts]
     for i, a in enumerate(found):
@@ -131,7 +131,7 @@ def test_positions_do_not_repeat(isa, kind, dtype):
 @kinds
 @pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 128, 200, CHUNK + 1, 40_000])
 def test_rows(isa, kind, dtype, length):
-    """At any starts, in any order, with repeats; enough for the pieces of two threads."""
+    """Rows start anywhere, in any order, with repeats; there are enough for two threads' pieces."""
     count, spread = 100_000 // length + 2, 600_000
     first = np.uint64(2**34 - spread // 2)
     starts = np.random.default_rng(length).integers(0, spread - length, count, np.uint64)
@@ -144,7 +144,7 @@ def test_rows(isa, kind, dtype, length):
 
 
 def test_rows_that_are_all_rejected(isa):
-    """More redraws at once than a chunk is expected to have: rows of one such element."""
+    """Rows of one such element have more redraws at once than a chunk is expected to have."""
     many = np.arange(2**16, dtype=np.uint64)
     tag = reference.NORMAL
     words = reference.samples(tag, 32, 1, 0, many.size) % 256

@@ -1,4 +1,4 @@
-"""The kernels equal tests/reference.py in every bit: first attempts, redraws, tail and cap."""
+"""The kernels equal tests/reference.py in every bit of first attempts, redraws, tail and cap."""
 
 import math
 import re
@@ -51,7 +51,7 @@ CASES = [
     if dtype != "float16" or all(abs(x) < 65504 for x in p)
 ]
 
-# The carries: of the element, of the block of 64-bit and of 32-bit samples; the last elements.
+# These are the carries of the element, of the block of 64-bit and of 32-bit samples, and the end.
 STARTS = [0, 2**32 - 70, 2**33 - 70, 2**34 - 70, 2**63 - 70, 2**64 - 140]
 
 
@@ -70,14 +70,14 @@ def test_values_at_the_carries(isa, kind, dtype, parameters, start):
 
 @pytest.mark.parametrize(("kind", "dtype"), KINDS)
 def test_first_elements(isa, kind, dtype):
-    """More than a chunk of 8192, and all layers."""
+    """These are more than a chunk of 8192, and have all layers."""
     parameters = PARAMETERS[kind][0]
     found = fill(kind, dtype, 0, 9000, SEED, parameters)
     assert_same_bits(found, expected(kind, dtype, 0, 9000, parameters))
 
 
 def narrowed(variates, dtype):
-    """Of binary64 to the dtype by its computing type."""
+    """Round binary64 variates to the dtype by way of its computing type."""
     return np.array(variates, "float64" if dtype == "float64" else "float32").astype(dtype)
 
 
@@ -86,7 +86,7 @@ START, N = 2**32 - 2**18, 2**19  # redraws on both sides of the carry
 
 @cache
 def redrawn(kind, dtype):
-    """Indices, from START, of the elements that need more than one attempt, and their draws."""
+    """Return the indices, from START, of the elements that are redrawn, and their draws."""
     tag, width = reference.TAGS[kind], reference.width_of(dtype)
     layers = reference.samples(tag, width, SEED, START, N) % 256
     at = np.flatnonzero(layers >= reference.tables(tag).inscribed)
@@ -118,7 +118,7 @@ def test_redraws(isa, kind, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_far_tail(isa, dtype):
-    """All values beyond x0 of very many: a last bit wrong in the logarithm shows in few of them."""
+    """A last bit wrong in the logarithm shows in few values beyond x0, so there are very many."""
     found = fill("normal", dtype, 0, 2**23, SEED, (0.0, 1.0))
     at = np.flatnonzero(np.abs(found) > reference.tables(reference.NORMAL).x0)
     assert at.size > 2000  # 2300 expected
@@ -129,7 +129,7 @@ def test_far_tail(isa, dtype):
 
 
 def test_exp_and_log_of_the_reference():
-    """Near the true value: with an error here too, kernels and reference would agree on it."""
+    """They are near the true value; else kernels and reference could agree on an error."""
     for q in np.linspace(0, 60, 20001).tolist():
         assert reference.exp_minus(q) == pytest.approx(np.exp(-q), rel=2**-50, abs=0)
     for u in np.geomspace(2**-53, 0.9, 20001).tolist():

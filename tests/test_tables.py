@@ -120,7 +120,7 @@ def test_first_attempts_reach_the_published_share():
     assert ziggurat(Decimal(2))["inscribed"] == 254
 
 
-# The C file against 256-bit arithmetic, from the definitions again
+# The C file is compared with 256-bit arithmetic, from the definitions again.
 
 
 BITS = 256
@@ -135,7 +135,7 @@ def precision():
 
 @cache
 def checked_in(limit):
-    """The numbers of ziggurat_tables.c as they are written there."""
+    """Return the numbers of ziggurat_tables.c as they are written there."""
     text = (ROOT / "src" / "core" / "ziggurat_tables.c").read_text(encoding="utf-8")
     name = "normal" if limit is None else "truncated"
     body = re.search(rf"fastinit_ziggurat_{name} = {{(.*?)\n}};", text, re.DOTALL)[1]
@@ -161,7 +161,7 @@ def area_below(x):
 @cache
 @mpmath.workprec(BITS)
 def exact(limit):
-    """Edges, floors, right ends and least heights of the regions, and what they weigh."""
+    """Return edges, floors, right ends and least heights of the regions, and what they weigh."""
     c = checked_in(limit)
     bound = mpmath.inf if limit is None else mpf(int(limit))
     share = area_below(bound) / LAYERS
@@ -188,7 +188,7 @@ def exact(limit):
 
 
 def least_height(a, b, y):
-    """Of a triangle over [a, b] and y that covers the curve: at an end, or where it touches."""
+    """Return the least height of a triangle over [a, b] and y that covers the curve."""
 
     def needed(x):
         return (density(x) - y) * (b - a) / (b - x)
@@ -205,7 +205,7 @@ def least_height(a, b, y):
 
 
 def assert_rounded(entry, x, real=np.float64):
-    """Nearest of its type to the real number."""
+    """Assert that the entry is the number of its type that is nearest to the real number."""
     below, above = (float(np.nextafter(real(entry), real(to))) for to in (-math.inf, math.inf))
     assert (mpf(below) + mpf(entry)) / 2 < x < (mpf(above) + mpf(entry)) / 2
 

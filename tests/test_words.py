@@ -1,8 +1,8 @@
-"""What each variant's kernels make of chosen words, by tests/c/mocked.c: no statistics.
+"""tests/c/mocked.c shows what each ISA's kernels make of chosen words, without statistics.
 
-The whole space of first attempts, against counts from the tables in integers; then words at every
-threshold, against tests/reference.py.  And that a table or a constant with another last bit would
-show in these words.
+First attempts, of all words where it is asked for, are compared with counts from the tables in
+integers; words at every threshold are compared with tests/reference.py.  A table or a constant with
+another last bit would show in these words, which is tested too.
 """
 
 import math
@@ -34,7 +34,7 @@ SPANS = 2**16  # of 2^16 words each: all low 8 bits, 256 of the high 24 bits
 
 
 def exact_edges(kind):
-    """(inscribed layers, their edges as (integer below 2^24, exponent of 2))."""
+    """Return how many layers are inscribed, and the edges (integer below 2^24, exponent of 2)."""
     if kind == "uniform":
         return LAYERS, [(1, -24)] * LAYERS
     z = ziggurat(None if kind == "normal" else Decimal(2))
@@ -48,7 +48,7 @@ def exact_edges(kind):
 
 
 def rounded_to_24_bits(n):
-    """To nearest, halves to even, in integers."""
+    """Round an integer to nearest, halves to even, in integers."""
     excess = max(abs(n).bit_length() - 24, 0)
     quotient, rest = divmod(abs(n), 1 << excess)
     half = 1 << excess >> 1
@@ -58,7 +58,7 @@ def rounded_to_24_bits(n):
 
 
 def expected_counts(kind, step):
-    """What `mocked count` should print, from the layers' edges alone."""
+    """Return what `mocked count` should print, from the layers' edges alone."""
     spans = range(0, SPANS, step)
     last = 256 * spans[-1] + 255
     if kind == "uniform":
@@ -84,7 +84,7 @@ def expected_counts(kind, step):
 
 
 def counts(machine, isa, kind, step):
-    """What it does print."""
+    """Return what it does print."""
     _, edges = exact_edges(kind)
     numbers = [edge * 2.0**exponent for edge, exponent in edges]
     again = 0.0
@@ -135,7 +135,7 @@ def test_all_first_attempts(all_counts, name, kind):
 
 
 def values(machine, isa, kind, dtype, parameters, records):
-    """The elements of records (first attempt's bits, second attempt, third and further ones)."""
+    """Return the elements of records (first attempt's bits, second attempt, third and further)."""
     words = [(first & 0xFFFFFFFF, first >> 32, *second, *third) for first, second, third in records]
     p, q = map(repr, parameters)
     function = f"{kind}_{dtype.replace('loat', '')}"
@@ -155,17 +155,17 @@ def expected_values(kind, dtype, parameters, records):
 
 
 def block(x0, u, v, negative=0):
-    """Words of a later attempt from the 52 bits of u, the upper 43 of the 52 bits of v."""
+    """Return the words of a later attempt with these 52 bits of u, and upper 43 of 52 bits of v."""
     return x0, u >> 20, v >> 11, u % 2**20 | v % 2**11 << 20 | negative << 31
 
 
-# Accepted at once, with values that nothing else here has.
+# These are accepted at once, with values that nothing else here has.
 SECOND, THIRD = block(100, 2**51 + 12345, 1), block(101, 2**51 + 54321, 2, 1)
 
 
 @cache
 def first_attempts(width):
-    """Every layer, and the least, the middle and the largest of the other bits."""
+    """Return every layer with the least, the middle and the largest of the other bits."""
     top = width - 8
     others = {0, 1, 2, 2**top - 1, 2**top - 2, 2 ** (top - 1), 2 ** (top - 1) - 1}
     others |= {1 << i for i in range(top)}
@@ -190,7 +190,7 @@ def expected_first(kind, dtype, parameters):
     params=[*_kernels.isas(), pytest.param(EMULATED, marks=pytest.mark.exhaustive)],
 )
 def variant(request):
-    """Machine and ISA."""
+    """Return the machine and the ISA."""
     if request.param == EMULATED:
         return programs.aarch64(), "neon"
     return programs.native(), request.param
@@ -216,7 +216,7 @@ def regions(tag):
 
 
 def word_of_region(tag, region):
-    """An x0 that names it."""
+    """Return an x0 that names the region."""
     alias = reference.tables(tag).alias
     if alias[region] >> 8:
         return region
@@ -228,7 +228,7 @@ def accepted(tag, words):
 
 
 def last_that_holds(holds, low, high):
-    """The last integer from low on for which a thing holds that holds at low and not at high."""
+    """Return the last integer for which a thing holds that holds at low and not at high."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -236,7 +236,7 @@ def last_that_holds(holds, low, high):
 
 
 def fields(tag):
-    """All zeros, all ones; each single bit."""
+    """Yield all zeros, all ones, and each single bit changed."""
     yield from product((0, 2**32 - 1), repeat=4)
     bases = [
         SECOND,
@@ -248,7 +248,7 @@ def fields(tag):
 
 
 def thresholds(tag):
-    """Each column of the alias table, on both sides of its threshold; accepted in any region."""
+    """Yield both sides of the threshold of each alias column, in blocks that any region accepts."""
     for column, entry in enumerate(reference.tables(tag).alias):
         threshold = entry >> 8
         near = {0, threshold - 1, threshold, threshold + 1, 2**24 - 1}
@@ -257,7 +257,7 @@ def thresholds(tag):
 
 
 def diagonals(tag, region):
-    """u + v at 1 and its neighbours."""
+    """Yield blocks with u + v at 1 and at its neighbours."""
     x0 = word_of_region(tag, region)
     for v in (0, 1, 2**20, 2**41, 2**42, 2**43 - 2**41, 2**43 - 2, 2**43 - 1):
         for d in (-1, 0, 1):
@@ -267,7 +267,7 @@ def diagonals(tag, region):
 
 
 def acceptance_edges(tag, region, points):
-    """The last accepted v and the first refused one for random u, on both sides of the fold."""
+    """Yield the last accepted v and the first refused for random u, on each side of the fold."""
     rng = random.Random(1000 * tag + region)
     x0 = word_of_region(tag, region)
     tail = reference.tables(tag).has_tail and region == 0
@@ -292,7 +292,7 @@ def acceptance_edges(tag, region, points):
 
 
 def limits(tag, region):
-    """z on both sides of the truncation, where a region reaches beyond it."""
+    """Yield blocks with z on both sides of the truncation, where a region reaches beyond it."""
     t = reference.tables(tag)
     if t.a[region] + t.width[region] > t.limit:
         x0 = word_of_region(tag, region)
@@ -304,7 +304,7 @@ def limits(tag, region):
 
 
 def logarithms(tag):
-    """The tail at the ends of u, at the powers of 2 and where the logarithm is reduced."""
+    """Yield the tail at the ends of u, at the powers of 2 and where the logarithm is reduced."""
     if reference.tables(tag).has_tail:
         x0 = word_of_region(tag, 0)
         root = round(2**52 * reference.SQRT_HALF)
@@ -325,7 +325,7 @@ def blocks_of_region(tag, region):
 
 @cache
 def later_attempts(tag):
-    """Records whose second attempt is what is tried: if refused, the third shows."""
+    """Return records whose second attempt is what is tried; if it is refused, the third shows."""
     blocks = [*fields(tag), *thresholds(tag), *logarithms(tag)]
     for region in regions(tag):
         blocks += blocks_of_region(tag, region)
@@ -334,7 +334,7 @@ def later_attempts(tag):
 
 @cache
 def expected_later(tag):
-    """In float64: what float32 rounds once."""
+    """Return the values in float64, which float32 rounds once."""
     kind = reference.KINDS[tag]
     return expected_values(kind, "float64", (0.0, 1.0), later_attempts(tag))
 
@@ -350,7 +350,7 @@ def test_later_attempts_at_the_edges(variant, tag):
 
 @tags
 def test_what_the_later_attempts_hold(tag):
-    """Both answers at every edge; every region and every column."""
+    """Each edge has both answers, and every region and every column is there."""
     records = later_attempts(tag)
     draws = [reference.later_attempt(tag, *second) for _, second, _ in records]
     third = reference.later_attempt(tag, *THIRD)[0]
@@ -385,8 +385,8 @@ def test_an_edge_with_another_last_bit_would_show(monkeypatch, tag, field):
         assert not np.array_equal(z, expected[own])
 
 
-# The last bits of the others are, in places, below what any words can show: test_tables.py compares
-# them.
+# The last bits of the other entries are, in places, below what any words can show; test_tables.py
+# compares them.
 ENTRIES = {"a": None, "width": 2.0**-50, "y0": 2.0**-50, "height": 2.0**-50}
 
 

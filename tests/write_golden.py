@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Write tests/golden: `python tests/write_golden.py`.
 
-values.txt: a few elements of each kind, dtype, parameters and place, as text; for floats C's and
-Python's hexadecimal notation, which is exact.  fills.txt: SHA-256 of longer runs, of their bytes in
-little-endian order.  One line each; test_golden.py compares them with every kernel.
+values.txt has a few elements of each kind, dtype, parameters and place, as text; floats are in the
+hexadecimal notation of C and Python, which is exact.  fills.txt has the SHA-256 of longer runs, of
+their bytes in little-endian order.  Each has one line, and test_golden.py compares them with every
+kernel.
 
 The files are the stream: a line that changes is another STREAM_VERSION.  A new dtype is a line in
 fills.KINDS, a new function one in cases().
@@ -28,18 +29,18 @@ PARAMETERS = {
     "truncated": [(0.0, 1.0), (0.3, 0.05), (1e8, 3.0)],
 }
 FEW, MANY = 8, 2**20 + 3
-# Tall and wide, of one panel and of several.
+# They are tall and wide, of one panel and of several.
 MATRICES = {
     FEW: [(4, 2, 1.0), (2, 4, -0.3)],
     MANY: [(300, 200, 1.0), (193, 193, -0.3), (97, 200, 1.0)],
 }
-# The carries of the element and of the blocks of 64-bit and 32-bit samples; the last elements.
+# These are the carries of the element and of the blocks of 64-bit and 32-bit samples, and the end.
 CARRIES = [2**32, 2**33, 2**34, 2**64]
 
 
 @cache
 def redrawn(kind, dtype):
-    """Places where the Ziggurat needs many attempts, or ends in the tail."""
+    """Return places where the Ziggurat needs many attempts, or ends in the tail."""
     if kind not in ("normal", "truncated"):
         return []
     tag, width, n = reference.TAGS[kind], reference.width_of(dtype), 2**17
@@ -52,7 +53,7 @@ def redrawn(kind, dtype):
 
 
 def cases(n):
-    """(label, its n elements by the kernels in use, the same by the reference)."""
+    """Yield a label, how to make its n elements by the kernels in use, and how by the reference."""
     for kind, dtype in KINDS:
         for parameters in PARAMETERS[kind]:
             if dtype == "float16" and max(parameters) > 65504:

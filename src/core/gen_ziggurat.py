@@ -30,17 +30,17 @@ PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
 def f(x):
-    """The density, but for its constant."""
+    """Return the density without its constant."""
     return (-x * x / 2).exp()
 
 
 def f_inverse(y):
-    """The x >= 0 with f(x) = y."""
+    """Return the x >= 0 with f(x) = y."""
     return (-2 * y.ln()).sqrt()
 
 
 def bisect(function, low, high):
-    """The root in [low, high] of a function that is positive at low and not at high."""
+    """Return the root in [low, high] of a function that is positive at low and not at high."""
     for _ in range(140):  # 2^-140 is below the last of 42 digits
         middle = (low + high) / 2
         if function(middle) > 0:
@@ -51,7 +51,7 @@ def bisect(function, low, high):
 
 
 def area(limit):
-    """The area under f on [0, limit]: the Taylor series of exp, integrated term by term."""
+    """Return the area under f on [0, limit], by the Taylor series of exp, integrated by terms."""
     if limit is None:
         return (PI / 2).sqrt()
     total, term, n = Decimal(0), limit, 0
@@ -63,7 +63,7 @@ def area(limit):
 
 
 def inscribe(limit):
-    """Right edges x_k and floors y_k of the inscribed rectangles, and the floor of the cap."""
+    """Return right edges x_k and floors y_k of the rectangles, and the floor of the cap."""
     share = area(limit) / LAYERS
     edges, floors, y = [], [], Decimal(0)
     while True:
@@ -88,7 +88,7 @@ def inscribe(limit):
 
 
 def height(a, width, y0):
-    """The least h with y0 + h (1 - (x - a) / width) >= f(x) on [a, a + width)."""
+    """Return the least h with y0 + h (1 - (x - a) / width) >= f(x) on [a, a + width)."""
 
     def needed(x):
         return (f(x) - y0) * width / (a + width - x)
@@ -110,7 +110,7 @@ def height(a, width, y0):
 
 
 def alias_table(weights):
-    """Walker's alias table (Vose's construction): threshold << 8 | alias, for each column."""
+    """Return Walker's alias table (by Vose): threshold << 8 | alias, for each column."""
     one = 1 << ALIAS_BITS
     total = sum(weights)
     share = [w * LAYERS * one / total for w in weights]
@@ -127,7 +127,7 @@ def alias_table(weights):
 
 
 def ziggurat(limit):
-    """All numbers of one table; limit is None for the normal."""
+    """Return all numbers of one table; limit is None for the normal."""
     edges, floors, cap = inscribe(limit)
     k = len(edges)
     zero = Decimal(0)
@@ -158,7 +158,7 @@ def ziggurat(limit):
 
 
 def double(x, up=False):
-    """X rounded once to binary64 (float() of a Decimal is correctly rounded)."""
+    """Round x once to binary64 (float() of a Decimal is correctly rounded)."""
     value = float(x)
     if up and Decimal(value) < x:
         value = math.nextafter(value, math.inf)
@@ -166,7 +166,7 @@ def double(x, up=False):
 
 
 def single(x):
-    """X rounded once to binary32, through the exact value, not through binary64."""
+    """Round x once to binary32, from the exact value, not through binary64."""
     if not x:
         return "0x0p+0f"
     exponent = 0
@@ -178,7 +178,7 @@ def single(x):
 
 
 def rows(values):
-    """Numbers as lines of C."""
+    """Return numbers as lines of C."""
     lines, line = [], "       "
     for value in values:
         if len(line) + len(value) + 2 > 100:
@@ -189,7 +189,7 @@ def rows(values):
 
 
 def c_struct(name, z):
-    """One table as C."""
+    """Return one table as C."""
     inverse = 1 / z["x0"] if z["limit"] is None else Decimal(0)
     fields = [
         ("edge_f32", [single(x / (1 << 24)) for x in z["edge"]]),

@@ -1,9 +1,9 @@
-/* The small vocabulary of vector operations that the kernels are written in: one file per ISA
- * defines all of it, kernel.c is compiled once with each.
+/* The vector operations that the kernels are written in.  One file per ISA defines all of them, and
+ * kernel.c is compiled once with each.
  *
  *   vu    VEC_W lanes of 64 bits; where an operation ends in 32, 2 * VEC_W lanes of 32 bits
  *   vd    VEC_W doubles            vf    2 * VEC_W floats
- *   vm    a truth value for each of VEC_W lanes; ..._bits gives it as an integer, lane i in bit i
+ *   vm    a truth value for each of VEC_W lanes; vm_bits returns them with lane i in bit i
  *
  *   vu_mul32(a, b)      64-bit products of the low halves; the high halves are ignored
  *   vu_xor3(a, b, c)    exclusive or of the low halves; the high half may be anything
@@ -12,7 +12,7 @@
  *                       anything), into two vectors in the order of memory: block by block
  *   vu_blocks_apart, vu_pack_apart  likewise, the even words into one vector, the odd ones into the
  *                       other, each in the order of memory
- *   vu_ge32, vu_ge64    bits of lane >= k, for lanes and k below 2^31
+ *   vu_ge32, vu_ge64    the bits of the lanes >= k, for lanes and k below 2^31
  *   vm_lt_u32           lane < lane, for 64-bit lanes below 2^32
  *   v?_lookup(t, at)    t[at], lane by lane; three floats behind t[at] can be read, too
  *   vd_lookup4(t, at)   t[at][0] ... t[at][3] into four vectors
@@ -24,9 +24,9 @@
  *   vf_store_bf16(p, even, odd)  to bfloat16 likewise, numbers that are no NaN
  *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
- * the multiplier; with VEC_AHEAD the words of one step are converted between the rounds of the
- * next.  VEC_TILE_ROWS times VEC_TILE_VECTORS accumulators, a row of vectors and one more are what
- * the registers hold: the tile of a matrix product. */
+ * the multiplier.  With VEC_AHEAD the words of one step are converted between the rounds of the
+ * next.  VEC_TILE_ROWS times VEC_TILE_VECTORS is the tile of a matrix product: the registers hold
+ * its sums, a row of vectors and one vector more. */
 #ifndef FASTINIT_VEC_H
 #define FASTINIT_VEC_H
 

@@ -1,4 +1,4 @@
-/* The vocabulary of vec.h in AVX2. */
+/* The operations of vec.h in AVX2. */
 #include <immintrin.h>
 
 #define VEC_W 4
@@ -10,7 +10,7 @@
 typedef __m256i vu;
 typedef __m256d vd;
 typedef __m256 vf;
-typedef __m256d vm; /* all ones or all zeros a lane */
+typedef __m256d vm; /* A lane is all ones or all zeros. */
 
 VEC vu vu_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
 VEC vu vu_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -28,7 +28,8 @@ VEC vu vu_lookup(const uint64_t *t, vu at)
     return _mm256_i64gather_epi64((const long long *)t, at, 8);
 }
 
-/* unpacklo and unpackhi work inside 128-bit lanes: blocks in the order 0 2 1 3 come out plain. */
+/* unpacklo and unpackhi work inside 128-bit lanes, so that blocks in the order 0 2 1 3 come out in
+ * the order of memory. */
 VEC vu vu_blocks(uint64_t first) { return vu_add(vu_set1(first), _mm256_setr_epi64x(0, 2, 1, 3)); }
 VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
 {
@@ -53,12 +54,12 @@ VEC void vu_store32(uint32_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 
 VEC vu vu_srl32(vu a, int n) { return _mm256_srli_epi32(a, n); }
 VEC vu vu_sra32(vu a, int n) { return _mm256_srai_epi32(a, n); }
-VEC uint32_t vu_ge32(vu a, uint32_t k) /* both below 2^31 */
+VEC uint32_t vu_ge32(vu a, uint32_t k)
 {
     vu m = _mm256_cmpgt_epi32(a, _mm256_set1_epi32((int)k - 1));
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(m));
 }
-VEC uint32_t vu_ge64(vu a, uint64_t k) /* both below 2^63 */
+VEC uint32_t vu_ge64(vu a, uint64_t k)
 {
     vu m = _mm256_cmpgt_epi64(a, vu_set1(k - 1));
     return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(m));
@@ -70,9 +71,10 @@ VEC vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 VEC vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 VEC vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm256_cvtepi32_ps(a); }
-/* Loads one by one: a gather takes longer on AMD's processors (bench/NOTES.md), and several times
- * as long on those of Intel's whose microcode fences it (CVE-2022-40982).  Each insertion takes the
- * first of four floats: GCC makes one instruction of that, but two where a single one is loaded. */
+/* These are single loads because a gather takes longer on AMD's processors (bench/NOTES.md), and
+ * several times as long on Intel's whose microcode fences it (CVE-2022-40982).  Each insertion
+ * takes the first of four floats: GCC makes one instruction of that, but two of loading a single
+ * one. */
 VEC __m128 lookup_half(const float *t, __m128i at)
 {
     uint64_t low = (uint64_t)_mm_cvtsi128_si64(at), high = (uint64_t)_mm_extract_epi64(at, 1);
@@ -96,8 +98,9 @@ VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
     _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi16(a, b));
     _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi16(a, b));
 }
-/* The upper halves; one more where the lower half is above 0x8000, or at it and the upper one odd:
- * where (lower - (upper is even), saturated at 0) has its highest bit. */
+/* Each result is the upper half, or one more where the lower half is above 0x8000, or equal to it
+ * while the upper one is odd.  That is where lower - (upper is even), saturated at 0, has its
+ * highest bit set. */
 VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
 {
     vu a = _mm256_castps_si256(even), b = _mm256_castps_si256(odd);
@@ -123,7 +126,7 @@ VEC vd vd_lookup(const double *t, vu at)
     b = _mm_loadh_pd(b, t + _mm_extract_epi64(high, 1));
     return _mm256_set_m128d(b, a);
 }
-/* Four loads and a transposition: half the time of four gathers. */
+/* Four loads and a transposition take half the time of four gathers. */
 VEC void vd_lookup4(const double (*t)[4], vu at, vd out[4])
 {
     vd r0 = _mm256_loadu_pd(t[_mm256_extract_epi64(at, 0)]);
@@ -159,7 +162,7 @@ VEC vu vu_select(vm m, vu a, vu b)
     return vu_of_bits(vd_select(m, vd_of_bits(a), vd_of_bits(b)));
 }
 
-#ifdef __FMA__ /* where it is asked for: householder.c */
+#ifdef __FMA__ /* Only householder.c is compiled with it. */
 VEC vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 VEC vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 #endif

@@ -1,4 +1,4 @@
-/* The vocabulary of vec.h in AVX-512 (F, BW and DQ). */
+/* The operations of vec.h in AVX-512 (F, BW and DQ). */
 #include <immintrin.h>
 
 #define VEC_W 8
@@ -25,7 +25,8 @@ VEC vu vu_sll(vu a, unsigned n) { return _mm512_slli_epi64(a, n); }
 VEC vu vu_mul32(vu a, vu b) { return _mm512_mul_epu32(a, b); }
 VEC vu vu_lookup(const uint64_t *t, vu at) { return _mm512_i64gather_epi64(at, t, 8); }
 
-/* unpacklo and unpackhi work inside 128-bit lanes: this order of blocks comes out plain. */
+/* unpacklo and unpackhi work inside 128-bit lanes, so that blocks in this order come out in the
+ * order of memory. */
 VEC vu vu_blocks(uint64_t first)
 {
     return vu_add(vu_set1(first), _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7));
@@ -79,7 +80,8 @@ VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
     vu b = _mm512_cvtepu16_epi32(_mm512_cvtps_ph(odd, _MM_FROUND_TO_NEAREST_INT));
     _mm512_storeu_si512(p, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
 }
-VEC void vf_store_bf16(uint16_t *p, vf even, vf odd) /* as with AVX2 */
+/* It rounds as vec_avx2.h explains. */
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
 {
     vu a = _mm512_castps_si512(even), b = _mm512_castps_si512(odd);
     vu high = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);

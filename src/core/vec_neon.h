@@ -1,4 +1,4 @@
-/* The vocabulary of vec.h in NEON (AArch64). */
+/* The operations of vec.h in NEON (AArch64). */
 #include <arm_neon.h>
 
 #define VEC_W 2
@@ -10,7 +10,7 @@
 typedef uint64x2_t vu;
 typedef float64x2_t vd;
 typedef float32x4_t vf;
-typedef uint64x2_t vm; /* all ones or all zeros a lane */
+typedef uint64x2_t vm; /* A lane is all ones or all zeros. */
 
 #define VU32(a) vreinterpretq_u32_u64(a)
 #define VU64(a) vreinterpretq_u64_u32(a)
@@ -69,7 +69,7 @@ VEC uint32_t vm_bits(vm a)
 }
 VEC uint32_t vu_ge64(vu a, uint64_t k) { return vm_bits(vcgeq_u64(a, vu_set1(k))); }
 
-/* min and max by comparison, as x86 does them: FMIN orders the signed zeros, MINPS does not. */
+/* min and max compare, as those of x86 do: FMIN orders the signed zeros, but MINPS does not. */
 VEC vf vf_set1(float x) { return vdupq_n_f32(x); }
 VEC vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 VEC vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
@@ -94,7 +94,8 @@ VEC void vf_store_f16(uint16_t *p, vf even, vf odd)
     uint16x4_t b = vreinterpret_u16_f16(vcvt_f16_f32(odd));
     vst2_u16(p, ((uint16x4x2_t){{a, b}}));
 }
-VEC void vf_store_bf16(uint16_t *p, vf even, vf odd) /* as with AVX2 */
+/* It rounds as vec_avx2.h explains. */
+VEC void vf_store_bf16(uint16_t *p, vf even, vf odd)
 {
     uint16x8_t a = vreinterpretq_u16_f32(even), b = vreinterpretq_u16_f32(odd);
     uint16x8_t high = vtrn2q_u16(a, b);

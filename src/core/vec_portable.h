@@ -1,9 +1,10 @@
-/* The vocabulary of vec.h in plain C: what every other variant must reproduce bit for bit.
+/* The operations of vec.h in plain C.  Every other ISA must reproduce their results bit for bit.
  *
- * One 64-bit lane, two groups in flight (float32 uniform 2.0 ns against 2.7 with one, normal 3.8
- * against 4.6, GCC 12).  Wider "vectors" of arrays were tried and lost: no compiler of today turns
- * their 32 x 32 -> 64 bit products into SSE2's, and what they do instead costs more than the scalar
- * multiplier.  Words are taken out with shifts: the byte order of the machine does not matter. */
+ * A vector is one 64-bit lane, and two groups are in flight (float32 uniform 2.0 ns against 2.7
+ * with one, normal 3.8 against 4.6, GCC 12).  Wider "vectors" of arrays were tried and lost: no
+ * compiler of today turns their 32 x 32 -> 64 bit products into SSE2's, and what they do instead
+ * costs more than the scalar multiplier.  Words are taken out with shifts, so that the byte order
+ * of the machine does not matter. */
 #include <math.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ typedef double vd;
 typedef struct {
     float f0, f1;
 } vf;
-typedef uint32_t vm; /* 0 or 1 */
+typedef uint32_t vm; /* It is 0 or 1. */
 
 #define LOW(a) ((uint32_t)(a))
 #define HIGH(a) ((uint32_t)((a) >> 32))
@@ -31,7 +32,8 @@ VEC vu vu_sub(vu a, vu b) { return a - b; }
 VEC vu vu_and(vu a, vu b) { return a & b; }
 VEC vu vu_or(vu a, vu b) { return a | b; }
 VEC vu vu_xor(vu a, vu b) { return a ^ b; }
-/* In 32 bits: the products' high halves need not be cleared then (a fifth of the time). */
+/* It works in 32 bits, so that the products' high halves need not be cleared (a fifth of the time).
+ */
 VEC vu vu_xor3(vu a, vu b, vu c) { return LOW(a) ^ LOW(b) ^ LOW(c); }
 VEC vu vu_srl(vu a, int n) { return a >> n; }
 VEC vu vu_sll(vu a, int n) { return a << n; }
@@ -51,8 +53,9 @@ VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2]) { vu_pack(x0, x2, 
 VEC void vu_store64(uint64_t *p, vu a) { *p = a; }
 VEC void vu_store32(uint32_t *p, vu a) { p[0] = LOW(a), p[1] = HIGH(a); }
 
-/* C leaves >> of a negative int, and the conversion of large unsigned ones, to the compiler; all of
- * today's agree, and a branch on a random sign would cost a misprediction. */
+/* C leaves it to the compiler what >> makes of a negative int, and what a large unsigned one is
+ * converted to.  All compilers of today agree, and a branch on a random sign would be mispredicted.
+ */
 _Static_assert((-1 >> 1) == -1 && (int32_t)0xffffffffu == -1, "two's complement");
 VEC uint32_t sra32(uint32_t a, int n) { return (uint32_t)((int32_t)a >> n); }
 
@@ -80,8 +83,8 @@ VEC uint32_t f32_bits(float x)
     return r;
 }
 /* Numbers below 2^-14, float16's least normal one, are rounded by a sum whose last digit is that of
- * float16's subnormals, 2^-24; the others as bfloat16 below, with another exponent; from 65520 on
- * they are infinite. */
+ * float16's subnormals, 2^-24.  The others are rounded as bfloat16 is below, with another exponent;
+ * from 65520 on they are infinite. */
 VEC uint16_t f16_bits(float x)
 {
     uint32_t bits = f32_bits(x), magnitude = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
@@ -90,7 +93,8 @@ VEC uint16_t f16_bits(float x)
     uint32_t half = magnitude < 0x38800000 ? subnormal : normal;
     return (uint16_t)(sign | (magnitude < 0x477ff000 ? half : 0x7c00));
 }
-/* The upper half, rounded: the sum carries into it from half a unit on, at just half if odd. */
+/* The result is the upper half, rounded: the sum carries into it if the lower half is more than
+ * half a unit, or just half while the upper one is odd. */
 VEC uint16_t bf16_bits(float x)
 {
     uint32_t bits = f32_bits(x);

@@ -1,4 +1,4 @@
-/* The functions of fastinit.h by name, for the C programs of tests. */
+/* Calls of the functions of fastinit.h by their names, for the C programs of tests. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +21,8 @@ static size_t bits_per_element(const char *name)
                                                            : 32;
 }
 
-static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t seed, double p,
-                 double q, int threads)
+static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t seed,
+                 double parameter_1, double parameter_2, int threads)
 {
     const fastinit_run how = {threads, NULL};
     const fastinit_spans spans = {&start, 1, n};
@@ -31,11 +31,11 @@ static void call(const char *name, void *out, uint64_t start, size_t n, uint64_t
     if (!strncmp(name, "bits_", 5))
         fastinit_bits(out, type, spans, seed, how);
     else if (!strncmp(name, "uniform_", 8))
-        fastinit_uniform(out, type, spans, seed, p, q, how);
+        fastinit_uniform(out, type, spans, seed, parameter_1, parameter_2, how);
     else if (!strncmp(name, "normal_", 7))
-        fastinit_normal(out, type, spans, seed, p, q, how);
+        fastinit_normal(out, type, spans, seed, parameter_1, parameter_2, how);
     else if (!strncmp(name, "truncated_", 10))
-        fastinit_truncated(out, type, spans, seed, p, q, how);
+        fastinit_truncated(out, type, spans, seed, parameter_1, parameter_2, how);
     else
         abort();
 }

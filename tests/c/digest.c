@@ -1,9 +1,9 @@
-/* Digests of fills by each variant that this processor can run, one a line:
+/* Print digests of fills by the kernels of each ISA that can run here, one a line:
  *
  *     <ISA> <function> <parameters> start=<first index> n=<elements> <64-bit FNV-1a, hexadecimal>
  *
- * `digest [ISA]`: all variants, or one.  Any two variants of any two machines must agree; so must,
- * which is checked here, one thread and several, and every rounding mode of the caller. */
+ * `digest [ISA]` takes all ISAs, or one.  Any two ISAs of any two machines must agree.  The program
+ * itself checks that one thread and several agree, and all rounding modes of the caller. */
 #include <fenv.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 enum { N_MAX = 70001, THREADS = 3 };
 
-static const uint64_t SEED = 0x9E3779B97F4A7C15; /* both halves of the key in use */
+static const uint64_t SEED = 0x9E3779B97F4A7C15; /* It uses both halves of the key. */
 
-/* Beginnings; the carries of the element and of the block; the last elements. */
+/* These are beginnings, the carries of the element and of the block, and the last elements. */
 static const uint64_t starts[] = {
     0,
     1,
@@ -29,7 +29,7 @@ static const uint64_t starts[] = {
 };
 static const size_t sizes[] = {1, 64, 1000, 20000};
 
-/* One long fill for each function and parameters: it is cut into pieces for the threads. */
+/* There is one long fill for each case, which is cut into pieces for the threads. */
 static const uint64_t long_start = ((uint64_t)1 << 34) - 30000;
 
 typedef union {
@@ -40,14 +40,15 @@ typedef union {
     unsigned char bytes[N_MAX * 8];
 } buffer;
 
+/* What to call, and with which parameters. */
 typedef struct {
     const char *function;
-    double p, q;
-} fill;
+    double parameter_1, parameter_2;
+} test_case;
 
-static size_t bytes(const fill *f, size_t n) { return n * bits_per_element(f->function) / 8; }
+static size_t bytes(const test_case *c, size_t n) { return n * bits_per_element(c->function) / 8; }
 
-static const fill fills[] = {
+static const test_case cases[] = {
     {"bits_u32", 0, 0},
     {"bits_u64", 0, 0},
     {"uniform_f32", 0, 1},
@@ -95,9 +96,9 @@ static const int rounding_modes[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static void run(const fill *f, buffer *out, uint64_t start, size_t n, int threads)
+static void run(const test_case *c, buffer *out, uint64_t start, size_t n, int threads)
 {
-    call(f->function, out, start, n, SEED, f->p, f->q, threads);
+    call(c->function, out, start, n, SEED, c->parameter_1, c->parameter_2, threads);
 }
 
 static uint64_t digest(const unsigned char *bytes, size_t n)
@@ -108,21 +109,22 @@ static uint64_t digest(const unsigned char *bytes, size_t n)
     return hash;
 }
 
-static void fail(const fill *f, const char *what)
+static void fail(const test_case *c, const char *what)
 {
-    fprintf(stderr, "%s %s(%g, %g): %s\n", fastinit_isa(), f->function, f->p, f->q, what);
+    fprintf(stderr, "%s %s(%g, %g): %s\n", fastinit_isa(), c->function, c->parameter_1,
+            c->parameter_2, what);
     exit(1);
 }
 
-static void line(const fill *f, buffer *out, uint64_t start, size_t n)
+static void line(const test_case *c, buffer *out, uint64_t start, size_t n)
 {
-    run(f, out, start, n, 1);
+    run(c, out, start, n, 1);
     printf("%s %s(%.17g,%.17g) start=%" PRIu64 " n=%zu %016" PRIx64 "\n", fastinit_isa(),
-           f->function, f->p, f->q, start, n, digest(out->bytes, bytes(f, n)));
+           c->function, c->parameter_1, c->parameter_2, start, n, digest(out->bytes, bytes(c, n)));
 }
 
-/* rows x columns: one panel, its edge, several; tall, wide, square; one thread's work and shared.
- */
+/* The matrices have one panel, just fill one, or have several; they are tall, wide and square, the
+ * work of one thread and shared. */
 static const struct {
     size_t count, rows, columns;
     double gain;
@@ -149,7 +151,7 @@ static void orthogonal_lines(buffer *out, buffer *other)
         for (int f64 = 0; f64 < 2; f64++) {
             const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
             const size_t bytes = count * m * n * (f64 ? 8 : 4);
-            const fill f = {"orthogonal", (double)m, (double)n};
+            const test_case c = {"orthogonal", (double)m, (double)n};
             orthogonal(i, f64, out, 1);
             printf("%s orthogonal_f%d(%.17g) first=%zu count=%zu %zux%zu %016" PRIx64 "\n",
                    fastinit_isa(), f64 ? 64 : 32, matrices[i].gain, i, count, m, n,
@@ -160,34 +162,35 @@ static void orthogonal_lines(buffer *out, buffer *other)
                 orthogonal(i, f64, other, THREADS);
                 fesetround(FE_TONEAREST);
                 if (memcmp(out, other, bytes))
-                    fail(&f, "differs on several threads in another rounding mode");
+                    fail(&c, "differs on several threads in another rounding mode");
             }
         }
 }
 
-/* The array in out once more, in every other way, into another. */
-static void compare(const fill *f, const buffer *out, buffer *other, uint64_t start, size_t n)
+/* Make the array in out once more, in every other way, and compare. */
+static void compare(const test_case *c, const buffer *out, buffer *other, uint64_t start, size_t n)
 {
-    volatile double one = 1, tiny = 0x1p-60; /* computed at run time, in the mode of the moment */
+    /* These are volatile, so that the sums are computed at run time, in the mode of the moment. */
+    volatile double one = 1, tiny = 0x1p-60;
 
-    run(f, other, start, n, THREADS);
-    if (memcmp(out, other, bytes(f, n)))
-        fail(f, "differs on several threads");
+    run(c, other, start, n, THREADS);
+    if (memcmp(out, other, bytes(c, n)))
+        fail(c, "differs on several threads");
 
     for (size_t i = 0; i < COUNT(rounding_modes); i++) {
         memset(other, 0, sizeof *other);
         if (fesetround(rounding_modes[i]))
-            fail(f, "no such rounding mode");
+            fail(c, "no such rounding mode");
         volatile double up = one + tiny, down = one - tiny;
-        run(f, other, start, n, THREADS);
-        /* fegetround() alone would not tell: on x86 it asks the x87. */
+        run(c, other, start, n, THREADS);
+        /* fegetround() alone would not tell, as it asks the x87 on x86. */
         volatile double up_after = one + tiny, down_after = one - tiny;
         int kept = fegetround() == rounding_modes[i] && up == up_after && down == down_after;
         fesetround(FE_TONEAREST);
         if (!kept)
-            fail(f, "changed the caller's rounding mode");
-        if (memcmp(out, other, bytes(f, n)))
-            fail(f, "differs in another rounding mode");
+            fail(c, "changed the caller's rounding mode");
+        if (memcmp(out, other, bytes(c, n)))
+            fail(c, "differs in another rounding mode");
     }
 }
 
@@ -214,12 +217,12 @@ int main(int argc, char **argv)
         if (fastinit_use_isa(*isa) != FASTINIT_OK || strcmp(fastinit_isa(), *isa))
             return 2;
         philox_line();
-        for (size_t i = 0; i < COUNT(fills); i++) {
+        for (size_t i = 0; i < COUNT(cases); i++) {
             for (size_t j = 0; j < COUNT(starts); j++)
                 for (size_t k = 0; k < COUNT(sizes); k++)
-                    line(&fills[i], &out, starts[j], sizes[k]);
-            line(&fills[i], &out, long_start, N_MAX);
-            compare(&fills[i], &out, &other, long_start, N_MAX);
+                    line(&cases[i], &out, starts[j], sizes[k]);
+            line(&cases[i], &out, long_start, N_MAX);
+            compare(&cases[i], &out, &other, long_start, N_MAX);
         }
         orthogonal_lines(&out, &other);
         lines++;

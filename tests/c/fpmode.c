@@ -1,4 +1,4 @@
-/* The processor's floating-point control word, for test_fpenv.py. */
+/* Access to the processor's floating-point control word, for test_fpenv.py. */
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 unsigned long get_mode(void) { return _mm_getcsr(); }

@@ -1,32 +1,34 @@
-/* What the kernels make of chosen words (mocked_kernel.c), for tests/test_words.py.
+/* Show what the kernels make of chosen words (mocked_kernel.c), for tests/test_words.py.
  *
- * `mocked count ISA function step`: the first attempt of a float32 distribution (0, 1) for all 2^32
- * words, or for every step-th span of 2^16 of them.  Reads 257 numbers: for each value of a word's
- * low 8 bits what its high 24 bits are multiplied by, and the value of a redrawn element.  Prints
- * for each value of the low 8 bits
+ * `mocked count ISA function step` makes the first attempt of a float32 distribution (0, 1) for all
+ * 2^32 words, or for every step-th span of 2^16 of them.  It reads 257 numbers: for each value of a
+ * word's low 8 bits what its high 24 bits are multiplied by, and the value of a redrawn element. It
+ * prints for each value of the low 8 bits
  *
  *     <how many were accepted> <of these negative> <not the product, or redrawn and not that value>
  *     <least accepted> <greatest accepted> <least magnitude accepted>
  *
- * `mocked values ISA function p q`: reads records of ten words, one an element: the first attempt
- * (the second word for 64-bit types alone), the second, the third and all further ones; writes the
- * values. */
+ * `mocked values ISA function parameter_1 parameter_2` reads records of ten words, one for each
+ * element: two for the first attempt (the second of them for 64-bit types alone), four for the
+ * second, and four for the third and all further ones.  It writes the values. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "call.h"
 #include "mocked.h"
 
-enum { NAMES = 256, ROWS = 256, SPAN = NAMES * ROWS, RECORDS_MAX = 1 << 20 };
+/* A span has a line for each value of the high 24 bits, with a word for each of the low 8. */
+enum { NAMES = 256, LINES = 256, SPAN = NAMES * LINES, RECORDS_MAX = 1 << 20 };
 
 int mocked_counting;
 
-/* Counting: which elements were asked for a second attempt. */
-static const uint64_t origin = (uint64_t)1 << 34; /* block 2^32: the words count from 0 */
+/* Which elements were asked for a second attempt, when counting.  They begin at block 2^32, where
+ * the words count from 0. */
+static const uint64_t origin = (uint64_t)1 << 34;
 static uint64_t span_start;
 static uint32_t redrawn[SPAN];
 
-/* Else. */
+/* What was read, when not counting. */
 static struct {
     uint32_t first[2], later[2][4];
 } records[RECORDS_MAX];
@@ -37,10 +39,10 @@ void mocked_words(uint64_t position, uint32_t attempt, uint32_t words[4])
 {
     memset(words, 0, 4 * sizeof *words);
     if (mocked_counting) {
-        /* Lanes that no element uses may hold any position. */
+        /* A lane that no element uses may hold any position. */
         if (position >= span_start && position - span_start < SPAN)
             redrawn[position - span_start] = UINT32_MAX;
-        words[0] = 100; /* of column 100, at the corner below the curve: accepted */
+        words[0] = 100; /* It names column 100, at whose corner below the curve all are accepted. */
     } else if (attempt) {
         if (position < count)
             memcpy(words, records[position].later[attempt > 1], 4 * sizeof *words);
@@ -53,13 +55,14 @@ void mocked_words(uint64_t position, uint32_t attempt, uint32_t words[4])
     }
 }
 
-/* Values are counted by their bits: -0 is not 0 then, and integers let the compiler vectorize. */
+/* Values are counted by their bits, so that -0 is not 0, and the compiler can vectorize. */
 typedef union {
     float f32[SPAN];
     uint32_t bits[SPAN];
 } numbers;
 
-/* Integers in the order of the floats whose bits they are; its own inverse. */
+/* Return an integer that is ordered as the float with these bits.  The function is its own inverse.
+ */
 static int32_t ordered(uint32_t bits) { return (int32_t)(bits ^ (0 - (bits >> 31)) >> 1); }
 
 static double number(int32_t rank)
@@ -82,19 +85,19 @@ typedef struct {
 #define CLONED
 #endif
 
-/* One row: the words of the same high 24 bits, that stand for this multiple of the factors.  again
- * is 0, or all ones if redrawn: masks and no conditions but minima, which compilers turn into
- * vectors. */
-static CLONED void count_row(tally *restrict t, const uint32_t *restrict values, double multiple,
-                             const float *restrict factors, const uint32_t *restrict again,
-                             uint32_t redrawn_value)
+/* Count one line: words with the same high 24 bits, which stand for this multiple of the factors.
+ * again is 0, or all ones if redrawn.  There are masks, and no conditions but minima, as compilers
+ * turn those into vectors. */
+static CLONED void count_line(tally *restrict t, const uint32_t *restrict values, double multiple,
+                              const float *restrict factors, const uint32_t *restrict again,
+                              uint32_t redrawn_value)
 {
     union {
         float f32[NAMES];
         uint32_t bits[NAMES];
     } products;
 
-    for (int name = 0; name < NAMES; name++) /* 24 bits by 24: exact, then rounded once */
+    for (int name = 0; name < NAMES; name++) /* 24 bits by 24 is exact, and rounded once. */
         products.f32[name] = (float)(multiple * (double)factors[name]);
     for (int name = 0; name < NAMES; name++) {
         const uint32_t value = values[name], skip = again[name];
@@ -128,11 +131,12 @@ static int count_words(const char *function, unsigned step)
         span_start = origin + first;
         memset(redrawn, 0, sizeof redrawn);
         call(function, &values, span_start, SPAN, 0, 0, 1, 1);
-        for (uint32_t row = 0; row < ROWS; row++) {
-            const uint32_t at = row * NAMES, high = (uint32_t)(first >> 8) + row;
+        for (uint32_t line = 0; line < LINES; line++) {
+            const uint32_t at = line * NAMES, high = (uint32_t)(first >> 8) + line;
             const int32_t s = (int32_t)high - (high >> 23 ? 1 << 24 : 0);
             const double multiple = function[0] == 'u' ? (int32_t)high : 2 * s + 1;
-            count_row(&t, values.bits + at, multiple, factor.f32, redrawn + at, factor.bits[NAMES]);
+            count_line(&t, values.bits + at, multiple, factor.f32, redrawn + at,
+                       factor.bits[NAMES]);
         }
     }
     for (int name = 0; name < NAMES; name++)
@@ -142,7 +146,7 @@ static int count_words(const char *function, unsigned step)
     return 0;
 }
 
-static int values_of_words(const char *function, double p, double q)
+static int values_of_words(const char *function, double parameter_1, double parameter_2)
 {
     static uint64_t values[RECORDS_MAX];
     const size_t bits = bits_per_element(function);
@@ -151,7 +155,7 @@ static int values_of_words(const char *function, double p, double q)
     count = fread(records, sizeof records[0], RECORDS_MAX, stdin);
     if (!count || !feof(stdin))
         return 2;
-    call(function, values, 0, count, 0, p, q, 1);
+    call(function, values, 0, count, 0, parameter_1, parameter_2, 1);
     return fwrite(values, bits / 8, count, stdout) == count ? 0 : 2;
 }
 

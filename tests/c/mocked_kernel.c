@@ -1,11 +1,11 @@
-/* The kernels as they are, with chosen words in the place of Philox's: the same source, compiled
- * with the same flags once per ISA, linked into mocked.c instead of the kernels themselves. */
+/* The kernels with chosen words in the place of Philox's.  The source is theirs, compiled with the
+ * same flags once per ISA; mocked.c is linked with these instead of them. */
 #include <string.h>
 
 #include "mocked.h"
 #include "vec.h"
 
-#define FASTINIT_PHILOX_H /* not that one */
+#define FASTINIT_PHILOX_H /* This file takes its place. */
 
 enum { PHILOX_ROUNDS = 10 };
 
