@@ -5,11 +5,11 @@ import numpy as np
 
 from fastinit import _kernels
 
-FLOAT_KINDS = ("uniform", "normal", "truncated")
+DISTRIBUTIONS = ("uniform", "normal", "truncated")
 FLOATS = ("float32", "float64", "float16", "bfloat16")
-KINDS = [
+FILLS = [
     *[("bits", dtype) for dtype in ("uint32", "uint64")],
-    *[(kind, dtype) for kind in FLOAT_KINDS for dtype in FLOATS],
+    *[(distribution, dtype) for distribution in DISTRIBUTIONS for dtype in FLOATS],
 ]
 # These are not the defaults, and none of them is exact in binary.
 PARAMETERS = {"bits": (), "uniform": (-0.3, 1.1), "normal": (0.1, 0.7), "truncated": (0.1, 0.7)}
@@ -17,14 +17,14 @@ GUARD = 1024  # bytes; more than a batch has, so that what is written beyond sho
 _PATTERN = 0xA5
 
 
-def fill(kind, dtype, start, n, seed=1, parameters=None, threads=1):
+def fill(distribution, dtype, start, n, seed=1, parameters=None, threads=1):
     """Return elements start ... start + n - 1; check that nothing beside them is written."""
     dtype = np.dtype(dtype)
     raw = np.full(n * dtype.itemsize + 2 * GUARD, _PATTERN, np.uint8)
     out = raw[GUARD : raw.size - GUARD].view(dtype)
-    parameters = PARAMETERS[kind] if parameters is None else parameters
+    parameters = PARAMETERS[distribution] if parameters is None else parameters
     buffer = out.view("uint16") if dtype == ml_dtypes.bfloat16 else out
-    getattr(_kernels, kind)(buffer, start, seed, *parameters, threads)
+    getattr(_kernels, distribution)(buffer, start, seed, *parameters, threads)
     assert (raw[:GUARD] == _PATTERN).all()
     assert (raw[raw.size - GUARD :] == _PATTERN).all()
     return out

@@ -22,7 +22,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL = range(5)
 TAGS = {"bits": BITS, "uniform": UNIFORM, "normal": NORMAL, "truncated": TRUNCATED}
-KINDS = {tag: kind for kind, tag in TAGS.items()}
+NAMES = {tag: distribution for distribution, tag in TAGS.items()}
 WORD = 2**32 - 1
 
 
@@ -220,17 +220,17 @@ def _held(value, low, high):
     return value if value < high else high
 
 
-def element(kind, dtype, seed, i, *parameters):
+def element(distribution, dtype, seed, i, *parameters):
     """Return element i of the array, as a NumPy scalar."""
-    tag, width = TAGS[kind], width_of(dtype)
+    tag, width = TAGS[distribution], width_of(dtype)
     word, later = sample(tag, width, seed, i), later_blocks(tag, seed, i)
-    return value_of(kind, dtype, word, later, *parameters)
+    return value_of(distribution, dtype, word, later, *parameters)
 
 
-def value_of(kind, dtype, word, later, *parameters):
+def value_of(distribution, dtype, word, later, *parameters):
     """Return the element of a first attempt's bits and the blocks of the later ones."""
     result = np.dtype(dtype).type
-    tag, width = TAGS[kind], width_of(dtype)
+    tag, width = TAGS[distribution], width_of(dtype)
     real = np.float32 if result in HALVES else result
     if tag == BITS:
         return real(word)

@@ -264,7 +264,7 @@ BAD_BUFFERS = {
         ValueError,
         "out must be in the memory of the CPU, received DLPack device (2, 0)",
     ),
-    "an array of another kind": (
+    "an array of another library": (
         lambda: type("Frame", (), {"__array__": lambda self: np.zeros(4, "float32")})(),
         TypeError,
         "out must be an array or a buffer to be filled in place, received Frame",

@@ -160,10 +160,10 @@ def parsed(path):
     header = json.loads(data[8 : 8 + n])
     metadata = header.pop("__metadata__")
     [(name, tensor)] = header.items()
-    kind = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "I32": "i4"}
+    names = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "I32": "i4"}
     values = data[8 + n :]
     assert tensor["data_offsets"] == [0, len(values)]
-    array = np.frombuffer(values, np.dtype(kind[tensor["dtype"]])).reshape(tensor["shape"])
+    array = np.frombuffer(values, np.dtype(names[tensor["dtype"]])).reshape(tensor["shape"])
     return name, array, metadata
 
 

@@ -61,9 +61,9 @@ def test_the_program_and_the_package_agree(native):
     for line in native["portable"]:
         fields = re.fullmatch(r"(\w+)_(u|f|bf)(16|32|64)\((.+),(.+)\) start=0 n=1000 (\w+)", line)
         if fields:
-            kind, code, width, p, q, digest = fields.groups()
+            distribution, code, width, p, q, digest = fields.groups()
             dtype = {"u": "uint", "f": "float", "bf": "bfloat"}[code] + width
-            parameters = () if kind == "bits" else (float(p), float(q))
-            assert fnv_1a(fill(kind, dtype, 0, 1000, SEED, parameters).tobytes()) == digest
+            parameters = () if distribution == "bits" else (float(p), float(q))
+            assert fnv_1a(fill(distribution, dtype, 0, 1000, SEED, parameters).tobytes()) == digest
             compared += 1
     assert compared == 34

@@ -26,13 +26,13 @@ SAMPLERS = {
 }
 STANDARD = {"uniform": (0.0, 1.0), "normal": (0.0, 1.0), "truncated": (0.0, 1.0)}
 every = pytest.mark.parametrize("dtype", ["float32", "float64"])
-kinds = pytest.mark.parametrize("kind", SAMPLERS)
+each_distribution = pytest.mark.parametrize("distribution", SAMPLERS)
 
 
 @cache
-def drawn(kind, dtype, standard=False):
-    sampler, parameters, _ = SAMPLERS[kind]
-    return sampler(N, *(STANDARD[kind] if standard else parameters), seed=2024, dtype=dtype)
+def drawn(distribution, dtype, standard=False):
+    sampler, parameters, _ = SAMPLERS[distribution]
+    return sampler(N, *(STANDARD[distribution] if standard else parameters), seed=2024, dtype=dtype)
 
 
 def within(count, n, p):
@@ -41,10 +41,10 @@ def within(count, n, p):
 
 
 @every
-@kinds
-def test_moments(kind, dtype):
-    law = SAMPLERS[kind][2]
-    x = drawn(kind, dtype).astype(np.float64)
+@each_distribution
+def test_moments(distribution, dtype):
+    law = SAMPLERS[distribution][2]
+    x = drawn(distribution, dtype).astype(np.float64)
     for k in (1, 2, 3, 4):
         moment = law.moment(k)
         error = np.sqrt((law.moment(2 * k) - moment**2) / N)
@@ -52,28 +52,28 @@ def test_moments(kind, dtype):
 
 
 @cache
-def probabilities(kind, dtype):
+def probabilities(distribution, dtype):
     """What the law's distribution function makes uniform of the samples."""
-    x = drawn(kind, dtype)
-    if kind != "truncated":
-        return SAMPLERS[kind][2].cdf(x)
-    mean, stddev = SAMPLERS[kind][1]  # SciPy's own takes ten times as long
+    x = drawn(distribution, dtype)
+    if distribution != "truncated":
+        return SAMPLERS[distribution][2].cdf(x)
+    mean, stddev = SAMPLERS[distribution][1]  # SciPy's own takes ten times as long
     below, inside = stats.norm.cdf(-2), stats.norm.cdf(2) - stats.norm.cdf(-2)
     return np.clip((stats.norm(mean, stddev).cdf(x.astype(np.float64)) - below) / inside, 0, 1)
 
 
 @every
-@kinds
-def test_kolmogorov_smirnov(kind, dtype):
-    assert stats.kstest(probabilities(kind, dtype), "uniform", method="asymp").pvalue > P
+@each_distribution
+def test_kolmogorov_smirnov(distribution, dtype):
+    assert stats.kstest(probabilities(distribution, dtype), "uniform", method="asymp").pvalue > P
 
 
 @every
-@kinds
-def test_chi_squared(kind, dtype):
+@each_distribution
+def test_chi_squared(distribution, dtype):
     """Over 2000 cells of equal probability; too good a fit is no fit either."""
     cells = 2000
-    at = (probabilities(kind, dtype) * cells).astype(int)
+    at = (probabilities(distribution, dtype) * cells).astype(int)
     counts = np.bincount(np.minimum(at, cells - 1), minlength=cells)
     assert P < stats.chisquare(counts).pvalue < 1 - P
 
@@ -98,10 +98,10 @@ def test_normal_tail(dtype):
 
 
 @every
-@pytest.mark.parametrize("kind", ["normal", "truncated"])
-def test_symmetry(kind, dtype):
+@pytest.mark.parametrize("distribution", ["normal", "truncated"])
+def test_symmetry(distribution, dtype):
     """Shipped by others: never negative outside the tail.  In every range of |z|, half are."""
-    x = drawn(kind, dtype, True)
+    x = drawn(distribution, dtype, True)
     edges = [
         0,
         0.01,
@@ -112,7 +112,7 @@ def test_symmetry(kind, dtype):
         1.5,
         1.9,
         2,
-        *([2.5, 3, 3.6, 9] if kind == "normal" else []),
+        *([2.5, 3, 3.6, 9] if distribution == "normal" else []),
     ]
     positive = np.histogram(x, edges)[0]
     both = np.histogram(np.abs(x), edges)[0]
@@ -122,11 +122,13 @@ def test_symmetry(kind, dtype):
 
 
 @every
-@kinds
-def test_low_bits_of_the_mantissa(kind, dtype):
+@each_distribution
+def test_low_bits_of_the_mantissa(distribution, dtype):
     """Shipped by others: the lowest bit always 0.  The last 8, in turn, as often 1 as 0."""
-    x = drawn(kind, dtype, True)
-    if kind == "uniform":  # k of u = k 2^-24 or k 2^-53: the float's own last bits may be zeros
+    x = drawn(distribution, dtype, True)
+    if (
+        distribution == "uniform"
+    ):  # k of u = k 2^-24 or k 2^-53: the float's own last bits may be zeros
         bits = (x * (2.0**24 if dtype == "float32" else 2.0**53)).astype(np.uint64)
     else:
         bits = as_bits(x)
@@ -135,14 +137,14 @@ def test_low_bits_of_the_mantissa(kind, dtype):
 
 
 @every
-@pytest.mark.parametrize("kind", ["normal", "truncated"])
-def test_index_bits_are_not_those_of_the_value(kind, dtype):
+@pytest.mark.parametrize("distribution", ["normal", "truncated"])
+def test_index_bits_are_not_those_of_the_value(distribution, dtype):
     """Shipped by others: bits of the layer's index reused in the value.
 
     The magnitude over the layer's edge, a fraction: each 4 of its bits against each 4 of the index.
     """
-    n, tag = 2**20, reference.TAGS[kind]
-    x = drawn(kind, dtype, True)[:n]
+    n, tag = 2**20, reference.TAGS[distribution]
+    x = drawn(distribution, dtype, True)[:n]
     t = reference.tables(tag)
     layer = (reference.samples(tag, 8 * x.itemsize, 2024, 0, n) % 256).astype(int)
     first = layer < t.inscribed
@@ -157,11 +159,11 @@ def test_index_bits_are_not_those_of_the_value(kind, dtype):
 
 
 @every
-@pytest.mark.parametrize("kind", ["normal", "truncated"])
-def test_redraws_do_not_reuse_the_first_word(kind, dtype):
+@pytest.mark.parametrize("distribution", ["normal", "truncated"])
+def test_redraws_do_not_reuse_the_first_word(distribution, dtype):
     """Shipped by others: a redraw that reuses its first word.  It would tell the new value."""
-    x = drawn(kind, dtype, True)
-    tag, width = reference.TAGS[kind], x.itemsize * 8
+    x = drawn(distribution, dtype, True)
+    tag, width = reference.TAGS[distribution], x.itemsize * 8
     words = reference.samples(tag, width, 2024, 0, N)
     redrawn = words % 256 >= reference.tables(tag).inscribed
     value, rest = x[redrawn], (words[redrawn] >> 8).astype(np.float64)
@@ -280,7 +282,7 @@ def correlated(a, b):
 @every
 def test_independent_across_distributions_seeds_and_neighbours(dtype):
     bits = fastinit.random_bits(N, seed=2024, dtype="uint32" if dtype == "float32" else "uint64")
-    same_seed = [bits] + [drawn(kind, dtype, True) for kind in SAMPLERS]
+    same_seed = [bits] + [drawn(distribution, dtype, True) for distribution in SAMPLERS]
     for i, a in enumerate(same_seed):
         for b in same_seed[:i]:
             assert not correlated(a, b)
@@ -292,15 +294,15 @@ def test_independent_across_distributions_seeds_and_neighbours(dtype):
 
 
 @every
-@pytest.mark.parametrize("kind", ["normal", "truncated"])
-def test_few_values_twice(kind, dtype):
+@pytest.mark.parametrize("distribution", ["normal", "truncated"])
+def test_few_values_twice(distribution, dtype):
     """As many equal pairs as the spacing of the numbers makes: 2^24 values, say, would show."""
-    x = drawn(kind, dtype, True)
+    x = drawn(distribution, dtype, True)
     repeated = N - np.unique(x).size
     if dtype == "float64":
         assert repeated == 0  # 4e6^2 / 2 pairs of 2^52 values or more: 2e-3 expected
     else:
-        grid = drawn(kind, "float64", True).astype(np.float32)
+        grid = drawn(distribution, "float64", True).astype(np.float32)
         expected = N - np.unique(grid).size
         assert repeated < 1.5 * expected
 
@@ -338,10 +340,10 @@ def test_bounds_of_very_many(isa, dtype):
         assert -0.05 <= float(x.min()) <= float(x.max()) < 0.05
 
 
-@pytest.mark.parametrize("kind", ["bits", "normal"])
-def test_the_kernels_refuse_elements_of_other_sizes(kind):
-    parameters = () if kind == "bits" else (0.0, 1.0)
+@pytest.mark.parametrize("distribution", ["bits", "normal"])
+def test_the_kernels_refuse_elements_of_other_sizes(distribution):
+    parameters = () if distribution == "bits" else (0.0, 1.0)
     buffer = bytearray(8)
     with pytest.raises(TypeError, match="no kernel for elements of this size"):
-        getattr(_kernels, kind)(buffer, 0, 1, *parameters, 1)
+        getattr(_kernels, distribution)(buffer, 0, 1, *parameters, 1)
     buffer.append(0)  # an error while somebody holds it

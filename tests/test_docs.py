@@ -254,7 +254,12 @@ def test_the_index_links_to_every_page():
 def test_the_table_of_initializers_is_the_catalog():
     rows = ["| function, class | values | fan | paper |", "|---|---|---|---|"]
     for entry in CATALOG:
-        cells = f"`{entry.name}`, `{entry.cls.__name__}`", f"`{entry.formula}`", entry.fan, entry.paper
+        cells = (
+            f"`{entry.name}`, `{entry.cls.__name__}`",
+            f"`{entry.formula}`",
+            entry.fan,
+            entry.paper,
+        )
         rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     text = (ROOT / "docs" / "initializers.md").read_text(encoding="utf-8")
     assert "\n".join([*rows, ""]) in text

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import reference
-from fills import KINDS, assert_same_bits, fill
+from fills import FILLS, assert_same_bits, fill
 
 from fastinit import _kernels
 
@@ -18,55 +18,55 @@ BATCH, CHUNK = 64, 8192  # elements: kernel.c
 PIECE_MIN, PIECE_MAX, PARALLEL_MIN = 32 << 10, 2 << 20, 128 << 10  # bytes: parallel.c
 
 THREADS = (1, 2, 3, 7)
-kinds = pytest.mark.parametrize(("kind", "dtype"), KINDS)
+each_case = pytest.mark.parametrize(("distribution", "dtype"), FILLS)
 
 
 @cache
-def whole(kind, dtype, start, n):
+def whole(distribution, dtype, start, n):
     """Return the measure, made in aligned runs of a chunk: only its start and its end are cut."""
     before = _kernels.isa()
     _kernels.use_isa("portable")
     cuts = [start, *range(start - start % CHUNK + CHUNK, start + n, CHUNK), start + n]
-    parts = [fill(kind, dtype, a, b - a) for a, b in pairwise(cuts)]
+    parts = [fill(distribution, dtype, a, b - a) for a, b in pairwise(cuts)]
     _kernels.use_isa(before)
     return np.concatenate(parts)
 
 
-@kinds
-def test_every_small_size_at_every_kind_of_start(isa, kind, dtype):
+@each_case
+def test_every_small_size_at_every_kind_of_start(isa, distribution, dtype):
     longest = 200
     for start in (0, 1, 3, BATCH - 1, BATCH, 1000, CHUNK - 100, CHUNK - 1, CHUNK):
-        expected = whole(kind, dtype, start, longest)
+        expected = whole(distribution, dtype, start, longest)
         for n in range(longest + 1):
-            assert_same_bits(fill(kind, dtype, start, n), expected[:n])
+            assert_same_bits(fill(distribution, dtype, start, n), expected[:n])
 
 
-@kinds
-def test_every_start_in_a_batch(isa, kind, dtype):
+@each_case
+def test_every_start_in_a_batch(isa, distribution, dtype):
     """The fills begin at each start of a first batch, and end in each of the next ones."""
-    expected = whole(kind, dtype, 0, 4 * BATCH)
+    expected = whole(distribution, dtype, 0, 4 * BATCH)
     for start in range(BATCH + 1):
         for end in (start + 1, start + 5, BATCH, 2 * BATCH - 1, 2 * BATCH + start, 4 * BATCH):
             n = max(0, end - start)
-            assert_same_bits(fill(kind, dtype, start, n), expected[start : start + n])
+            assert_same_bits(fill(distribution, dtype, start, n), expected[start : start + n])
 
 
-@kinds
-def test_every_element_alone(isa, kind, dtype):
+@each_case
+def test_every_element_alone(isa, distribution, dtype):
     """The rejected ones, some 40, are then the first and the last of a fill, or beside it."""
-    expected = whole(kind, dtype, 0, 4096)
+    expected = whole(distribution, dtype, 0, 4096)
     for i in range(expected.size):
-        assert_same_bits(fill(kind, dtype, i, 1), expected[i : i + 1])
+        assert_same_bits(fill(distribution, dtype, i, 1), expected[i : i + 1])
 
 
-@kinds
-def test_around_the_chunks(isa, kind, dtype):
-    expected = whole(kind, dtype, 0, 3 * CHUNK + 200)
+@each_case
+def test_around_the_chunks(isa, distribution, dtype):
+    expected = whole(distribution, dtype, 0, 3 * CHUNK + 200)
     for start in (0, 1, BATCH + 3, CHUNK - 1, CHUNK):
         for end in (CHUNK, 2 * CHUNK, 3 * CHUNK):
             for n in range(end - start - 2, end - start + 3):
                 n = max(n, 0)
-                assert_same_bits(fill(kind, dtype, start, n), expected[start : start + n])
+                assert_same_bits(fill(distribution, dtype, start, n), expected[start : start + n])
 
 
 def piece_ends(itemsize, threads):
@@ -76,22 +76,22 @@ def piece_ends(itemsize, threads):
     return [size // itemsize + d for size in sizes for d in (-1, 0, 1)]
 
 
-@kinds
+@each_case
 @pytest.mark.parametrize("threads", THREADS)
-def test_around_the_pieces_of_each_thread(isa, kind, dtype, threads):
+def test_around_the_pieces_of_each_thread(isa, distribution, dtype, threads):
     """A start that is no multiple of anything puts the pieces' ends inside batches too."""
     ends = piece_ends(np.dtype(dtype).itemsize, threads)
-    expected = whole(kind, dtype, 0, 1_200_000)
+    expected = whole(distribution, dtype, 0, 1_200_000)
     for start in (0, 5, CHUNK + BATCH + 7):
         for n in ends:
-            found = fill(kind, dtype, start, n, threads=threads)
+            found = fill(distribution, dtype, start, n, threads=threads)
             assert_same_bits(found, expected[start : start + n])
 
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_largest_pieces(isa, dtype, threads):
-    """Any number of threads cuts so large an array at PIECE_MAX; one kind will do for all."""
+    """Any number of threads cuts so large an array at PIECE_MAX; one distribution does for all."""
     n = (4 * 7 + 1) * PIECE_MAX // np.dtype(dtype).itemsize + 3
     found = fill("truncated", dtype, 11, n, threads=threads)
     assert_same_bits(found, whole("truncated", dtype, 11, n))
@@ -101,26 +101,26 @@ def test_the_largest_pieces(isa, dtype, threads):
 CARRIES = [2**32, 2**33, 2**34, 2**63, 2**64]
 
 
-@kinds
+@each_case
 @pytest.mark.parametrize("position", CARRIES)
-def test_across_the_carries_without_the_array(isa, kind, dtype, position):
+def test_across_the_carries_without_the_array(isa, distribution, dtype, position):
     span = 40_000  # enough for pieces
     start = position - span if position == 2**64 else position - span // 2
-    expected = whole(kind, dtype, start, span)
+    expected = whole(distribution, dtype, start, span)
     for threads in THREADS:
-        assert_same_bits(fill(kind, dtype, start, span, threads=threads), expected)
+        assert_same_bits(fill(distribution, dtype, start, span, threads=threads), expected)
     for first in (1, 4093, span // 2 - 1, span // 2, span - 1):
         for n in (1, 2, 65, span - first):
             n = min(n, span - first)
-            found = fill(kind, dtype, start + first, n)
+            found = fill(distribution, dtype, start + first, n)
             assert_same_bits(found, expected[first : first + n])
 
 
-@kinds
-def test_positions_do_not_repeat(isa, kind, dtype):
+@each_case
+def test_positions_do_not_repeat(isa, distribution, dtype):
     """If a counter's carry were lost, the stream would start again at one of the carries."""
     starts = [0, *CARRIES[:-1], 2**64 - 1000]
-    found = [fill(kind, dtype, start, 1000) for start in starts]
+    found = [fill(distribution, dtype, start, 1000) for start in starts]
     for i, a in enumerate(found):
         for b in found[:i]:
             # Equal by chance: 8-bit mantissas agree in 1 of 100 pairs, others far less often.
@@ -128,18 +128,18 @@ def test_positions_do_not_repeat(isa, kind, dtype):
             assert (a == b).sum() < 60
 
 
-@kinds
+@each_case
 @pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 128, 200, CHUNK + 1, 40_000])
-def test_rows(isa, kind, dtype, length):
+def test_rows(isa, distribution, dtype, length):
     """Rows start anywhere, in any order, with repeats; there are enough for two threads' pieces."""
     count, spread = 100_000 // length + 2, 600_000
     first = np.uint64(2**34 - spread // 2)
     starts = np.random.default_rng(length).integers(0, spread - length, count, np.uint64)
     starts[count // 2] = starts[0]
-    expected = whole(kind, dtype, int(first), spread)
+    expected = whole(distribution, dtype, int(first), spread)
     expected = np.lib.stride_tricks.sliding_window_view(expected, length)[starts]
     for threads in (1, 2):
-        found = fill(kind, dtype, starts + first, count * length, threads=threads)
+        found = fill(distribution, dtype, starts + first, count * length, threads=threads)
         assert_same_bits(found, expected.reshape(-1))
 
 

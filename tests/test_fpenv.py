@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ml_dtypes
 import pytest
-from fills import FLOAT_KINDS, FLOATS, assert_same_bits, fill
+from fills import DISTRIBUTIONS, FLOATS, assert_same_bits, fill
 
 import fastinit
 
@@ -93,12 +93,12 @@ def test_the_modes_have_an_effect(control):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("kind", FLOAT_KINDS)
-def test_modes_change_nothing_and_stay(isa, control, kind, dtype, mode):
-    for parameters in PARAMETERS[kind]:
-        expected = fill(kind, dtype, 0, 20_000, 1, parameters)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_modes_change_nothing_and_stay(isa, control, distribution, dtype, mode):
+    for parameters in PARAMETERS[distribution]:
+        expected = fill(distribution, dtype, 0, 20_000, 1, parameters)
         with in_mode(control, MODES[mode]):
-            found = fill(kind, dtype, 0, 20_000, 1, parameters)
+            found = fill(distribution, dtype, 0, 20_000, 1, parameters)
         assert_same_bits(found, expected)
 
 

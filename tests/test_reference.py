@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import reference
-from fills import FLOAT_KINDS, KINDS, assert_same_bits, fill
+from fills import DISTRIBUTIONS, FILLS, assert_same_bits, fill
 
 SEED = 0x9E3779B97F4A7C15  # both halves of the key in use
 
@@ -45,9 +45,9 @@ PARAMETERS = {
     ],
 }
 CASES = [
-    (kind, dtype, p)
-    for kind, dtype in KINDS
-    for p in PARAMETERS[kind]
+    (distribution, dtype, p)
+    for distribution, dtype in FILLS
+    for p in PARAMETERS[distribution]
     if dtype != "float16" or all(abs(x) < 65504 for x in p)
 ]
 
@@ -56,24 +56,27 @@ STARTS = [0, 2**32 - 70, 2**33 - 70, 2**34 - 70, 2**63 - 70, 2**64 - 140]
 
 
 @cache
-def expected(kind, dtype, start, n, parameters):
-    values = [reference.element(kind, dtype, SEED, i, *parameters) for i in range(start, start + n)]
+def expected(distribution, dtype, start, n, parameters):
+    values = [
+        reference.element(distribution, dtype, SEED, i, *parameters)
+        for i in range(start, start + n)
+    ]
     return np.array(values, dtype)
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize(("kind", "dtype", "parameters"), CASES)
-def test_values_at_the_carries(isa, kind, dtype, parameters, start):
-    found = fill(kind, dtype, start, 140, SEED, parameters)
-    assert_same_bits(found, expected(kind, dtype, start, 140, parameters))
+@pytest.mark.parametrize(("distribution", "dtype", "parameters"), CASES)
+def test_values_at_the_carries(isa, distribution, dtype, parameters, start):
+    found = fill(distribution, dtype, start, 140, SEED, parameters)
+    assert_same_bits(found, expected(distribution, dtype, start, 140, parameters))
 
 
-@pytest.mark.parametrize(("kind", "dtype"), KINDS)
-def test_first_elements(isa, kind, dtype):
+@pytest.mark.parametrize(("distribution", "dtype"), FILLS)
+def test_first_elements(isa, distribution, dtype):
     """These are more than a chunk of 8192, and have all layers."""
-    parameters = PARAMETERS[kind][0]
-    found = fill(kind, dtype, 0, 9000, SEED, parameters)
-    assert_same_bits(found, expected(kind, dtype, 0, 9000, parameters))
+    parameters = PARAMETERS[distribution][0]
+    found = fill(distribution, dtype, 0, 9000, SEED, parameters)
+    assert_same_bits(found, expected(distribution, dtype, 0, 9000, parameters))
 
 
 def narrowed(variates, dtype):
@@ -85,34 +88,38 @@ START, N = 2**32 - 2**18, 2**19  # redraws on both sides of the carry
 
 
 @cache
-def redrawn(kind, dtype):
+def redrawn(distribution, dtype):
     """Return the indices, from START, of the elements that are redrawn, and their draws."""
-    tag, width = reference.TAGS[kind], reference.width_of(dtype)
+    tag, width = reference.TAGS[distribution], reference.width_of(dtype)
     layers = reference.samples(tag, width, SEED, START, N) % 256
     at = np.flatnonzero(layers >= reference.tables(tag).inscribed)
     return at, [reference.variate(tag, width, SEED, START + int(i)) for i in at]
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [k for k in KINDS if k[0] in FLOAT_KINDS[1:]])
-def test_redraws(isa, kind, dtype):
-    at, draws = redrawn(kind, dtype)
+@pytest.mark.parametrize(("distribution", "dtype"), [k for k in FILLS if k[0] in DISTRIBUTIONS[1:]])
+def test_redraws(isa, distribution, dtype):
+    at, draws = redrawn(distribution, dtype)
     # What is drawn here is fixed by the seed; that it holds every path is asserted, not hoped for.
-    t = reference.tables(reference.TAGS[kind])
+    t = reference.tables(reference.TAGS[distribution])
     assert len(draws) > 4000
     assert max(draw.attempts for draw in draws) >= 6
     regions = {draw.region for draw in draws}
     assert t.inscribed in regions  # the cap
-    assert len(regions) > (150 if kind == "normal" else 120)
-    assert sum(draw.region == 0 for draw in draws) > (50 if kind == "normal" else -1)  # the tail
+    assert len(regions) > (150 if distribution == "normal" else 120)
+    assert sum(draw.region == 0 for draw in draws) > (
+        50 if distribution == "normal" else -1
+    )  # the tail
     assert {draw.z > 0 for draw in draws} == {True, False}
 
-    found = fill(kind, dtype, START, N, SEED, (0.0, 1.0))
+    found = fill(distribution, dtype, START, N, SEED, (0.0, 1.0))
     assert_same_bits(found[at], narrowed([draw.z for draw in draws], dtype))
 
     # With so few numbers within 2 stddev many are held to the bounds, a thing redraws do apart.
     coarse = (2.0**40, 4e-4) if dtype == "float64" else (1000.0, 2e-4)
-    found = fill(kind, dtype, START, N, SEED, coarse)
-    again = [reference.element(kind, dtype, SEED, START + int(i), *coarse) for i in at[:2000]]
+    found = fill(distribution, dtype, START, N, SEED, coarse)
+    again = [
+        reference.element(distribution, dtype, SEED, START + int(i), *coarse) for i in at[:2000]
+    ]
     assert_same_bits(found[at[:2000]], np.array(again, dtype))
 
 

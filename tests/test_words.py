@@ -23,7 +23,7 @@ from reference import NORMAL, TRUNCATED, gen_ziggurat, ziggurat
 from fastinit import _kernels
 
 LAYERS = 256
-KINDS = {"uniform": None, "normal": NORMAL, "truncated": TRUNCATED}
+TAGS = {"uniform": None, "normal": NORMAL, "truncated": TRUNCATED}
 tags = pytest.mark.parametrize("tag", [NORMAL, TRUNCATED], ids=["normal", "truncated"])
 
 
@@ -33,11 +33,11 @@ tags = pytest.mark.parametrize("tag", [NORMAL, TRUNCATED], ids=["normal", "trunc
 SPANS = 2**16  # of 2^16 words each: all low 8 bits, 256 of the high 24 bits
 
 
-def exact_edges(kind):
+def exact_edges(distribution):
     """Return how many layers are inscribed, and the edges (integer below 2^24, exponent of 2)."""
-    if kind == "uniform":
+    if distribution == "uniform":
         return LAYERS, [(1, -24)] * LAYERS
-    z = ziggurat(None if kind == "normal" else Decimal(2))
+    z = ziggurat(None if distribution == "normal" else Decimal(2))
     edges = []
     for x in z["edge"]:
         numerator, denominator = float.fromhex(
@@ -57,11 +57,11 @@ def rounded_to_24_bits(n):
     return math.copysign(1, n) * (quotient << excess)
 
 
-def expected_counts(kind, step):
+def expected_counts(distribution, step):
     """Return what `mocked count` should print, from the layers' edges alone."""
     spans = range(0, SPANS, step)
     last = 256 * spans[-1] + 255
-    if kind == "uniform":
+    if distribution == "uniform":
         multiples, negative, nearest = (0, last), 0, 0
     else:
         last_positive = 256 * [i for i in spans if i < SPANS // 2][-1] + 255
@@ -69,7 +69,7 @@ def expected_counts(kind, step):
         multiples = (2 * (first_negative - 2**24) + 1, 2 * last_positive + 1)
         negative = 256 * sum(i >= SPANS // 2 for i in spans)
         nearest = 1
-    inscribed, edges = exact_edges(kind)
+    inscribed, edges = exact_edges(distribution)
     lines = []
     for layer, (edge, exponent) in enumerate(edges):
         if layer < inscribed:
@@ -83,15 +83,15 @@ def expected_counts(kind, step):
     return lines
 
 
-def counts(machine, isa, kind, step):
+def counts(machine, isa, distribution, step):
     """Return what it does print."""
-    _, edges = exact_edges(kind)
+    _, edges = exact_edges(distribution)
     numbers = [edge * 2.0**exponent for edge, exponent in edges]
     again = 0.0
-    if kind != "uniform":
-        again = float(np.float32(reference.later_attempt(KINDS[kind], 100, 0, 0, 0)[0]))
+    if distribution != "uniform":
+        again = float(np.float32(reference.later_attempt(TAGS[distribution], 100, 0, 0, 0)[0]))
     data = "\n".join(x.hex() for x in [*numbers, again]).encode()
-    printed = programs.run(machine, "mocked", "count", isa, f"{kind}_f32", step, data=data)
+    printed = programs.run(machine, "mocked", "count", isa, f"{distribution}_f32", step, data=data)
     lines = []
     for line in printed.decode().splitlines():
         accepted, negative, wrong, *extremes = line.split()
@@ -104,9 +104,9 @@ EMULATED = "neon, emulated"
 STEP = 64  # The default run takes one span in 64.
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_first_attempts(isa, kind):
-    assert counts(programs.native(), isa, kind, STEP) == expected_counts(kind, STEP)
+@pytest.mark.parametrize("distribution", TAGS)
+def test_first_attempts(isa, distribution):
+    assert counts(programs.native(), isa, distribution, STEP) == expected_counts(distribution, STEP)
 
 
 @pytest.fixture(scope="module")
@@ -119,35 +119,35 @@ def all_counts():
     machines[EMULATED] = programs.aarch64()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return {
-            (name, kind): pool.submit(counts, machine, name.split(",")[0], kind, 1)
-            for (name, machine), kind in product(machines.items(), KINDS)
+            (name, distribution): pool.submit(counts, machine, name.split(",")[0], distribution, 1)
+            for (name, machine), distribution in product(machines.items(), TAGS)
         }
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("distribution", TAGS)
 @pytest.mark.parametrize("name", [*_kernels.isas(), EMULATED])
-def test_all_first_attempts(all_counts, name, kind):
-    assert all_counts[name, kind].result() == expected_counts(kind, 1)
+def test_all_first_attempts(all_counts, name, distribution):
+    assert all_counts[name, distribution].result() == expected_counts(distribution, 1)
 
 
 # Chosen words
 
 
-def values(machine, isa, kind, dtype, parameters, records):
+def values(machine, isa, distribution, dtype, parameters, records):
     """Return the elements of records (first attempt's bits, second attempt, third and further)."""
     words = [(first & 0xFFFFFFFF, first >> 32, *second, *third) for first, second, third in records]
     p, q = map(repr, parameters)
-    function = f"{kind}_{dtype.replace('loat', '')}"
+    function = f"{distribution}_{dtype.replace('loat', '')}"
     data = np.array(words, "<u4").tobytes()
     printed = programs.run(machine, "mocked", "values", isa, function, p, q, data=data)
     return np.frombuffer(printed, dtype)
 
 
-def expected_values(kind, dtype, parameters, records):
+def expected_values(distribution, dtype, parameters, records):
     return np.array(
         [
-            reference.value_of(kind, dtype, first, iter((second, third)), *parameters)
+            reference.value_of(distribution, dtype, first, iter((second, third)), *parameters)
             for first, second, third in records
         ],
         dtype,
@@ -181,9 +181,9 @@ FIRST_PARAMETERS = {
 
 
 @cache
-def expected_first(kind, dtype, parameters):
+def expected_first(distribution, dtype, parameters):
     records = first_attempts(reference.width_of(dtype))
-    return expected_values(kind, dtype, parameters, records)
+    return expected_values(distribution, dtype, parameters, records)
 
 
 @pytest.fixture(
@@ -197,14 +197,14 @@ def variant(request):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_first_attempts_at_the_edges(variant, kind, dtype):
+@pytest.mark.parametrize("distribution", TAGS)
+def test_first_attempts_at_the_edges(variant, distribution, dtype):
     records = first_attempts(reference.width_of(dtype))
-    for parameters in FIRST_PARAMETERS[kind]:
+    for parameters in FIRST_PARAMETERS[distribution]:
         if dtype == "float16" and max(parameters) > 65504:
             continue
-        found = values(*variant, kind, dtype, parameters, records)
-        assert_same_bits(found, expected_first(kind, dtype, parameters))
+        found = values(*variant, distribution, dtype, parameters, records)
+        assert_same_bits(found, expected_first(distribution, dtype, parameters))
 
 
 # Later attempts
@@ -335,16 +335,16 @@ def later_attempts(tag):
 @cache
 def expected_later(tag):
     """Return the values in float64, which float32 rounds once."""
-    kind = reference.KINDS[tag]
-    return expected_values(kind, "float64", (0.0, 1.0), later_attempts(tag))
+    distribution = reference.NAMES[tag]
+    return expected_values(distribution, "float64", (0.0, 1.0), later_attempts(tag))
 
 
 @tags
 def test_later_attempts_at_the_edges(variant, tag):
-    kind, records, z = reference.KINDS[tag], later_attempts(tag), expected_later(tag)
-    found = values(*variant, kind, "float64", (0.0, 1.0), records)
+    distribution, records, z = reference.NAMES[tag], later_attempts(tag), expected_later(tag)
+    found = values(*variant, distribution, "float64", (0.0, 1.0), records)
     assert_same_bits(found, z)
-    found = values(*variant, kind, "float32", (0.0, 1.0), records)
+    found = values(*variant, distribution, "float32", (0.0, 1.0), records)
     assert_same_bits(found, z.astype("float32"))
 
 
@@ -374,8 +374,8 @@ def change(monkeypatch, tag, field, i, by=None):
 @tags
 @pytest.mark.parametrize("field", ["edge_f32", "edge_f64"])
 def test_an_edge_with_another_last_bit_would_show(monkeypatch, tag, field):
-    kind, width, dtype = reference.KINDS[tag], int(field[-2:]), f"float{field[-2:]}"
-    expected = expected_first(kind, dtype, (0.0, 1.0))
+    distribution, width, dtype = reference.NAMES[tag], int(field[-2:]), f"float{field[-2:]}"
+    expected = expected_first(distribution, dtype, (0.0, 1.0))
     records = first_attempts(width)
     for layer in range(reference.tables(tag).inscribed):
         own = [i for i, record in enumerate(records) if record[0] % LAYERS == layer]

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Write tests/golden: `python tests/write_golden.py`.
 
-values.txt has a few elements of each kind, dtype, parameters and place, as text; floats are in the
-hexadecimal notation of C and Python, which is exact.  fills.txt has the SHA-256 of longer runs, of
-their bytes in little-endian order.  Each has one line, and test_golden.py compares them with every
-kernel.
+values.txt has a few elements of each distribution, dtype, parameters and place, as text; floats are
+in the hexadecimal notation of C and Python, which is exact.  fills.txt has the SHA-256 of longer
+runs, of their bytes in little-endian order.  Each has one line, and test_golden.py compares them
+with every kernel.
 
 The files are the stream: a line that changes is another STREAM_VERSION.  A new dtype is a line in
-fills.KINDS, a new function one in cases().
+fills.FILLS, a new function one in cases().
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import reference
-from fills import FLOATS, KINDS, as_bits, fill
+from fills import FILLS, FLOATS, as_bits, fill
 
 import fastinit
 
@@ -39,11 +39,11 @@ CARRIES = [2**32, 2**33, 2**34, 2**64]
 
 
 @cache
-def redrawn(kind, dtype):
+def redrawn(distribution, dtype):
     """Return places where the Ziggurat needs many attempts, or ends in the tail."""
-    if kind not in ("normal", "truncated"):
+    if distribution not in ("normal", "truncated"):
         return []
-    tag, width, n = reference.TAGS[kind], reference.width_of(dtype), 2**17
+    tag, width, n = reference.TAGS[distribution], reference.width_of(dtype), 2**17
     layers = reference.samples(tag, width, SEED, 0, n) % 256
     at = np.flatnonzero(layers >= reference.tables(tag).inscribed).tolist()
     draws = {i: reference.variate(tag, width, SEED, i) for i in at}
@@ -54,14 +54,14 @@ def redrawn(kind, dtype):
 
 def cases(n):
     """Yield a label, how to make its n elements by the kernels in use, and how by the reference."""
-    for kind, dtype in KINDS:
-        for parameters in PARAMETERS[kind]:
+    for distribution, dtype in FILLS:
+        for parameters in PARAMETERS[distribution]:
             if dtype == "float16" and max(parameters) > 65504:
                 continue
             starts = [0, *(end - n if end == 2**64 else end - n // 2 for end in CARRIES)]
-            for start in [*starts, *redrawn(kind, dtype)]:
-                case = (kind, dtype, parameters, start)
-                label = " ".join([kind, dtype, *map(repr, parameters), f"start={start}"])
+            for start in [*starts, *redrawn(distribution, dtype)]:
+                case = (distribution, dtype, parameters, start)
+                label = " ".join([distribution, dtype, *map(repr, parameters), f"start={start}"])
                 yield label, lambda c=case: kernels(*c, n), lambda c=case: by_reference(*c, n)
     for dtype in FLOATS:
         for rows, columns, gain in MATRICES[n]:
@@ -74,13 +74,15 @@ def matrix(dtype, seed, rows, columns, gain):
     return fastinit.orthogonal((rows, columns), gain, seed, dtype).ravel()
 
 
-def kernels(kind, dtype, parameters, start, n):
-    return fill(kind, dtype, start, n, SEED, parameters, threads=2)
+def kernels(distribution, dtype, parameters, start, n):
+    return fill(distribution, dtype, start, n, SEED, parameters, threads=2)
 
 
-def by_reference(kind, dtype, parameters, start, n):
+def by_reference(distribution, dtype, parameters, start, n):
     elements = range(start, start + n)
-    return np.array([reference.element(kind, dtype, SEED, i, *parameters) for i in elements], dtype)
+    return np.array(
+        [reference.element(distribution, dtype, SEED, i, *parameters) for i in elements], dtype
+    )
 
 
 def value_line(label, array):
