@@ -1,4 +1,4 @@
-"""The workers, one a library, and the report at the end of a run."""
+"""Start one worker for each library, and write the report at the end of a run."""
 
 import sys
 from pathlib import Path

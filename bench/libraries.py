@@ -1,8 +1,8 @@
-"""What is measured: each library behind one class, imported in a worker process of its own.
+"""The libraries that are measured: one class each, imported in a worker process of its own.
 
-`call(name, shape, dtype, out)` gives a function that fills `out`, or, where out is None, makes a
-new array; None where the library has nothing of the kind.  Normal means N(0, 1), uniform [0, 1),
-truncated N(0, 1) within 2 standard deviations, orthogonal a Haar matrix.
+`call(name, shape, dtype, out)` returns a function that fills `out`, or that makes a new array where
+out is None.  It returns None where the library has no such function.  Normal means N(0, 1), uniform
+[0, 1), truncated N(0, 1) within 2 standard deviations, orthogonal a Haar matrix.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ import numpy as np
 
 
 class Library:
-    """A library, limited to so many threads."""
+    """A library that is limited to a number of threads."""
 
     distribution = ""  # its name on the package index
     memory = ("out", "fresh")  # what it can fill
@@ -37,8 +37,8 @@ class Library:
 class Limit(Library):
     """What bounds a fill: memset of a warm array, np.ones for a new one.
 
-    And what bounds an orthogonal matrix: as many operations in a product of NumPy's OpenBLAS; what
-    bounds a file: zeros.
+    An orthogonal matrix is bounded by a product of NumPy's OpenBLAS with as many operations, and a
+    file by one of zeros.
     """
 
     distribution = "numpy"
@@ -61,7 +61,7 @@ class Limit(Library):
 
     @staticmethod
     def zeros(size):
-        """To the disk, so many bytes."""
+        """Write that many bytes to the disk."""
         block = bytes(4 << 20)
         with tempfile.NamedTemporaryFile(dir=".") as file:
             for _ in range(size // len(block)):
@@ -158,9 +158,10 @@ class SciPy(Library):
 class MKL(Library):
     """MKL VSL, Philox4x32-10: uniform; Gaussian by ICDF; truncated by uniform and ErfInv in blocks.
 
-    Its fastest ways: float32 by ICDF 7.0 ns an element, BoxMuller2 9.2; truncated by ErfInv 7.0,
-    CdfNormInv 21; blocks of 4096 8.3, 16384 7.3, 32768 to 131072 7.0 to 7.2.  All on a processor
-    that MKL gives its slowest code.  Its float64 numbers hold 32 random bits.
+    These methods are its fastest: float32 by ICDF takes 7.0 ns an element, by BoxMuller2 9.2;
+    truncated by ErfInv 7.0, by CdfNormInv 21; in blocks of 4096 8.3, of 16384 7.3, of 32768 to
+    131072 7.0 to 7.2.  All were measured on a processor that MKL gives its slowest code.  Its
+    float64 numbers hold 32 random bits.
     """
 
     distribution = "mkl"
@@ -177,7 +178,8 @@ class MKL(Library):
         self.mkl.vmlSetMode(self.LOW_ACCURACY)
 
     def describe(self):
-        # From mkl_cbwr.h.  Where the processor is not Intel's it takes the slowest.
+        # The numbers are those of mkl_cbwr.h.  MKL takes the slowest where the processor is not
+        # Intel's.
         branches = {2: "compatible", 3: "SSE2", 8: "AVX", 9: "AVX", 10: "AVX2"}
         branch = self.mkl.mkl_cbwr_get_auto_branch()
         return f"{version('mkl')} (code branch {branch}: {branches.get(branch, 'AVX-512')})"
@@ -186,7 +188,7 @@ class MKL(Library):
         letter, real = ("s", ctypes.c_float) if dtype == "float32" else ("d", ctypes.c_double)
 
         def prepared(function, *arguments):
-            """A call whose arguments are C's already, so that nothing is converted when timed."""
+            """Return a call whose arguments are C's, so that its time has no conversions."""
             found = self.mkl[f"v{letter}{function}"]
             found.argtypes = [type(a) for a in arguments]
             return partial(found, *arguments)
@@ -321,7 +323,7 @@ class Keras(TensorFlow):
 
 
 def runners():
-    """{name: (class, threads, environment)}, this library first."""
+    """Return {name: (class, threads, environment)}, this library first."""
     from fastinit import _kernels
 
     cores = len(os.sched_getaffinity(0))
@@ -339,7 +341,7 @@ def runners():
     found["randomgen Philox4x32, 1"] = (RandomGen, 1, {})
     found["scipy, 1"] = (SciPy, 1, {})
     found["mkl, 1"] = (MKL, 1, {})
-    if best == "avx512":  # else it is no different
+    if best == "avx512":  # otherwise it makes no difference
         found["mkl held to AVX2, 1"] = (MKL, 1, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"})
     found["mkl_random, 1"] = (MKLRandom, 1, {})
     for name, library in (("torch", Torch), ("jax", JAX), ("tensorflow", TensorFlow)):

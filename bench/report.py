@@ -1,4 +1,4 @@
-"""The cases, the ratios that are asked of them, and the report: bench/results.md and a chart."""
+"""The cases, the ratios to reach, and the report: bench/results.md and a chart."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ FILE = (2**28,)  # 1 GiB
 
 @dataclass(frozen=True)
 class Case:
-    """One table: the runners whose name matches, filling this."""
+    """One thing to time: what the runners whose name matches fill."""
 
     name: str
     dtype: str
@@ -46,8 +46,8 @@ FRESH = "fastinit|limit|numpy, 1"
 SMALL = "fastinit [^,]*, 1|numpy, 1|torch, 1|mkl, 1"
 ORTHOGONAL = "numpy, |torch|jax|keras"
 DISTRIBUTIONS = ("uniform", "normal", "truncated")
-longer = partial(Case, rounds=9, at_least=0.05)  # most is asked of these
-GROUPS = [  # the cases of each take turns, so those whose ratio is asked for stand in one
+longer = partial(Case, rounds=9, at_least=0.05)  # the ratios of these are read most closely
+GROUPS = [  # The cases of a group take turns, so cases that are compared stand in one group.
     [
         *(longer(name, "float32", LARGE, "out") for name in ("limit", *DISTRIBUTIONS)),
         longer("truncated", "bfloat16", LARGE, "out", only=f"{FASTEST}|torch|jax"),
@@ -77,16 +77,17 @@ GROUPS = [  # the cases of each take turns, so those whose ratio is asked for st
         Case("create", "float32", FILE, "file", 3, f"{FASTEST}|limit"),
         Case("truncated", "float32", FILE, "out", 3, FASTEST),
     ],
-    # 64 MiB and 4 GiB, both there all the time, on huge pages, and timed for about as long.
+    # 64 MiB and 4 GiB, both of which exist all the time on huge pages, timed for about as long.
     [Case("normal", "float32", (2**n,), "out", 7, f"{FASTEST}, 1", 1.0) for n in (24, 30)],
 ]
 CASES = [case for group in GROUPS for case in group]
 
 
 def targets():
-    """(what, (case, runner), (case, runner), must, aim): time of an element, first / second.
+    """Return (what, (case, runner), (case, runner), must, aim) for each ratio to reach.
 
-    Where there are several seconds: the slowest of each round.
+    It is the time of an element of the first / of the second; of several seconds the slowest of
+    each round counts.
     """
 
     def of(name, dtype="float32", shape=LARGE, memory="out"):
@@ -180,7 +181,7 @@ def targets():
 
 
 def ratio(ours, theirs):
-    """Median over the rounds of ours / theirs."""
+    """Return the median over the rounds of ours / theirs."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -212,9 +213,10 @@ def table(head, rows):
 
 
 def case_table(results, title, cases, unit=None):
-    """Runners down, distributions across: median time, and how many times ours is faster.
+    """Return a table of median times, and of how many times faster this library is.
 
-    Times a unit, or nanoseconds an element.
+    It has a row for each runner and a column for each distribution.  Times are in the unit, or in
+    nanoseconds an element.
     """
     cases = [c for c in cases if str(c) in results]
     if not cases:
@@ -279,18 +281,18 @@ def markdown(results, described, missing):
         f"Written by `{COMMAND}` on {datetime.now(UTC):%Y-%m-%d}.",
         f"Machine: {machine()}.",
         "Versions: " + "; ".join(f"{name} {v}" for name, v in described.items()) + ".",
-        "Left out, as they are not there or failed: "
+        "These libraries are not installed or failed, and are left out: "
         + ("; ".join(f"{name} ({why})" for name, why in missing.items()) or "none")
         + ".",
-        "A number behind a name is its threads. All columns and libraries of a table take turns, "
-        "each library in a process of its own, pinned to as many processors as it has threads. "
-        "Times are medians of the rounds, ratios the medians of those within a round; in brackets, "
-        "how many times faster this library is with as many threads. Every call's result was "
-        "checked before it was timed. MKL's float64 numbers hold 32 random bits, ours 53. Its code "
-        "branch (see the versions) is what it chooses for this processor: where that is not "
-        "Intel's, its slowest. The limit of an orthogonal matrix is a product of as many "
-        "operations in NumPy's OpenBLAS.",
-        "## What is asked",
+        "The number behind a name is its number of threads. All columns and libraries of a table "
+        "take turns, each library in a process of its own, pinned to as many processors as it has "
+        "threads. Times are medians of the rounds, and ratios are medians of the ratios within a "
+        "round. A number in brackets says how many times faster this library is with as many "
+        "threads. Every call's result was checked before it was timed. MKL's float64 numbers hold "
+        "32 random bits, ours 53. MKL chooses its code branch (see the versions) for this "
+        "processor, and takes its slowest one where that is not Intel's. The limit of an "
+        "orthogonal matrix is a product of as many operations in NumPy's OpenBLAS.",
+        "## Ratios to reach",
         target_table(results, described),
         "## Nanoseconds an element, 4096 x 4096",
     ]
@@ -323,7 +325,7 @@ def markdown(results, described, missing):
 
 
 def headline(results, described):
-    """The README's table: float32 into a warm array, this library against NumPy's best way."""
+    """Return the README's table: float32 into a warm array, this library and NumPy."""
     theirs = "numpy, 1"
     ours = ["fastinit portable, 1", f"{FASTEST}, 1", f"{FASTEST}, 2"]
     rows = []
@@ -338,7 +340,7 @@ def headline(results, described):
 
 
 def write(results, described, missing):
-    """bench/results.md, bench/results.png, and the README's table between its two marks."""
+    """Write bench/results.md, bench/results.png, and the README's table between its marks."""
     (HERE / "results.md").write_text(markdown(results, described, missing))
     chart(results, HERE / "results.png")
     readme = HERE.parent / "README.md"
@@ -353,7 +355,7 @@ def write(results, described, missing):
 
 
 def chart(results, path):
-    """Float32 into a warm array: a bar a library, on a logarithmic scale."""
+    """Draw float32 into a warm array: one bar a library, on a logarithmic scale."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,7 +1,8 @@
-"""One library in a process of its own, told case by case and round by round what to time.
+"""Run one library in a process of its own, which is told case by case what to time.
 
-A process each: thread pools, allocators and settings of one cannot disturb another, and as many
-processors as threads is all that it sees.  Calls take turns, so only one is ever busy.
+Each library has a process, so that thread pools, allocators and settings of one cannot disturb
+another.  A process sees as many processors as it has threads.  Calls take turns, so only one
+process is ever busy.
 """
 
 import json
@@ -13,7 +14,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 300  # seconds; the longest answers, imports and compilation included, take some 30
+PATIENCE = 300  # seconds; the longest answers, with imports and compilation, take some 30
 SETTINGS = (
     "OMP",
     "GOMP",
@@ -30,11 +31,11 @@ SETTINGS = (
 
 
 class Failed(Exception):
-    """A worker gave no answer, or its answer is that it failed; it is closed."""
+    """A worker gave no answer, or answered that it failed.  It is closed."""
 
 
 class Worker:
-    """The parent's side."""
+    """The parent's side of a worker."""
 
     def __init__(self, library, threads, environment):
         settings = {
@@ -58,7 +59,7 @@ class Worker:
         )
 
     def ask(self, **request):
-        with suppress(BrokenPipeError):  # it has ended: the next lines find out how
+        with suppress(BrokenPipeError):  # it has ended; the next lines find out how
             if request:
                 self.process.stdin.write(json.dumps(request) + "\n")
                 self.process.stdin.flush()
@@ -75,7 +76,7 @@ class Worker:
         return answer
 
     def close(self, patience=20):
-        """End the process, by force where it does not by itself; its status."""
+        """End the process, by force if need be, and return its status."""
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         try:
@@ -88,9 +89,10 @@ class Worker:
 
 
 class Workers(dict):
-    """Those that work, by name.  Whichever fails is left out from there on, and `missing` says why.
+    """The workers that run, by name.
 
-    `described`: the version of each library that is there.
+    A worker that fails is left out from then on, and `missing` says why.  `described` holds the
+    version of each library that is installed.
     """
 
     def __init__(self):
@@ -109,7 +111,7 @@ class Workers(dict):
                 self.pop(name).close()
 
     def ask(self, name, when, **request):
-        """The answer of one, or None."""
+        """Return the answer of one worker, or None."""
         try:
             return self[name].ask(**request)
         except Failed as error:
@@ -123,7 +125,7 @@ class Workers(dict):
 
 
 def processors(count):
-    """So many of those allowed, of different cores as long as there are."""
+    """Return that many of the allowed processors, on different cores as far as possible."""
 
     def core(processor):
         siblings = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
@@ -135,13 +137,13 @@ def processors(count):
 
 
 def serve(library, threads, requests, answer):
-    """Two requests: cases, to prepare and check, {key: case}; run, the key of the one to time."""
+    """Answer requests: `cases` are prepared and checked, {key: case}; `run` is the key to time."""
     try:
         import libraries
 
         library = getattr(libraries, library)(threads)
         answer({"version": library.describe()})
-    except Exception as error:  # the reason is printed where the library is left out
+    except Exception as error:  # the report prints the reason
         return answer({"missing": f"{type(error).__name__}: {error}"})
 
     from fastinit._bench import seconds
@@ -153,7 +155,7 @@ def serve(library, threads, requests, answer):
             if "run" in request:
                 answer({"seconds": seconds(calls[request["run"]], request["at_least"])})
             else:
-                calls = {}  # frees what was
+                calls = {}  # frees the arrays of the last request
                 calls = prepare(library, request["cases"])
                 answer({"ready": list(calls)})
         except Exception as error:
@@ -162,7 +164,7 @@ def serve(library, threads, requests, answer):
 
 
 def prepare(library, cases):
-    """{key: a call that was checked} of those that the library can.
+    """Return {key: a call that was checked} for the cases that the library can do.
 
     Cases of the same shape and type fill the same array, which exists as long as the calls.
     """
@@ -178,7 +180,7 @@ def prepare(library, cases):
     for key, (name, dtype, shape, memory) in cases.items():
         shape = tuple(shape)
         out = None
-        # Without an out=, the library's only way is compared: a new array.
+        # A library that has no out= is compared by its new arrays.
         if memory in library.memory and memory in make:
             if (shape, dtype, memory) not in arrays:
                 arrays[shape, dtype, memory] = make[memory](shape, dtype)
@@ -213,10 +215,10 @@ def verify(library, name, result):
 
 if __name__ == "__main__":
     _, library, threads = sys.argv
-    # First of all: thread pools are made when libraries are imported, and NumPy's OpenBLAS has one.
+    # This comes first, since importing a library makes its thread pool; NumPy's OpenBLAS has one.
     os.sched_setaffinity(0, processors(int(threads)))
     pipe = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is none of the parent's business
+    os.dup2(2, 1)  # what libraries print must not reach the parent
 
     def answer(message):
         pipe.write(json.dumps(message) + "\n")

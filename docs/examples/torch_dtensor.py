@@ -34,6 +34,7 @@ def main(rank, store):
         whole = weights(mesh, dtype).full_tensor()
         if rank == 0:
             torch.save(whole, f"torch_{dtype}.pt")
+    dist.barrier()  # A process that left now could end another that still sends to it.
     dist.destroy_process_group()
 
 
