@@ -38,11 +38,14 @@ class Creation:
         """NAME.partial."""
         return self.target.with_name(self.target.name + ".partial")
 
-    @property
-    def request(self) -> Request:
-        """What the decision depends on."""
-        loses_seed = self.quiet and self.target.suffix == ".npy" and draws_seed(self.options)
+    def request(self, loses_seed: bool = False) -> Request:
+        """Return what the decision depends on."""
         return Request(self.resume, self.overwrite, frozenset(self.options), loses_seed)
+
+    @property
+    def loses_seed(self) -> bool:
+        """Whether a seed is drawn that is neither printed nor written."""
+        return self.quiet and self.target.suffix == ".npy" and draws_seed(self.options)
 
     @property
     def command_to_resume(self) -> str:
@@ -93,11 +96,14 @@ def _look(creation: Creation) -> Found:
 
 def _decide(creation: Creation, found: Found) -> Action:
     """Return the action; raise RefusedError where there is none."""
-    decision = decide(creation.request, found)
+    decision = decide(creation.request(), found)
     if decision.action is Action.COMPARE:
         path = creation.path if found.content is Content.COMPLETE else creation.target
         same = Job(creation.target, creation.options).is_in(path)
-        decision = decide(creation.request, replace(found, holds_what_was_asked=same))
+        decision = decide(creation.request(), replace(found, holds_what_was_asked=same))
+    if decision.action is Action.BEGIN:
+        Job(creation.target, creation.options)  # wrong options are refused before a lost seed is
+        decision = decide(creation.request(creation.loses_seed), found)
     if decision.action is Action.REFUSE:
         raise RefusedError(decision.message)
     return decision.action

@@ -42,7 +42,7 @@ class Initializer:
 
     # The module that a configuration names.  Subclasses do not inherit it: a class of the user's
     # own is not in Keras.
-    config_module: ClassVar[str] = "keras.initializers"
+    _config_module: ClassVar[str] = "keras.initializers"
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the initial values.

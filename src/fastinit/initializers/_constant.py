@@ -67,7 +67,7 @@ class Zeros(Initializer):
         At the call: a shape or dtype that cannot be.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(self) -> None:
         pass
@@ -118,7 +118,7 @@ class Ones(Initializer):
         At the call: a shape or dtype that cannot be.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(self) -> None:
         pass
@@ -231,7 +231,7 @@ class Constant(Initializer):
         At the call: a value does not fit into the dtype or the shape.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(self, value: ArrayLike = 0.0) -> None:
         _as_value(value)
@@ -308,7 +308,7 @@ class Identity(Initializer):
         The gain is no number.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(self, gain: SupportsFloat = 1.0) -> None:
         check_gain(gain)

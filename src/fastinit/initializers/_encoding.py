@@ -66,7 +66,7 @@ def describe(value: Any) -> dict[str, Any]:
         cls = type(value)
         module, name, registered = cls.__module__, cls.__name__, cls.__name__
         # vars(), since a subclass must not inherit its base's place in Keras.
-        home = "keras.random" if name == "SeedGenerator" else vars(cls).get("config_module")
+        home = "keras.random" if name == "SeedGenerator" else vars(cls).get("_config_module")
         if home is not None:
             module = home
             registered = None if home.startswith("keras.") else name

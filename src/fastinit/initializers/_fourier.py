@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .._typing import Array, Out, Shape
 
 _SIDES = ("real", "imag")
-_SCALINGS = ("density", "spectrum", None)
+_SCALINGS = (None, "density", "spectrum")
 
 
 def _named_window(name: str, length: int, periodic: bool) -> Array:
@@ -46,8 +46,10 @@ def _weights(window: ArrayLike | None, length: int, periodic: bool, scaling: str
     """Return the window over one frame, scaled."""
     if window is None:
         return np.ones(length)
-    if isinstance(window, str):
+    if isinstance(window, str) and length:  # scipy has no empty window
         weights = _named_window(window, length, periodic)
+    elif isinstance(window, str):
+        weights = np.ones(0)
     else:
         weights = np.asarray(window, float)
     if weights.shape != (length,):
@@ -155,7 +157,7 @@ class STFT(Initializer):
     Allen & Rabiner, Proc. IEEE 65 (1977) 1558-1564.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(
         self,

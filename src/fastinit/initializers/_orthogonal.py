@@ -186,7 +186,7 @@ class Orthogonal(Initializer):
     Saxe, McClelland & Ganguli, ICLR 2014; Stewart, SIAM J. Numer. Anal. 17 (1980) 403-409.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(
         self, gain: SupportsFloat = 1.0, seed: Seed = None, batch_axis: BatchAxis = None
@@ -288,7 +288,7 @@ class DeltaOrthogonal(Initializer):
     Xiao et al., ICML 2018, algorithm 1.
     """
 
-    config_module = "fastinit.initializers"
+    _config_module = "fastinit.initializers"
 
     def __init__(self, gain: SupportsFloat = 1.0, seed: Seed = None) -> None:
         check_seed(seed)

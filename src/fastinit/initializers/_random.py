@@ -103,7 +103,7 @@ class RandomUniform(Initializer):
         ``minval > maxval``, or an argument that is out of range or of the wrong type.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(
         self, minval: SupportsFloat = -0.05, maxval: SupportsFloat = 0.05, seed: Seed = None
@@ -200,7 +200,7 @@ class RandomNormal(Initializer):
         ``stddev`` is negative, or an argument is out of range or of the wrong type.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(
         self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None
@@ -291,7 +291,7 @@ class TruncatedNormal(Initializer):
         ``stddev`` is negative, or an argument is out of range or of the wrong type.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     def __init__(
         self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None

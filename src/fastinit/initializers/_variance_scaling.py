@@ -73,6 +73,12 @@ def variance_scaling(
     return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
 
 
+def _storable_axes(name: str, axes: Axes) -> Axes:
+    """Return checked axes as they are given; but an iterator, which ends, as a tuple."""
+    checked = as_axes(name, axes)
+    return axes if isinstance(axes, (list, tuple)) else checked
+
+
 class VarianceScaling(Initializer):
     """Draw from a distribution whose variance adapts to the shape: scale / max(1, fan).
 
@@ -102,7 +108,7 @@ class VarianceScaling(Initializer):
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale: float
     mode: str
@@ -123,8 +129,8 @@ class VarianceScaling(Initializer):
     def _set_seed_and_axes(self, seed: Seed, input_axes: Axes, output_axes: Axes) -> None:
         check_seed(seed)
         self.seed = seed
-        self.input_axes = as_axes("input_axes", input_axes)
-        self.output_axes = as_axes("output_axes", output_axes)
+        self.input_axes = _storable_axes("input_axes", input_axes)
+        self.output_axes = _storable_axes("output_axes", output_axes)
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
@@ -214,7 +220,7 @@ class LecunUniform(VarianceScaling):
     LeCun, Bottou, Orr & Müller, Efficient BackProp, 1998, section 4.6.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 1.0
     mode = "fan_in"
@@ -296,7 +302,7 @@ class LecunNormal(VarianceScaling):
     BackProp, 1998, section 4.6.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 1.0
     mode = "fan_in"
@@ -376,7 +382,7 @@ class GlorotUniform(VarianceScaling):
     Glorot & Bengio, AISTATS 2010, equation 16.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 1.0
     mode = "fan_avg"
@@ -458,7 +464,7 @@ class GlorotNormal(VarianceScaling):
     Glorot & Bengio, AISTATS 2010, equation 12.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 1.0
     mode = "fan_avg"
@@ -538,7 +544,7 @@ class HeUniform(VarianceScaling):
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 2.0
     mode = "fan_in"
@@ -618,7 +624,7 @@ class HeNormal(VarianceScaling):
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
 
-    config_module = "keras.initializers"
+    _config_module = "keras.initializers"
 
     scale = 2.0
     mode = "fan_in"
@@ -698,7 +704,7 @@ class StandardUniform(VarianceScaling):
     Glorot & Bengio, AISTATS 2010, equation 1.  Keras lacks it.
     """
 
-    config_module = "fastinit.initializers"
+    _config_module = "fastinit.initializers"
 
     scale = 1 / 3
     mode = "fan_in"
