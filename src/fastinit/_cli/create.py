@@ -225,8 +225,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         report = create(creation)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; to go on: {creation.command_to_resume}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if stop.args:  # it has begun to write
+            print(f"\n{stop}", file=sys.stderr)
         raise
     except MemoryError as error:
         raise RefusedError(str(error) or "out of memory") from None

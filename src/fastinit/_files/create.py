@@ -119,7 +119,7 @@ def create(creation: Creation) -> str:
     OSError
         The file system failed.
     KeyboardInterrupt
-        The run was interrupted; what is written is kept, to be resumed.
+        The run was interrupted; what is written is kept, and the message says how to go on.
     """
     target, path = creation.target, creation.path
     found = _look(creation)
@@ -158,6 +158,9 @@ def create(creation: Creation) -> str:
                 path.unlink()
                 kept = "nothing of it is left there"
             raise RefusedError(f"{target}: {error.strerror}; {kept}") from None
+        except KeyboardInterrupt:
+            message = f"interrupted; to go on: {creation.command_to_resume}"
+            raise KeyboardInterrupt(message) from None
 
 
 def _write(creation: Creation, job: Job, file: Partial, written: int) -> str:
