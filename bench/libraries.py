@@ -35,7 +35,7 @@ class Library:
 
 
 class Limit(Library):
-    """What bounds a fill: memset of a warm array, np.ones for a new one.
+    """The lower bound of a fill: memset of a warm array, np.ones for a new one.
 
     An orthogonal matrix is bounded by a product of NumPy's OpenBLAS with as many operations, and a
     file by one of zeros.
@@ -188,7 +188,7 @@ class MKL(Library):
         letter, real = ("s", ctypes.c_float) if dtype == "float32" else ("d", ctypes.c_double)
 
         def prepared(function, *arguments):
-            """Return a call whose arguments are C's, so that its time has no conversions."""
+            """Return a call with arguments converted to C, so that the conversion is not timed."""
             found = self.mkl[f"v{letter}{function}"]
             found.argtypes = [type(a) for a in arguments]
             return partial(found, *arguments)

@@ -22,7 +22,7 @@ FILE = (2**28,)  # 1 GiB
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to time: what the runners whose name matches fill."""
+    """One fill to time, by the runners whose names match."""
 
     name: str
     dtype: str
@@ -84,7 +84,7 @@ CASES = [case for group in GROUPS for case in group]
 
 
 def targets():
-    """Return (what, (case, runner), (case, runner), must, aim) for each ratio to reach.
+    """Return (name, (case, runner), (case, runner), must, aim) for each ratio to reach.
 
     It is the time of an element of the first / of the second; of several seconds the slowest of
     each round counts.

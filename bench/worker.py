@@ -1,4 +1,4 @@
-"""Run one library in a process of its own, which is told case by case what to time.
+"""Run one library in a process of its own, and send it the cases to time.
 
 Each library has a process, so that thread pools, allocators and settings of one cannot disturb
 another.  A process sees as many processors as it has threads.  Calls take turns, so only one
@@ -31,7 +31,7 @@ SETTINGS = (
 
 
 class Failed(Exception):
-    """A worker gave no answer, or answered that it failed.  It is closed."""
+    """A worker gave no answer, or answered that it failed; it has been closed."""
 
 
 class Worker:

@@ -148,7 +148,7 @@
  *    and bfloat16 are then rounded.
  *
  * Until the first release a flaw that is found may still change version 1.  After it, any change of
- * any bit is another FASTINIT_STREAM_VERSION.
+ * any bit makes another FASTINIT_STREAM_VERSION.
  */
 #ifndef FASTINIT_H
 #define FASTINIT_H
@@ -179,7 +179,7 @@ enum {
  *                      processor that lacks them.  "portable" cannot be hidden.  It lets one
  *                      machine test what smaller ones do.
  *
- * An empty variable is one that is not set.  Return FASTINIT_OK, or what is wrong with one. */
+ * An empty variable is one that is not set.  Return FASTINIT_OK, or the error in one. */
 int fastinit_init(void);
 
 /* Return the names of all ISAs, slowest first, ended by NULL: "portable", "neon", "avx2",
@@ -239,7 +239,7 @@ void fastinit_truncated(void *out, fastinit_type type, fastinit_spans spans, uin
 /* Fill out with count random matrices, the first, first + 1, ... of the array of that seed.  Each
  * is rows x columns and Haar distributed; its columns (or rows, if there are fewer) are orthogonal
  * and of length gain.  The type is F32 or F64; float16 and bfloat16 matrices are the F32 ones,
- * rounded. work has that type, and as many elements as fastinit_orthogonal_work returns for the
+ * rounded.  work has that type, and as many elements as fastinit_orthogonal_work returns for the
  * same arguments. */
 size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
 void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,

@@ -1,4 +1,4 @@
-"""Runs of `fastinit create`, as its tests need them."""
+"""Run `fastinit create` for its tests."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def create(*arguments):
 
 
 def refused(capsys, *arguments):
-    """The message of a run that must fail: one line."""
+    """Return the message, one line, of a run that must fail."""
     try:
         code = main(["create", *map(str, arguments)])
     except SystemExit as stop:
@@ -40,7 +40,7 @@ def files():
 
 
 def stop_after(monkeypatch, n, error, kept=None):
-    """Let a run fail after n chunks, once some are noted."""
+    """Make a run fail after n chunks; if `kept` is given, once it is set."""
     plain, count = partials.Partial.write, iter(range(10**6))
 
     def write(self, values, offset):

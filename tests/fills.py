@@ -1,4 +1,4 @@
-"""Call every kernel in one way, and compare arrays in every bit."""
+"""Call every kernel by one function, and compare arrays in every bit."""
 
 import ml_dtypes  # for NumPy to know bfloat16 by its name
 import numpy as np

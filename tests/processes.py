@@ -1,4 +1,4 @@
-"""Tests that need a process of their own: a signal, a fork, a fresh pool of threads."""
+"""Run code in a process of its own, for tests of signals, forks and pools of threads."""
 
 import os
 import subprocess

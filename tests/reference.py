@@ -136,7 +136,7 @@ SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
 
 
 def exp_minus(q):
-    """exp(-q) by the steps of src/core/later_attempt.h."""
+    """Return exp(-q) by the steps of src/core/later_attempt.h."""
     n = float(round(q * INVERSE_LN_2))  # half to even, as the sum with 1.5 * 2^52
     r = n * LN_2_HIGH - q + n * LN_2_LOW
     r2 = r * r
@@ -147,7 +147,7 @@ def exp_minus(q):
 
 
 def minus_log(u):
-    """-log(u) by the steps of src/core/later_attempt.h."""
+    """Return -log(u) by the steps of src/core/later_attempt.h."""
     m, exponent = math.frexp(u)
     if m < SQRT_HALF:
         m, exponent = 2 * m, exponent - 1

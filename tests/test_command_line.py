@@ -16,7 +16,7 @@ from fastinit._cli.main import main
 
 
 def test_installed():
-    """As a module and as a script: what they print, and the exit codes."""
+    """The module and the script print the same, with the same exit codes."""
     for command in (
         [sys.executable, "-m", "fastinit"],
         [shutil.which("fastinit", path=sysconfig.get_path("scripts"))],

@@ -89,7 +89,7 @@ def test_an_unknown_one():
 
 
 def refuse(message, **environment):
-    """The import itself must fail."""
+    """Assert that the import itself fails with the message."""
     done = subprocess.run(
         [sys.executable, "-c", "import fastinit"],
         env={**os.environ, **environment},
@@ -112,7 +112,7 @@ SEEN = "import fastinit; k = fastinit._kernels; print(*k.isas(), k.isa(), *k.bui
 
 @pytest.fixture(scope="module")
 def everything():
-    """The ISAs of this processor, some of which may be hidden from this process."""
+    """Return the ISAs of this processor, some of which may be hidden from this process."""
     code = "import fastinit; print(*fastinit._kernels.isas())"
     return run_python(code, FASTINIT_HIDE_ISA="").split()
 

@@ -16,10 +16,11 @@ from processes import run_python
 
 import fastinit
 from fastinit import initializers
+from fastinit._cli.create import PARAMETERS
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
 from fastinit._files import write as writing
-from fastinit._files.job import IN_PARTS
+from fastinit._files.job import IN_PARTS, parameters_of
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ def test_constants_of_other_dtypes():
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("shape", [(7,), (1, 50_001), (3, 9000), (2, 3, 5, 7), (0, 4), (4, 0)])
 def test_shapes(shape):
-    """Rows longer than a chunk, too."""
+    """Files of all shapes are right, also where a row is longer than a chunk."""
     create("a.npy", *TABLE, "--shape", "x".join(map(str, shape)))
     assert Path("a.npy").read_bytes() == saved(fastinit.truncated_normal(shape, 0, 0.1, 7))
     create("b.npy", *TABLE, "--shape", ",".join(map(str, shape)))
@@ -153,7 +154,7 @@ def test_bfloat16_is_loaded_as_the_help_says(capsys):
 
 
 def parsed(path):
-    """Name, array and metadata of a .safetensors file, by its specification."""
+    """Return name, array and metadata of a .safetensors file, by its specification."""
     data = Path(path).read_bytes()
     n = int.from_bytes(data[:8], "little")
     assert n % 8 == 0
@@ -273,7 +274,7 @@ def test_progress(capsys):
     assert "B/s]" in err
 
 
-def test_no_progress_where_nobody_looks(capsys):
+def test_no_progress_where_stderr_is_no_terminal(capsys):
     create("a.npy", *TABLE)
     out, err = capsys.readouterr()
     assert re.fullmatch(r"a.npy: 1000x33 float32, seed 7; 132 kB in .* s, .*/s\n", out)
@@ -336,3 +337,8 @@ def test_6_gib_where_there_are_2(tmp_path):
             assert_same_bits(mapped[first : first + 2**20], lazy[first : first + 2**20])
     finally:
         os.unlink("a.npy")
+
+
+def test_every_parameter_has_an_option():
+    names = {name for entry in IN_PARTS.values() for name in parameters_of(entry)}
+    assert names == PARAMETERS.keys()

@@ -26,8 +26,8 @@ NOT_OURS = (
     "--overwrite without --resume begins anew"
 )
 COMPLETE_ALONE = (
-    "dir/a.npy.partial is complete: --resume alone names it; with all options and --seed a part "
-    "of it is compared"
+    "dir/a.npy.partial is complete: --resume alone renames it; with all options and --seed a "
+    "part of it is compared"
 )
 
 # What is found: the content of a.npy.partial, whether a.npy exists; what is asked: resume,
@@ -77,6 +77,11 @@ TABLE = [
 ]  # fmt: skip
 
 
+def request_of(resume=False, overwrite=False, options=NONE, loses_seed=False):
+    """Return a request for an initializer that has a seed."""
+    return Request(resume, overwrite, options, options >= ALL, loses_seed)
+
+
 def outcome(request, found):
     decision = decide(request, found)
     assert bool(decision.message) == (decision.action is Action.REFUSE)
@@ -86,9 +91,9 @@ def outcome(request, found):
 @pytest.mark.parametrize(("content", "exists", "resume", "overwrite", "options", "expected"), TABLE)
 def test_the_table(content, exists, resume, overwrite, options, expected):
     found = Found(**NAMES, target_exists=exists, content=content)
-    assert outcome(Request(resume, overwrite, options), found) == expected
+    assert outcome(request_of(resume, overwrite, options), found) == expected
     # A lost seed refuses a beginning, and nothing else.
-    lost = outcome(Request(resume, overwrite, options, loses_seed=True), found)
+    lost = outcome(request_of(resume, overwrite, options, loses_seed=True), found)
     if expected is BEGIN:
         assert lost == "--quiet needs --seed: the drawn one would be lost"
     else:
@@ -108,7 +113,7 @@ def test_every_combination_has_a_decision():
             holds_what_was_asked=holds,
             was_published=published,
         )
-        decision = outcome(Request(resume, overwrite, options), found)
+        decision = outcome(request_of(resume, overwrite, options), found)
         if exists and not overwrite:
             assert decision in (FINISHED, COMPARE) or isinstance(decision, str)
         if not resume:
@@ -122,7 +127,7 @@ def test_every_combination_has_a_decision():
 
 
 def test_a_comparison_decides():
-    request = Request(resume=True, options=ALL)
+    request = request_of(resume=True, options=ALL)
     found = Found(**NAMES, target_exists=True, holds_what_was_asked=True)
     assert outcome(request, found) is FINISHED
     found = Found(**NAMES, target_exists=True, holds_what_was_asked=False)
@@ -137,16 +142,22 @@ def test_a_comparison_decides():
 
 def test_a_run_that_was_killed_while_it_published():
     found = Found(**NAMES, target_exists=True, was_published=True)
-    assert outcome(Request(resume=True), found) is FINISHED
-    assert outcome(Request(resume=True, options=ALL), found) is COMPARE
-    assert outcome(Request(options=ALL), found) == EXISTS
-    assert outcome(Request(overwrite=True, options=ALL), found) is BEGIN
+    assert outcome(request_of(resume=True), found) is FINISHED
+    assert outcome(request_of(resume=True, options=ALL), found) is COMPARE
+    assert outcome(request_of(options=ALL), found) == EXISTS
+    assert outcome(request_of(overwrite=True, options=ALL), found) is BEGIN
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_places_where_no_file_can_be(resume):
-    request = Request(resume, overwrite=True, options=ALL)
+    request = request_of(resume, overwrite=True, options=ALL)
     found = Found(**NAMES, target_is_directory=True, target_exists=True)
     assert outcome(request, found) == "dir/a.npy is a directory"
     found = Found(**NAMES, has_parent=False)
     assert outcome(request, found) == "dir/a.npy: there is no directory dir"
+
+
+def test_an_initializer_without_a_seed_needs_none():
+    request = Request(resume=True, options=MOST, decides_values=True)
+    assert outcome(request, Found(**NAMES, content=COMPLETE)) is COMPARE
+    assert outcome(request, Found(**NAMES, target_exists=True)) is COMPARE

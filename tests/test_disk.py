@@ -97,7 +97,7 @@ def test_memmap_of_a_file_removed_since(path):
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a mapped file cannot be replaced")
 def test_memmap_of_a_file_replaced_since(path):
-    """Another file has its name: that one must not be touched."""
+    """A file that has taken over the name is not touched."""
     mapped = np.memmap(path, "float32", "w+", shape=100_000)
     path.unlink()
     path.write_bytes(b"other")
@@ -185,7 +185,7 @@ assert (holes[:1000] == small).all()
 
 @linux
 def test_a_full_disk(tmp_path):
-    """An error, not the end of the process by SIGBUS.  In a namespace of its own mounts."""
+    """A full disk raises OSError instead of SIGBUS; the disk is mounted in its own namespace."""
     unshare = shutil.which("unshare")
     if not unshare:
         pytest.skip("a small disk cannot be mounted: no unshare")

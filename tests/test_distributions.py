@@ -1,4 +1,4 @@
-"""What the numbers are distributed like.
+"""The distributions of the numbers, tested by statistics.
 
 Seeds are fixed, so a test passes always or never.  The thresholds are those at which a right stream
 would fail for one seed in a million or fewer: 5.5 standard deviations (4e-8), p = 1e-6.
@@ -36,24 +36,24 @@ def drawn(distribution, dtype, standard=False):
 
 
 def within(count, n, p):
-    """Whether a binomial count is near its expectation."""
+    """Return whether a binomial count is near its expectation."""
     return abs(count - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1
 
 
 @every
 @each_distribution
 def test_moments(distribution, dtype):
-    law = SAMPLERS[distribution][2]
+    expected = SAMPLERS[distribution][2]
     x = drawn(distribution, dtype).astype(np.float64)
     for k in (1, 2, 3, 4):
-        moment = law.moment(k)
-        error = np.sqrt((law.moment(2 * k) - moment**2) / N)
+        moment = expected.moment(k)
+        error = np.sqrt((expected.moment(2 * k) - moment**2) / N)
         assert abs(np.mean(x**k) - moment) < SIGMAS * error
 
 
 @cache
 def probabilities(distribution, dtype):
-    """What the law's distribution function makes uniform of the samples."""
+    """Return the distribution function at the samples, which must be uniform."""
     x = drawn(distribution, dtype)
     if distribution != "truncated":
         return SAMPLERS[distribution][2].cdf(x)
@@ -71,7 +71,7 @@ def test_kolmogorov_smirnov(distribution, dtype):
 @every
 @each_distribution
 def test_chi_squared(distribution, dtype):
-    """Over 2000 cells of equal probability; too good a fit is no fit either."""
+    """Count samples in 2000 cells of equal probability; too good a fit fails, too."""
     cells = 2000
     at = (probabilities(distribution, dtype) * cells).astype(int)
     counts = np.bincount(np.minimum(at, cells - 1), minlength=cells)
@@ -85,7 +85,7 @@ def test_truncated_stddev_is_that_of_the_parent():
 
 @every
 def test_normal_tail(dtype):
-    """Shipped by others: the tail on the wrong layer (13.7 times its mass); a wrong R."""
+    """The tail has its mass; others had it on the wrong layer (13.7 times that), or a wrong R."""
     x, n = drawn("normal", dtype, True), N
     for bound in (2, 3, 3.6, 4):
         for side in (x, -x):
@@ -100,7 +100,7 @@ def test_normal_tail(dtype):
 @every
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_symmetry(distribution, dtype):
-    """Shipped by others: never negative outside the tail.  In every range of |z|, half are."""
+    """Half are negative in every range of |z|; in one library none was outside the tail."""
     x = drawn(distribution, dtype, True)
     edges = [
         0,
@@ -124,7 +124,7 @@ def test_symmetry(distribution, dtype):
 @every
 @each_distribution
 def test_low_bits_of_the_mantissa(distribution, dtype):
-    """Shipped by others: the lowest bit always 0.  The last 8, in turn, as often 1 as 0."""
+    """Each of the last 8 bits is as often 1 as 0; in one library the lowest was always 0."""
     x = drawn(distribution, dtype, True)
     if (
         distribution == "uniform"
@@ -139,9 +139,10 @@ def test_low_bits_of_the_mantissa(distribution, dtype):
 @every
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_index_bits_are_not_those_of_the_value(distribution, dtype):
-    """Shipped by others: bits of the layer's index reused in the value.
+    """The value reuses no bits of the layer's index, as it has in other libraries.
 
-    The magnitude over the layer's edge, a fraction: each 4 of its bits against each 4 of the index.
+    The magnitude is divided by the layer's edge; each 4 bits of it are tested against each 4 of the
+    index.
     """
     n, tag = 2**20, reference.TAGS[distribution]
     x = drawn(distribution, dtype, True)[:n]
@@ -161,7 +162,7 @@ def test_index_bits_are_not_those_of_the_value(distribution, dtype):
 @every
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_redraws_do_not_reuse_the_first_word(distribution, dtype):
-    """Shipped by others: a redraw that reuses its first word.  It would tell the new value."""
+    """A redraw does not reuse its first word, which would predict the new value."""
     x = drawn(distribution, dtype, True)
     tag, width = reference.TAGS[distribution], x.itemsize * 8
     words = reference.samples(tag, width, 2024, 0, N)
@@ -202,7 +203,7 @@ NARROW = [
 @every
 @pytest.mark.parametrize(("mean", "stddev"), NARROW)
 def test_truncated_within_two_sigma(isa, dtype, mean, stddev):
-    """For the numbers given, exactly.  Where float32 is coarse, many would round outwards."""
+    """The bounds hold exactly, also where float32 is so coarse that many would round outwards."""
     x = fastinit.truncated_normal(2**20, mean, stddev, seed=5, dtype=dtype).astype(np.float64)
     assert Fraction(float(x.min())) >= Fraction(mean) - 2 * Fraction(stddev)
     assert Fraction(float(x.max())) <= Fraction(mean) + 2 * Fraction(stddev)
@@ -219,7 +220,7 @@ def test_stddev_0_gives_the_mean(isa, sampler, mean, dtype):
 
 @cache
 def end_cells():
-    """Where float32 uniforms have u = 0 and u = 1 - 2^-24, the first of each for seed 8."""
+    """Return the first indices of float32 uniforms with u = 0 and u = 1 - 2^-24, for seed 8."""
     out = np.empty(2**22, np.float32)
     found = {}
     for start in range(0, 2**29, out.size):  # each cell comes 32 times: absent for e^-32 of seeds
@@ -252,7 +253,7 @@ RANGES = [
 @every
 @pytest.mark.parametrize(("minval", "maxval"), RANGES)
 def test_uniform_stays_in_its_range(isa, dtype, minval, maxval):
-    """Shipped by others: a uniform that returns its upper bound.  Compared in binary64."""
+    """No uniform returns its upper bound, compared in binary64; some libraries do."""
     real = np.dtype(dtype).type
     greatest = real(maxval)
     if float(greatest) >= maxval:
@@ -296,7 +297,7 @@ def test_independent_across_distributions_seeds_and_neighbours(dtype):
 @every
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_few_values_twice(distribution, dtype):
-    """As many equal pairs as the spacing of the numbers makes: 2^24 values, say, would show."""
+    """Equal pairs are as frequent as the spacing of the numbers implies."""
     x = drawn(distribution, dtype, True)
     repeated = N - np.unique(x).size
     if dtype == "float64":
@@ -346,4 +347,4 @@ def test_the_kernels_refuse_elements_of_other_sizes(distribution):
     buffer = bytearray(8)
     with pytest.raises(TypeError, match="no kernel for elements of this size"):
         getattr(_kernels, distribution)(buffer, 0, 1, *parameters, 1)
-    buffer.append(0)  # an error while somebody holds it
+    buffer.append(0)  # it raises while a buffer of it is held

@@ -143,7 +143,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def state(monkeypatch, tmp_path):
-    """A folder, an environment and a number of threads that a page may change."""
+    """Provide a folder, an environment and a number of threads that a page may change."""
     monkeypatch.chdir(tmp_path)
     threads = fastinit.get_num_threads()
     with mock.patch.dict(os.environ):

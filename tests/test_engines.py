@@ -82,7 +82,7 @@ for dtype, word in ("float32", torch.int32), ("bfloat16", torch.int16):
 
 
 def test_dask_asks_for_no_more_than_it_needs(tmp_path):
-    """Its names for equal arrays are equal, in any process, and nothing is made to find them."""
+    """Names of equal arrays are equal in any process, and naming one makes no elements."""
     code = """
 import dask, dask.array as da, numpy as np
 from fastinit import initializers

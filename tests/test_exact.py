@@ -1,7 +1,7 @@
 """An array has the same bits however it is cut, whatever kernels run, and on any number of threads.
 
-The portable kernels on one thread, in one piece, are the measure; test_reference.py compares these
-with the contract.
+Everything is compared with the portable kernels on one thread, in one piece; test_reference.py
+compares these with the contract.
 """
 
 from functools import cache
@@ -23,7 +23,7 @@ each_case = pytest.mark.parametrize(("distribution", "dtype"), FILLS)
 
 @cache
 def whole(distribution, dtype, start, n):
-    """Return the measure, made in aligned runs of a chunk: only its start and its end are cut."""
+    """Return what is right, made in aligned runs of a chunk: only its start and its end are cut."""
     before = _kernels.isa()
     _kernels.use_isa("portable")
     cuts = [start, *range(start - start % CHUNK + CHUNK, start + n, CHUNK), start + n]

@@ -16,7 +16,7 @@ PRESETS = [entry for entry in CATALOG if entry.cls.__base__ is initializers.Vari
 
 
 def convention(shape):
-    """The fans as the design states them."""
+    """Return the fans as the design states them."""
     if not shape:
         return 1, 1
     if len(shape) == 1:
@@ -50,7 +50,7 @@ def test_axes(case):
 
 
 def bound(shape, mode="fan_in", scale=1.0, input_axes=None, output_axes=None):
-    """The limit of the uniform distribution that is drawn, read off what the kernel is given."""
+    """Return the limit of the uniform distribution that the kernel is asked for."""
     dtype = np.dtype("float64")
     _, low, high = _fans.scaled(shape, dtype, (scale, mode, "uniform"), (input_axes, output_axes))
     assert low == -high

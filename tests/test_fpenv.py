@@ -80,7 +80,7 @@ def test_the_processor_is_known():
 
 
 def test_the_modes_have_an_effect(control):
-    """Else this file would test nothing."""
+    """The modes change arithmetic; otherwise this file would test nothing."""
     one, tiny = float("1"), float("2e-308")
     results = set()
     for mode in MODES.values():
@@ -113,7 +113,7 @@ def test_modes_of_the_threads(control, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_modes_and_the_public_functions(control, mode):
-    """Whose Python arithmetic runs in the caller's mode: none of it may reach the result."""
+    """The arithmetic of Python in the caller's mode does not change the result."""
     calls = [
         (fastinit.random_uniform, (-0.05, 0.1)),
         (fastinit.random_normal, (0.1, 0.7)),
@@ -131,7 +131,7 @@ def test_modes_and_the_public_functions(control, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_modes_and_orthogonal_matrices(control, dtype, mode):
-    """One thread's work and shared; of a gain that makes subnormal numbers."""
+    """Matrices of one thread and of several are right, with a gain that makes subnormals."""
     for shape, gain in [
         ((60, 50), 1.0),
         ((210, 205), 1.0),

@@ -31,7 +31,7 @@ def seeded(entry):
     return {"seed": 1} if entry in RANDOM else {}
 
 
-# Two entry points for each initializer.
+# The function and the class of each initializer.
 
 
 @each_entry
@@ -134,7 +134,7 @@ def test_a_seed_generator_in_a_configuration_starts_again():
 
 
 class Diagonal(initializers.Initializer):
-    """As Keras documents a subclass, less what the base class derives."""
+    """A subclass as Keras documents it, without what the base class derives."""
 
     def __init__(self, value=1.0):
         self.value = value
@@ -146,7 +146,7 @@ class Diagonal(initializers.Initializer):
 
 
 class Config(Diagonal):
-    """As Keras documents it."""
+    """A subclass as Keras documents it."""
 
     def get_config(self):
         return {"value": self.value}
@@ -485,7 +485,7 @@ def test_too_large():
 
 
 class Scaled(initializers.RandomNormal):
-    """As Keras's users write them: the parent's arguments are passed on."""
+    """A subclass as users of Keras write it: it passes the parent's arguments on."""
 
     def __init__(self, factor=2.0, **kwargs):
         super().__init__(**kwargs)
@@ -519,7 +519,7 @@ def test_an_initializer_inside_another_comes_back():
     assert Nested.from_config(Nested("he_normal").get_config()).inner == initializers.HeNormal()
 
 
-def test_a_preset_hears_who_changes_its_attributes():
+def test_changed_attributes_of_a_preset_take_effect():
     changed = initializers.HeNormal(seed=1)
     changed.scale = 200.0
     ratio = changed((100, 100)).std() / initializers.HeNormal(seed=1)((100, 100)).std()
@@ -551,7 +551,7 @@ def test_structured_values_are_refused():
 
 @each_entry
 def test_errors_name_a_class(entry):
-    """Its own, or the one of which it is a case."""
+    """A TypeError names the initializer's class, or its base class."""
     names = "|".join(cls.__name__ for cls in entry.cls.__mro__[:-1])
     with pytest.raises(TypeError, match=rf"^({names})\.__call__\(\) "):
         entry.cls.__call__()
@@ -569,7 +569,7 @@ def test_the_catalog_is_complete():
     assert CLASSES.keys() - aliases == {"initializer", "zero", "one", "normal", "uniform"}
 
 
-def test_a_clean_face():
+def test_modules_export_public_names_alone():
     for module in (initializers, fastinit):
         public = {name for name in dir(module) if not name.startswith("_")}
         assert public == set(module.__all__) - {"__version__"}

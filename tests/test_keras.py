@@ -1,4 +1,4 @@
-"""Against Keras itself, on whatever backend it is set to.
+"""Compare with Keras itself, on whatever backend it is set to.
 
 ``pip install '.[integration]' && pytest -m integration``
 """
@@ -47,7 +47,7 @@ def numpy_of(tensor):
 
 
 def outcome(function, *args, **kwargs):
-    """What comes of it: the name of the class, or the error."""
+    """Return the name of the result's class, or the error."""
     try:
         found = function(*args, **kwargs)
     except Exception as error:

@@ -34,7 +34,7 @@ shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple) | st.tuples(
 
 @st.composite
 def cases(draw):
-    """A shape and an index of it."""
+    """Draw a shape and an index of it."""
     shape = draw(shapes)
     items = []
     for number, size in enumerate(shape[: draw(st.integers(0, len(shape)))]):

@@ -27,7 +27,7 @@ def threads():
 
 
 def distance(array, gain=1.0):
-    """max |Q'Q - gain**2 I|, computed in more bits than float32 or float64 has."""
+    """Return max |Q'Q - gain**2 I|, computed in more bits than float32 or float64 has."""
     matrix = array.reshape(-1, array.shape[-1])
     wide = np.longdouble if array.dtype == np.float64 and matrix.size < 50000 else np.float64
     matrix = matrix.astype(wide)
@@ -432,7 +432,7 @@ def test_the_work_space_is_about_a_panel():
 
 
 def test_work_space_for_fewer_threads_is_refused():
-    """As when another thread changed their number in between: nothing is written beyond it."""
+    """Another thread may change their number in between: nothing is written beyond the space."""
     out = np.full((2000, 3, 3), 7, np.float32)
     small = np.zeros(_kernels.orthogonal_work(3, 3, 2000, 1), np.float32)
     assert _kernels.orthogonal_work(3, 3, 2000, 4) > small.size
@@ -444,7 +444,7 @@ def test_work_space_for_fewer_threads_is_refused():
 
 
 @pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
-def test_without_room_to_work_nothing_is_written(monkeypatch, name):
+def test_without_work_space_nothing_is_written(monkeypatch, name):
     def none(shape, dtype):
         raise MemoryError
 
@@ -457,7 +457,7 @@ def test_without_room_to_work_nothing_is_written(monkeypatch, name):
 
 @pytest.mark.parametrize("shape", [(40000, 100), (100, 40000)])
 def test_long_products_in_pieces_are_the_same_on_any_number_of_threads(shape, isa):
-    """Above the size where a task is cut (orthogonal.c)."""
+    """The matrices are above the size where a task is cut (orthogonal.c)."""
     fastinit.set_num_threads(1)
     one = fastinit.orthogonal(shape, seed=SEED)
     fastinit.set_num_threads(3)
@@ -495,7 +495,7 @@ print(latencies)
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("shape", [(300000, 96), (96, 300000)], ids=str)
 def test_a_signal_stops_a_long_task(shape, n):
-    """A task spans all rows: by the portable kernels seconds, if no task looked within."""
+    """A task over all rows takes seconds in portable code, so it has to check within."""
     latencies = ast.literal_eval(run_python(LONG, n, *shape, FASTINIT_ISA="portable"))
     assert len(latencies) == 3
     assert min(latencies) < 0.2

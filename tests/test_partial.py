@@ -28,7 +28,7 @@ def _in_an_empty_directory(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupted(small_chunks, monkeypatch, capsys):
-    """a.npy.partial, of which some is written; the whole has 33 chunks."""
+    """Write a part of a.npy.partial; the whole has 33 chunks."""
     with monkeypatch.context() as patched:
         kept, keep = threading.Event(), partials.Partial.keep
         patched.setattr(partials.Partial, "keep", lambda *args: keep(*args) or kept.set())
@@ -123,7 +123,7 @@ def test_resume_with_the_same_number_written_otherwise(name, means, monkeypatch)
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_a_partial_file_is_no_mere_leftover(expected, capsys):
+def test_a_partial_file_is_not_replaced_unasked(expected, capsys):
     assert "exists: --resume goes on" in refused(capsys, "a.npy", *TABLE)
     create("a.npy", *TABLE, "--overwrite")
     assert Path("a.npy").read_bytes() == expected
@@ -146,7 +146,7 @@ def test_resume_without_a_beginning(expected):
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 9, b"\0" * 1000])
 def test_resume_of_what_has_no_trailer(content, expected, capsys):
-    """Killed before there was one: begun anew."""
+    """A file of a run that was killed before it wrote a trailer is begun anew."""
     Path("a.npy.partial").write_bytes(content)
     assert "is required" in refused(capsys, "a.npy", "--resume")
     create("a.npy", *TABLE, "--resume")
@@ -187,7 +187,7 @@ COMPLETE = [["a.npy"], ["a.safetensors"], ["a.npy", "--shape", "0x3"]]
 
 @pytest.fixture(params=COMPLETE, ids=" ".join)
 def complete(request):
-    """A file that lacks but its name; its name, and how it was made."""
+    """Make a complete file that is not renamed yet; return its name, options and bytes."""
     name, *shape = request.param
     create(name, *TABLE[:2], "--shape", "1000x33", *shape, *TABLE[4:])
     data = Path(name).read_bytes()
@@ -197,8 +197,8 @@ def complete(request):
 
 def test_resume_of_a_complete_file(complete, capsys):
     name, options, data = complete
-    assert "--resume alone names it" in refused(capsys, name, *TABLE[:-2], "--resume")
-    assert "--resume alone names it" in refused(capsys, name, "--seed", 7, "--resume")
+    assert "--resume alone renames it" in refused(capsys, name, *TABLE[:-2], "--resume")
+    assert "--resume alone renames it" in refused(capsys, name, "--seed", 7, "--resume")
     assert "holds something else" in refused(capsys, name, *TABLE, "--shape", 5, "--resume")
     assert files() == [f"{name}.partial"]
     create(name, "--resume")
@@ -220,7 +220,7 @@ def test_a_complete_file_and_another_target(complete, capsys):
 
 @pytest.mark.parametrize("options", [["--resume"], [*TABLE, "--resume"], [*TABLE, "--overwrite"]])
 def test_one_file_with_both_names(options, expected):
-    """Killed between the last two steps; the target is whole all the while."""
+    """A run is killed between its last two steps; the target is complete all the while."""
     create("a.npy", *TABLE)
     os.link("a.npy", "a.npy.partial")
     with open("a.npy", "rb") as file:
@@ -449,7 +449,7 @@ def test_a_signal():
 
 
 def test_the_order_of_the_end(monkeypatch):
-    """For a loss of power: each step is on the disk before the next one begins."""
+    """Each step is on the disk before the next one begins, in case of a loss of power."""
     steps = []
 
     def note(name):
@@ -507,7 +507,7 @@ def test_a_full_disk_keeps_what_was_there_before(call, number, expected, monkeyp
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("call", ["pwrite", "fstatvfs"])
-def test_a_full_disk_leaves_nothing_of_a_mere_beginning(call, monkeypatch, capsys):
+def test_a_full_disk_removes_a_file_that_was_just_begun(call, monkeypatch, capsys):
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -554,7 +554,7 @@ large = ["create", "a.npy", "--init", "random_normal", "--shape", "1000000x17", 
 fits = ["create", "a.npy", "--init", "random_normal", "--shape", "1000000x15", "--seed", "1"]
 sys.stderr = sys.stdout
 print(main(large), os.listdir())
-# As if there had been room at the beginning.
+# This makes it seem that there was space at the beginning.
 del os.posix_fallocate
 plain, os.fstatvfs = os.fstatvfs, lambda fd: os.statvfs("/proc")
 print(main(large), os.listdir())
@@ -564,7 +564,7 @@ print(main([*fits, "--quiet"]), os.listdir())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system of Linux")
 def test_a_full_disk(tmp_path):
-    """In a namespace of its own mounts, which needs no root where users may have namespaces."""
+    """The disk is mounted in a namespace of its own, which needs no root on most systems."""
     unshare = shutil.which("unshare")
     if not unshare:
         pytest.skip("a full disk is NOT tested: no unshare, a small one cannot be mounted")
@@ -575,3 +575,17 @@ def test_a_full_disk(tmp_path):
         pytest.skip(f"a full disk is NOT tested: cannot mount a small one: {tried.stderr.strip()}")
     error = "fastinit create: error: a.npy: No space left on device; nothing of it is left there"
     assert run_python(FULL, tmp_path, prefix=prefix) == f"{error}\n2 []\n" * 2 + "0 ['a.npy']"
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.safetensors"])
+def test_zeros_are_compared_without_a_seed(name, capsys):
+    zeros = ["--init", "zeros", "--shape", "100x3", "--resume"]
+    create(name, *zeros)
+    data = Path(name).read_bytes()
+    create(name, *zeros)  # it is finished already
+    os.rename(name, f"{name}.partial")  # as if it had been killed before the renaming
+    create(name, *zeros)
+    assert Path(name).read_bytes() == data
+    assert files() == [name]
+    capsys.readouterr()
+    assert "holds something else" in refused(capsys, name, "--init", "ones", *zeros[2:])

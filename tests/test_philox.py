@@ -48,7 +48,7 @@ CARRIES = [(2**32 - 1, 0), (2**32, 0), (2**62 - 1, 0), (5, 2**32), (5, 2**32 - 1
 
 @pytest.mark.parametrize(("position", "seed"), CARRIES)
 def test_blocks_at_the_carries_through_a_fill(isa, position, seed):
-    """A fill takes another way to the block than the known answers do, many blocks at once."""
+    """A fill makes many blocks at once, by other code than the known answers use."""
     before = 3  # so that the block is not the first of a vector either
     out = np.empty(4 * (before + 1), np.uint32)
     _kernels.bits(out, 4 * (position - before), seed, 1)

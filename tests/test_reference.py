@@ -80,7 +80,7 @@ def test_first_elements(isa, distribution, dtype):
 
 
 def narrowed(variates, dtype):
-    """Round binary64 variates to the dtype by way of its computing type."""
+    """Round binary64 variates to the computing type, then to the dtype."""
     return np.array(variates, "float64" if dtype == "float64" else "float32").astype(dtype)
 
 
@@ -114,7 +114,7 @@ def test_redraws(isa, distribution, dtype):
     found = fill(distribution, dtype, START, N, SEED, (0.0, 1.0))
     assert_same_bits(found[at], narrowed([draw.z for draw in draws], dtype))
 
-    # With so few numbers within 2 stddev many are held to the bounds, a thing redraws do apart.
+    # With so few numbers within 2 stddev many are clamped, which redraws do in their own code.
     coarse = (2.0**40, 4e-4) if dtype == "float64" else (1000.0, 2e-4)
     found = fill(distribution, dtype, START, N, SEED, coarse)
     again = [
@@ -125,7 +125,7 @@ def test_redraws(isa, distribution, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_far_tail(isa, dtype):
-    """A last bit wrong in the logarithm shows in few values beyond x0, so there are very many."""
+    """A wrong last bit of the logarithm changes few values beyond x0, so very many are tested."""
     found = fill("normal", dtype, 0, 2**23, SEED, (0.0, 1.0))
     at = np.flatnonzero(np.abs(found) > reference.tables(reference.NORMAL).x0)
     assert at.size > 2000  # 2300 expected

@@ -155,7 +155,7 @@ def test_nothing_advances_where_an_argument_is_wrong():
 
 
 class TwoWords:
-    """What keras.random.SeedGenerator is to this library; some backends' words are signed."""
+    """A stand-in for keras.random.SeedGenerator; the words of some backends are signed."""
 
     def __init__(self, *words):
         self.words = words

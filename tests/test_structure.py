@@ -2,13 +2,13 @@
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 import traceback
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import fastinit
@@ -27,7 +27,7 @@ MODULES = {module_name(p): p for p in PACKAGE.rglob("*.py*") if p.suffix in (".p
 
 
 def imports(name):
-    """(module, imported name or None) of every import of this package in a module."""
+    """Yield (module, imported name or None) of every import of this package in a module."""
     path = MODULES[name]
     package = name if path.stem == "__init__" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -67,15 +67,15 @@ def test_no_module_imports_a_private_name_of_another(name):
         assert imported is None or not imported.startswith("_"), f"{imported} of {source}"
 
 
-def test_the_imports_form_no_circle_and_nobody_inside_imports_the_face():
+def test_imports_have_no_cycle_and_no_module_imports_its_own_package():
     arrows = {name: {source for source, _ in imports(name)} for name in MODULES}
-    # The same text for a type checker, and a folder's face that imports what is in it.
+    # static_order() raises CycleError where imports form a cycle.
     assert list(TopologicalSorter(arrows).static_order())
-    faces = {name for name, path in MODULES.items() if path.stem == "__init__"}
+    packages = {name for name, path in MODULES.items() if path.stem == "__init__"}
     for name in MODULES.keys() - {"fastinit"}:
         assert "fastinit" not in arrows[name]
-        inside = {face for face in faces if name.startswith(f"{face}.")}
-        assert not inside & arrows[name], f"{name} imports the face of its own folder"
+        own = {package for package in packages if name.startswith(f"{package}.")}
+        assert not own & arrows[name], f"{name} imports the __init__ of its own package"
 
 
 PUBLIC = [
@@ -143,7 +143,10 @@ print(fastinit.__version__)
 
 def mypy(*arguments, cwd):
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *arguments]
-    run = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    # mypy finds no editable install, which imports by a hook.
+    sources = Path(__file__).parents[1] / "src"
+    env = {**os.environ, "MYPYPATH": str(sources)} if sources / "fastinit" == PACKAGE else None
+    run = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     return [line for line in run.stdout.splitlines() if ": error:" in line], run.stdout
 
 
@@ -169,9 +172,5 @@ def test_signatures_hold_types():
             for parameter in list(inspect.signature(thing).parameters.values()):
                 if parameter.name != "self":
                     assert parameter.annotation is not parameter.empty, (thing, parameter)
-    assert np.dtype("float32") == fastinit.zeros(1).dtype
-
-
-def test_all_public_names_are_there():
-    for name in fastinit.__all__:
-        assert hasattr(fastinit, name)
+            returned = inspect.signature(thing).return_annotation
+            assert returned is not inspect.Signature.empty, thing

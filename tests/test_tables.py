@@ -81,7 +81,7 @@ def test_regions_reach_from_the_rectangle_to_the_curve(limit):
 
 @limits
 def test_majorants_cover_the_curve_and_touch_it(limit):
-    """In the rounded numbers of the tables, which are what the kernels use."""
+    """The rounded numbers of the tables, which the kernels use, cover the curve."""
     t = reference.tables(reference.NORMAL if limit is None else reference.TRUNCATED)
     points = 200
     for i in regions(limit):

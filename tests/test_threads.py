@@ -19,7 +19,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is
 
 @pytest.fixture
 def threads():
-    """Restores the number of threads."""
+    """Restore the number of threads after a test."""
     before = fastinit.get_num_threads()
     yield before
     fastinit.set_num_threads(before)
@@ -64,7 +64,7 @@ def test_meaningless_environment(value):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity mask")
 def test_affinity_mask_of_one():
-    """Fails only where there is more than one processor; the next test needs none."""
+    """This can fail only where there are several processors; the next test works with one."""
     one = min(os.sched_getaffinity(0))
     assert run_python(f"import os; os.sched_setaffinity(0, [{one}])\n{COUNT}") == "1"
 
@@ -139,7 +139,7 @@ print(tasks() - before)
 @linux
 @pytest.mark.parametrize(("n", "size", "started"), [(1, 10**6, 0), (3, 10**6, 2), (3, 1000, 0)])
 def test_threads_started(n, size, started):
-    """One for each but the caller's own; none for a small fill."""
+    """A fill starts all threads but the caller's own, and none if it is small."""
     assert run_python(POOL, n, size) == str(started)
 
 
@@ -188,7 +188,7 @@ def test_other_python_threads_run_during_a_fill(n):
 
 
 def test_other_python_threads_run_during_a_fill_of_short_rows():
-    """Few bytes, but some milliseconds: a batch for each row."""
+    """Short rows are few bytes but take milliseconds, as each takes a batch."""
     before, interval = _kernels.isa(), sys.getswitchinterval()
     out = np.empty(1000, np.float32)
     starts = np.arange(out.size, dtype=np.uint64) << np.uint64(20)
@@ -203,7 +203,7 @@ def test_other_python_threads_run_during_a_fill_of_short_rows():
     worker.start()
     try:
         _kernels.use_isa("portable")
-        sys.setswitchinterval(60)  # nothing but the fill lets the other one in
+        sys.setswitchinterval(60)  # only the fill lets the other thread run
         seen = len(turns)
         for _ in range(100):
             _kernels.normal(out, starts, 1, 0.0, 1.0, 1)

@@ -84,7 +84,7 @@ def expected_counts(distribution, step):
 
 
 def counts(machine, isa, distribution, step):
-    """Return what it does print."""
+    """Return what `mocked count` prints."""
     _, edges = exact_edges(distribution)
     numbers = [edge * 2.0**exponent for edge, exponent in edges]
     again = 0.0
@@ -228,7 +228,7 @@ def accepted(tag, words):
 
 
 def last_that_holds(holds, low, high):
-    """Return the last integer for which a thing holds that holds at low and not at high."""
+    """Return the last integer for which a condition holds; it does at low and not at high."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -6,8 +6,8 @@ in the hexadecimal notation of C and Python, which is exact.  fills.txt has the 
 runs, of their bytes in little-endian order.  Each has one line, and test_golden.py compares them
 with every kernel.
 
-The files are the stream: a line that changes is another STREAM_VERSION.  A new dtype is a line in
-fills.FILLS, a new function one in cases().
+The files define the stream: a line that changes needs another STREAM_VERSION.  A new dtype is a
+line in fills.FILLS, a new function one in cases().
 """
 
 import hashlib

@@ -87,7 +87,7 @@ static int find_built(const char *name)
     return -1;
 }
 
-/* Whether text, up to length, is that name. */
+/* Return whether text, up to length, is that name. */
 static int is(const char *name, const char *text, size_t length)
 {
     return strlen(name) == length && !memcmp(name, text, length);

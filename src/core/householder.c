@@ -56,7 +56,7 @@ enum {
 
 /* The loops over a tile must unroll, so that it lives in registers.  The loop over the sum unrolls
  * a few times, as its counters are a fifth of the instructions (GCC, 4096 x 4096 in the median of
- * runs beside other work: 1.33 s for 1.63; Clang gains up to 2 and loses with 4). */
+ * runs beside other work: 1.33 s, not 1.63; Clang gains up to 2 and loses with 4). */
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #define UNROLL_SOME _Pragma("unroll 2")

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 enum {
-    /* Reflectors are applied in panels of so many.  This number is part of the stream: it says
+    /* Reflectors are applied in panels of this many.  This number is part of the stream: it says
      * which normals a panel is made of, and where sums are rounded.  It is a multiple of the sizes
      * of every tile of a product. */
     HOUSEHOLDER_PANEL = 96,
-    /* The others are not: the most columns of the result that a task takes, how many rows it packs
-     * at a time, and a multiple of the columns of every tile. */
+    /* These are not part of the stream: the most columns of the result that a task takes, how many
+     * rows it packs at a time, and a multiple of the columns of every tile. */
     HOUSEHOLDER_TILE = 128,
     HOUSEHOLDER_DEPTH = 128,
     HOUSEHOLDER_LANES = 32,

@@ -23,7 +23,7 @@ static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 typedef struct {
     size_t rows, columns; /* rows >= columns */
     int wide;
-    /* Elements: of a panel, of its transpose, and of all memory for one matrix. */
+    /* The elements of a panel, of its transpose, and of all memory for one matrix. */
     size_t v, v_transposed, matrix;
     size_t matrices, threads; /* how many are made at once, and the threads of each */
 } plan;

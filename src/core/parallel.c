@@ -80,7 +80,7 @@ int fastinit_stopped(fastinit_watch *w)
     return atomic_load_explicit(&w->stop, memory_order_relaxed);
 }
 
-/* Poll, if it is time to.  The caller's thread does so between pieces of work. */
+/* Call poll if it is due.  The caller's thread does so between pieces of work. */
 static void look(fastinit_watch *w)
 {
     double now = seconds();

@@ -1,4 +1,4 @@
-/* Work on several threads, with a look for an interrupt between its parts.  parallel.c alone names
+/* Run work on several threads, and check for an interrupt between its parts.  Only parallel.c uses
  * OpenMP; without it everything runs on the caller's thread. */
 #ifndef FASTINIT_PARALLEL_H
 #define FASTINIT_PARALLEL_H
@@ -8,7 +8,7 @@
 #include "fastinit.h"
 #include "ops.h"
 
-/* Guard the children of fork(); call it once. */
+/* Make the children of fork() run on one thread; call it once. */
 void fastinit_parallel_init(void);
 
 /* Return how many threads the work may have: as many as run allows, and at most `most`. */
@@ -18,7 +18,7 @@ size_t fastinit_threads(size_t most, fastinit_run run);
 void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
                        const fastinit_args *args, fastinit_run run);
 
-/* Work of several steps has one watch, which looks for an interrupt all through it. */
+/* When to check for an interrupt next.  Work of several steps has one watch for all of them. */
 typedef struct {
     int (*poll)(void);
     double polled; /* when the caller's thread last called poll */

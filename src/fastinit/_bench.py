@@ -1,4 +1,4 @@
-"""What is timed, and how: this library and numpy.random on the same cases.
+"""Time this library and numpy.random on the same cases.
 
 `fastinit bench` and bench/ share it; bench/ adds the other libraries.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def numpy_truncated(rng: Any, shape: Any, dtype: Any, out: Array | None) -> Array:
-    """Return truncated normals as NumPy makes them best: it redraws normals beyond 2 sigma."""
+    """Return truncated normals by NumPy's fastest method, redrawing normals beyond 2 sigma."""
     out = rng.standard_normal(shape, dtype, out)
     assert out is not None
     flat = out.reshape(-1)
@@ -91,7 +91,7 @@ def seconds(call: Callable[[], object], at_least: float = 0.002) -> float:
 def compare(
     calls: Mapping[Any, tuple[Callable[[], object], Callable[[], object]]], rounds: int
 ) -> dict[Any, list[float]]:
-    """Return {name: times} of {name: (prepare, call)}; they take turns, so drift hits all."""
+    """Return {name: times} of {name: (prepare, call)}; calls take turns, so drift affects all."""
     times: dict[Any, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, (prepare, call) in calls.items():

@@ -1,4 +1,4 @@
-"""Buffers of others: what may be passed as ``out``, and how its memory becomes an array."""
+"""Check what is passed as ``out``, and make an array on its memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _of_dlpack(out: Any) -> Array:
     if device[0] != 1:  # kDLCPU
         raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
     try:
-        # To fill a copy would be useless.  NumPy 2.0 cannot ask for none.
+        # Filling a copy would be useless.  NumPy 2.0 cannot refuse one.
         if DLPACK_CAN_REFUSE_COPIES:
             return np.from_dlpack(out, copy=False)
         return np.from_dlpack(out)

@@ -1,4 +1,4 @@
-"""Disk blocks, reserved before anything is written, so that a full disk is an OSError."""
+"""Reserve disk blocks before anything is written, so that a full disk raises OSError."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reserve_blocks(fd: int, offset: int, nbytes: int) -> bool:
     Returns
     -------
     bool
-        False where the system, the file system or this way of having opened the file cannot.
+        False where the system, the file system or the mode of the open file does not allow it.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def reserve_blocks(fd: int, offset: int, nbytes: int) -> bool:
 def _mapped_file(address: int) -> tuple[int, int] | None:
     """Return descriptor and offset of the file that is mapped, shared, at an address.
 
-    The name that an array may know is no help: the file may have been replaced, or have none.
+    The array's own file name is not enough: the file may have been replaced, or have no name.
     """
     try:
         lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()

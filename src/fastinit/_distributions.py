@@ -1,4 +1,4 @@
-"""The distributions: their parameters checked, and the one way in which all of them are drawn."""
+"""The distributions: check their parameters, and draw from them."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def normal(shape: Dimensions, dtype: np.dtype[Any], mean: object, stddev: object
 def truncated_normal(
     shape: Dimensions, dtype: np.dtype[Any], mean: object, stddev: object
 ) -> Distribution:
-    """Return the normal distribution truncated at two standard deviations, checked likewise."""
+    """Return the normal distribution truncated at 2 standard deviations, checked for the dtype."""
     return _bell("truncated", dtype, mean, stddev, 2)
 
 
 def fill(array: Array, start: int | Array, seed: int, distribution: Distribution) -> None:
-    """Fill with the elements from start on, or with rows that start there (_kernels.pyx)."""
+    """Fill an array with the elements from start on, or with rows (see _kernels.pyi)."""
     kernel, first, second = distribution
     _KERNELS[kernel](array, start, seed, first, second, _threads.count)
 
@@ -101,8 +101,8 @@ def draw(
 ) -> Out:
     """Return samples in a new array or in ``out``.
 
-    All arguments are checked first, then the seed is drawn, then there is memory, then the kernel
-    runs.
+    All arguments are checked first, then the seed is drawn, then memory is allocated, then the
+    kernel runs.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def _row_ids(ids: Any, rows: int) -> Array:
 
 def _one_place(item: Any, size: int, number: int) -> range | None:
     """Return the place that an integer means; None where the item is no integer."""
-    # PyTorch takes an array of one integer for that integer, hence the question for `ndim`.
+    # PyTorch's arrays of one integer convert to that integer, so `ndim` is checked, too.
     if isinstance(item, (bool, np.bool_)) or getattr(item, "ndim", None):
         return None
     try:

@@ -69,7 +69,7 @@ def orthogonal(
     """
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return one block of Philox4x32-10 by the kernels in use, of 4 words and a key of 2."""
+    """Return one block of Philox4x32-10 by the kernels in use; counter has 4 words, key has 2."""
 
 def use_isa(name: str) -> None:
     """Put other kernels in use.  No other thread may be filling meanwhile.

@@ -66,8 +66,8 @@ class LazyArray:
         stream = state.pop("stream_version")
         if stream != _kernels.STREAM_VERSION:
             raise ValueError(
-                f"pickled with stream version {stream}, whose values version "
-                f"{_kernels.STREAM_VERSION} does not make"
+                f"pickled with stream version {stream}, received by version "
+                f"{_kernels.STREAM_VERSION}, which makes other values"
             )
         vars(self).update(state)
 
@@ -140,7 +140,7 @@ class LazyArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
-            raise ValueError("a LazyArray has no memory to share: copy=False cannot be")
+            raise ValueError("copy=False is impossible: a LazyArray has no memory to share")
         array: Array = self[...]
         return array if dtype is None else array.astype(dtype, copy=False)
 

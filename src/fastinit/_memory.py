@@ -1,4 +1,4 @@
-"""Fresh memory: arrays that are still to be filled, on huge pages where they are large."""
+"""Allocate arrays that are still to be filled, on huge pages where they are large."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _huge_pages(shape: Dimensions, dtype: np.dtype[Any], nbytes: int) -> Array:
     memory = mmap.mmap(-1, nbytes + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     address = np.frombuffer(memory, np.uint8, 1).__array_interface__["data"][0]
     offset = -address % HUGE_PAGE
-    # Only whole huge pages are advised: one more would cost up to 2 MiB that nobody asked for.
+    # Only whole huge pages are advised: one more would cost up to 2 MiB that is not needed.
     with suppress(OSError):  # a kernel without huge pages refuses
         memory.madvise(mmap.MADV_HUGEPAGE, offset, nbytes // HUGE_PAGE * HUGE_PAGE)
     return np.frombuffer(memory, dtype, nbytes // dtype.itemsize, offset).reshape(shape)

@@ -6,8 +6,8 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-# By the character of a dtype: the largest numbers that round to a finite one.  float16 and
-# bfloat16 ("E") are rounded twice, so there it is the largest number of the dtype itself.
+# The largest numbers that round to a finite one, by the character of the dtype.  float16 and
+# bfloat16 ("E") are rounded twice, so theirs is the largest number of the dtype itself.
 FINITE = {
     "e": 65504.0,
     "E": float.fromhex("0x1.fep+127"),
@@ -15,7 +15,7 @@ FINITE = {
     "d": float.fromhex("0x1.fffffffffffffp+1023"),
 }
 
-WIDEST = np.dtype("float64")  # what a constructor checks for, which knows no dtype yet
+WIDEST = np.dtype("float64")  # constructors check for it, as they know no dtype yet
 
 _EXACT = 1 << 53  # integers up to here are floats
 
@@ -27,7 +27,7 @@ def number(name: str, value: SupportsFloat | object) -> float:
     if isinstance(value, (str, bytes, bytearray)) or value is None:
         raise TypeError(f"{name} must be a number, received {value!r}")
     try:
-        return float(value)  # type: ignore[arg-type]  # float() itself tells
+        return float(value)  # type: ignore[arg-type]  # float() checks it
     except OverflowError:
         raise ValueError(f"{name} must be finite, received {value!r}") from None
     except (TypeError, ValueError):

@@ -150,7 +150,7 @@ def _is_source(seed: Any) -> bool:
 
 
 def check_seed(seed: Any) -> None:
-    """Raise as :func:`key` does, but let no generator advance."""
+    """Raise as :func:`key` does, without advancing a generator."""
     if not _is_source(seed):
         key(seed)
 

@@ -118,7 +118,7 @@ def _digests_are_right(distribution: str) -> bool:
 
 
 def _samples(distribution: str) -> Iterator[Array]:
-    """Give runs, and rows in any order, of a distribution, on one thread and on all."""
+    """Yield runs, and rows in any order, of a distribution, on one thread and on all."""
     rows: Any = np.array([5, 2**40 + 1, 0, 2**64 - 700, 5, 64], np.uint64)
     parameters = _PARAMETERS[distribution]
     for dtype in _FLOATS if distribution != "bits" else ("uint32", "uint64"):
@@ -144,7 +144,7 @@ def _equals_portable(isa: str, results: Callable[[], Iterator[Array]]) -> bool:
 
 
 def checks() -> Iterator[tuple[str, bool]]:
-    """Give (name, whether it holds) of each check; the ISA in use is another meanwhile."""
+    """Yield (name, whether it holds) of each check; this changes the ISA in use meanwhile."""
     before = _kernels.isa()
     distributions = list(_PARAMETERS)
     try:

@@ -28,7 +28,7 @@ _BY_NAME = {dtype.name: dtype for dtype in FLOATS + WORDS}
 
 
 def bfloat16() -> np.dtype[Any]:
-    """Return the dtype of ml_dtypes, which is imported only when somebody asks for it."""
+    """Return the dtype of ml_dtypes, which is imported only when it is needed."""
     try:
         import ml_dtypes
     except ImportError:

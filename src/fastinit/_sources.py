@@ -1,4 +1,4 @@
-"""What lazy arrays read from: random elements, a constant, a diagonal."""
+"""The sources of lazy arrays: random elements, a constant, a diagonal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DENSE_STEP = 64
 
 
 class Source(Protocol):
-    """The elements of an array of any shape, of which parts are made alone."""
+    """An object that makes any part of an array of any shape."""
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
         """Fill ``out``, a vector, with the elements from start on, in C order of the shape."""
 
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
-        """Fill ``out`` with the places along each axis; it has an axis for each of the shape."""
+        """Fill ``out`` with the elements at those places; it has as many axes as the shape."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class ConstantSource:
     value: Array
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
-        """See Source; the value is one number."""
+        """Fill ``out``, a vector; the value must be one number."""
         np.copyto(out, self.value)
 
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:

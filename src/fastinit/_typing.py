@@ -1,4 +1,4 @@
-"""Types that annotations share.  Nothing here is needed when a program runs."""
+"""Types that annotations share.  Nothing here is needed at run time."""
 
 from __future__ import annotations
 

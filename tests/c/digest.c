@@ -167,7 +167,7 @@ static void orthogonal_lines(buffer *out, buffer *other)
         }
 }
 
-/* Make the array in out once more, in every other way, and compare. */
+/* Make the array in out again, on several threads and in all rounding modes, and compare. */
 static void compare(const test_case *c, const buffer *out, buffer *other, uint64_t start, size_t n)
 {
     /* These are volatile, so that the sums are computed at run time, in the mode of the moment. */

@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _cases(threads: list[int]) -> Iterator[tuple[str, dict[Any, list[float]]]]:
-    """Give (name of the case, {"numpy" or number of threads: times})."""
+    """Yield (name of the case, {"numpy" or number of threads: times})."""
     for dtype in ("float32", "float64"):
         for shape in SHAPES:
             out, theirs = np.ones(shape, dtype), np.ones(shape, dtype)  # the memory is warm

@@ -1,4 +1,4 @@
-"""The command `fastinit create`: an array on the disk, of any size, in little memory."""
+"""The command `fastinit create`: it writes an array of any size to a file, in little memory."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _axes(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"must be like 0,1, received {text!r}") from None
 
 
-# Every parameter of an initializer: how its text is converted, what stands for it, its help.
+# For every parameter of an initializer: what converts its text, its placeholder, its help.
 PARAMETERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "value": (_number, "X", "The number that fills the array."),
     "mean": (_number, "X", "Mean of the distribution."),
@@ -171,7 +171,7 @@ def add_parser(commands: Any) -> None:
 
 
 class _NoProgress:
-    """What is updated where no progress bar is wanted."""
+    """A progress bar that shows nothing."""
 
     def update(self, n: int) -> None:
         pass
@@ -184,7 +184,7 @@ class _NoProgress:
 
 
 def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress:
-    """Return a progress bar, where one is wanted and tqdm is there."""
+    """Return a progress bar; it shows nothing where none is wanted or tqdm is missing."""
     if not (arguments.progress or (sys.stderr.isatty() and not arguments.quiet)):
         return _NoProgress()
     try:

@@ -25,7 +25,7 @@ An error is one line, and exit code 2.
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, whose texts keep their lines, without abbreviations."""
+    """A parser that takes no abbreviations, keeps line breaks, and reports errors in one line."""
 
     def __init__(self, **kwargs: Any) -> None:
         formatter = argparse.RawDescriptionHelpFormatter

@@ -40,7 +40,9 @@ class Creation:
 
     def request(self, loses_seed: bool = False) -> Request:
         """Return what the decision depends on."""
-        return Request(self.resume, self.overwrite, frozenset(self.options), loses_seed)
+        options = frozenset(self.options)
+        decides_values = {"init", "shape"} <= options and not draws_seed(self.options)
+        return Request(self.resume, self.overwrite, options, decides_values, loses_seed)
 
     @property
     def loses_seed(self) -> bool:
@@ -55,7 +57,7 @@ class Creation:
 
 
 def _remove_second_name(path: Path, target: Path) -> bool:
-    """Finish what a run was doing that was killed in publish(); return whether one was."""
+    """Remove NAME.partial if a run was killed in publish(); return whether one was."""
     if not is_same_file(path, target):
         return False
     with open_partial(path):  # another run may be about to do the same
@@ -102,7 +104,7 @@ def _decide(creation: Creation, found: Found) -> Action:
         same = Job(creation.target, creation.options).is_in(path)
         decision = decide(creation.request(), replace(found, holds_what_was_asked=same))
     if decision.action is Action.BEGIN:
-        Job(creation.target, creation.options)  # wrong options are refused before a lost seed is
+        Job(creation.target, creation.options)  # errors in the options are reported first
         decision = decide(creation.request(creation.loses_seed), found)
     if decision.action is Action.REFUSE:
         raise RefusedError(decision.message)
@@ -110,7 +112,7 @@ def _decide(creation: Creation, found: Found) -> Action:
 
 
 def create(creation: Creation) -> str:
-    """Write the file; return what there is to say of it.
+    """Write the file and return the line to print about it.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def create(creation: Creation) -> str:
 
 
 def _write(creation: Creation, job: Job, file: Partial, written: int) -> str:
-    """Write what is left and publish it; return what there is to say."""
+    """Write what is left and publish it; return the line to print about it."""
     target, left = creation.target, job.nbytes - written
     start = time.monotonic()
     progress = creation.progress(job, written)

@@ -1,6 +1,6 @@
 """What `fastinit create` does, decided from what it finds and what it was asked for.
 
-Nothing here touches a disk: tests/test_decide.py holds the whole table.
+Nothing here touches a disk; tests/test_decide.py checks the whole table of decisions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Content(Enum):
 
 
 class Action(Enum):
-    """What is to be done."""
+    """The step that `fastinit create` takes next."""
 
     BEGIN = auto()
     RESUME = auto()
@@ -40,6 +40,7 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     options: frozenset[str] = frozenset()  # names of the options that were given
+    decides_values: bool = False  # --init and --shape are given, and a seed where one is needed
     loses_seed: bool = False  # a seed is drawn, and would be neither printed nor written
 
 
@@ -60,7 +61,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and for REFUSE why."""
+    """An action, and for REFUSE the reason."""
 
     action: Action
     message: str = ""
@@ -71,7 +72,7 @@ def _refuse(message: str) -> Decision:
 
 
 def decide(request: Request, found: Found) -> Decision:
-    """Return what to do."""
+    """Return the decision for a request and what was found."""
     if found.target_is_directory:
         return _refuse(f"{found.target} is a directory")
     if not found.has_parent:
@@ -95,20 +96,24 @@ def _begin(request: Request) -> Decision:
     return Decision(Action.BEGIN)
 
 
+def _compared(found: Found, if_equal: Action, message: str) -> Decision:
+    """Return the decision where the finished file must hold what was asked for."""
+    if found.holds_what_was_asked is None:
+        return Decision(Action.COMPARE)
+    return Decision(if_equal) if found.holds_what_was_asked else _refuse(message)
+
+
 def _decide_beside_target(request: Request, found: Found) -> Decision:
-    """The target exists and may not be replaced."""
+    """Return the decision where the target exists and may not be replaced."""
     if request.resume and found.content is Content.ABSENT:
-        if not {"init", "shape", "seed"} <= request.options:
+        if not request.decides_values:
             name = found.partial.rpartition("/")[2]
             return _refuse(
                 f"{found.target} exists, and there is no {name} to go on with: it was finished, or "
                 "made by other means; with all options and --seed a part of it is compared"
             )
-        if found.holds_what_was_asked is None:
-            return Decision(Action.COMPARE)
-        if found.holds_what_was_asked:
-            return Decision(Action.FINISHED)
-        return _refuse(f"{found.target} exists and holds something else: --overwrite replaces it")
+        message = f"{found.target} exists and holds something else: --overwrite replaces it"
+        return _compared(found, Action.FINISHED, message)
     return _refuse(f"{found.target} exists: --overwrite replaces it")
 
 
@@ -126,15 +131,10 @@ def _decide_resume(request: Request, found: Found) -> Decision:
         )
     if not request.options:
         return Decision(Action.PUBLISH)
-    if not {"init", "shape", "seed"} <= request.options:
+    if not request.decides_values:
         return _refuse(
-            f"{found.partial} is complete: --resume alone names it; with all options and --seed a "
-            "part of it is compared"
+            f"{found.partial} is complete: --resume alone renames it; with all options and --seed "
+            "a part of it is compared"
         )
-    if found.holds_what_was_asked is None:
-        return Decision(Action.COMPARE)
-    if found.holds_what_was_asked:
-        return Decision(Action.PUBLISH)
-    return _refuse(
-        f"{found.partial} is complete, but holds something else: --overwrite begins anew"
-    )
+    message = f"{found.partial} is complete, but holds something else: --overwrite begins anew"
+    return _compared(found, Action.PUBLISH, message)

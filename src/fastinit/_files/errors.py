@@ -1,5 +1,5 @@
-"""The error that a user can mend."""
+"""The error for what a user can correct."""
 
 
 class RefusedError(Exception):
-    """What the user has to change, in one line."""
+    """An error whose message says, in one line, what the user has to change."""

@@ -1,4 +1,4 @@
-"""Headers of .npy and .safetensors files: writing them, and the size of the file they promise."""
+"""Write headers of .npy and .safetensors files, and read from them how long the file must be."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _safetensors_size(head: bytes) -> int:
 
 
 def promised_size(suffix: str, head: bytes) -> int | None:
-    """Return how long a file is that begins with these bytes; None where they are no header."""
+    """Return the size of a file as its header states it; None where these bytes are no header."""
     try:
         return {".npy": _npy_size, ".safetensors": _safetensors_size}[suffix](head)
     except Exception:  # content that is no header can raise anything

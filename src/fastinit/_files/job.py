@@ -75,7 +75,7 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
 
 
 def _row_range(rows: tuple[int | None, int | None], count: int) -> tuple[int, int]:
-    """Return the ends of --rows: those of a slice, but none may be cut off."""
+    """Return the ends of --rows, read as a slice that must lie within the array."""
     first, end = rows
     first = 0 if first is None else first + count * (first < 0)
     end = count if end is None else end + count * (end < 0)

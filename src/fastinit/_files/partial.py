@@ -54,7 +54,7 @@ def _write_at(fd: int, data: Any, offset: int) -> None:
 
 
 def _reserve_file(fd: int, size: int) -> None:
-    """Make the file that long, and find blocks for it, so that a full disk shows at once.
+    """Set the file's size and reserve its blocks, so that a full disk is noticed at once.
 
     Most disks reserve any number of blocks in no time.  Where blocks are made one by one, in memory
     or by NFS, it stops early: there the reserving takes as long as the writing.
@@ -73,7 +73,7 @@ def _reserve_file(fd: int, size: int) -> None:
 
 
 def _sync_directory(path: Path) -> None:
-    with suppress(OSError):  # some file systems cannot: there the name follows later
+    with suppress(OSError):  # some file systems cannot: there the name is stored later
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -111,7 +111,7 @@ class Partial:
         return os.fstat(self.fd).st_size == 0
 
     def is_complete(self, suffix: str) -> bool:
-        """Return whether a file without a trailer is all there."""
+        """Return whether a file without a trailer is complete."""
         size = promised_size(suffix, os.pread(self.fd, _LARGEST_HEAD, 0))
         return size == os.fstat(self.fd).st_size
 
@@ -120,7 +120,7 @@ class Partial:
         return not any(os.pread(self.fd, 64, 0))
 
     def begin(self, header: bytes, nbytes: int, asked: dict[str, Any]) -> None:
-        """Make room for a file of which nothing is written yet."""
+        """Reserve the disk space of a new file, and write its trailer."""
         self._lay_out(header, nbytes)
         trailer = bytes(8) + json.dumps(asked).encode()
         trailer += self.mark.to_bytes(8, "little") + _MAGIC
@@ -207,8 +207,8 @@ def open_partial(path: Path) -> Iterator[Partial]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RefusedError(f"{path}: another run is writing it") from None
-        # The other run may have finished between opening and locking: then the name is another
-        # file's, or nobody's.
+        # The other run may have finished between opening and locking: then the name belongs to
+        # another file, or to none.
         if not os.path.lexists(path) or not os.path.samestat(os.lstat(path), os.fstat(fd)):
             raise RefusedError(f"{path}: another run has just finished it")
         try:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from .job import Job
     from .partial import Partial
 
-# Bytes that a thread fills and writes at a time.  Smaller chunks cost calls, larger ones the cache.
+# Bytes that a thread fills and writes at a time.  Smaller ones need more calls, larger ones leave
+# the cache.
 CHUNK = 4 << 20
-# More threads outrun any disk, and each has a chunk of memory.
+# More threads are faster than any disk, and each needs memory for a chunk.
 MOST_THREADS = 16
 # Progress is noted this often, since each note waits for the disk.
 KEEP_SECONDS = 1.0

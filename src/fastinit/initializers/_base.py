@@ -98,7 +98,7 @@ class Initializer:
         )
 
     def _names(self) -> list[str]:
-        """Return the constructor's arguments; where it passes ``**kwargs`` on, its base's, too."""
+        """Return the constructor's argument names, with its base's if it has ``**kwargs``."""
         names: list[str] = []
         for cls in type(self).__mro__:
             if "__init__" not in vars(cls):

@@ -1,6 +1,6 @@
 """The list of all initializers: their names, aliases, formulas and papers.
 
-``get``, the command line, the table in docs/initializers.md and the tests walk through it.
+``get``, the command line, the table in docs/initializers.md and the tests use it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One initializer: its array function, its class, and what is to be said of them."""
+    """One initializer: its array function, its class, and their documentation."""
 
     function: Callable[..., Any]
     cls: type[Initializer]

@@ -1,4 +1,4 @@
-"""Objects as JSON and back, in the format of Keras 3."""
+"""Convert objects to JSON and back, in the format of Keras 3."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def decode(config: Any) -> Any:
 
 
 def describe(value: Any) -> dict[str, Any]:
-    """Return the dictionary that Keras writes for an object: where its class is, its arguments."""
+    """Return the dictionary that Keras writes for an object: its module, class and arguments."""
     registered: str | None
     module: str | None
     if isinstance(value, types.FunctionType):

@@ -47,7 +47,7 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
 
 
 def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
-    """Return how many axes in front count matrices."""
+    """Return how many leading axes count matrices."""
     axes = _batch_axes(batch_axis)
     found = sorted(axis + len(shape) if axis < 0 else axis for axis in axes)
     if found != list(range(len(axes))):
@@ -78,8 +78,8 @@ def _fill_matrices(
 ) -> None:
     """Fill a contiguous array with matrices, the first, the second, ... of the seed.
 
-    ``zeroed`` is the larger array that it is part of.  It is zeroed first, but not before there is
-    the work space.
+    ``zeroed`` is the larger array that it is part of.  It is zeroed first, but only once the
+    work space is allocated.
     """
     count = array.size // (rows * columns)
     dtype = _SINGLE if array.itemsize == 2 else array.dtype
