@@ -22,7 +22,7 @@ def _kernels_tested():
 def pytest_report_header():
     return [
         _kernels_tested(),
-        "about 2 minutes on two cores; exhaustive tests: python -m pytest -m exhaustive",
+        "2 to 3 minutes on two cores; exhaustive tests: python -m pytest -m exhaustive",
     ]
 
 
