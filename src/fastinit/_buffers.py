@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from contextlib import suppress
 from math import prod
@@ -12,7 +13,7 @@ import numpy as np
 
 from ._disk import reserve_mapped
 from ._kernels import plain
-from ._memory import empty
+from ._memory import LARGE, FreshMemory, advise_huge_pages, empty
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def resolve(
     Nothing is allocated and nothing is written.
     """
     if out is not None:
-        if type(out) is np.ndarray and allowed is FLOATS and plain(out, shape, dtype):
+        if isinstance(out, np.ndarray) and allowed is FLOATS and plain(out, shape, dtype):
             return out.shape, out.dtype, out
         view = None
         try:
@@ -149,12 +150,30 @@ def resolve(
     return as_shape(shape), allowed[0] if dtype is None else as_dtype(dtype, allowed), None
 
 
+def _owner(array: Array) -> Any:
+    """Return the object that owns the memory of an array, beneath all views; None for NumPy."""
+    owner = array.base
+    while True:
+        if isinstance(owner, np.ndarray):
+            owner = owner.base
+        elif type(owner) is memoryview:
+            owner = owner.obj
+        else:
+            return owner
+
+
 def acquire(shape: Dimensions, dtype: np.dtype[Any], view: Array | None) -> Array:
     """Return the array to fill, once all arguments are checked: that of ``out`` or a fresh one."""
     if view is None:
         return empty(shape, dtype)
-    if view.base is not None and view.nbytes:
-        reserve_mapped(view)
+    if view.base is None:  # NumPy's own memory, for which it asks for huge pages itself
+        return view
+    owner = _owner(view)
+    if not isinstance(owner, mmap.mmap):
+        if view.nbytes >= LARGE:
+            advise_huge_pages(view)
+    elif type(owner) is not FreshMemory and view.nbytes:
+        reserve_mapped(view, owner)
     return view
 
 

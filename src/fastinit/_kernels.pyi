@@ -32,6 +32,9 @@ def plain(out: object, shape: object, dtype: object) -> bool:
     ``shape`` is None or a tuple of int, ``dtype`` is None or a name; False for any other.
     """
 
+def address(buffer: _Buffer) -> int:
+    """Return the address of contiguous memory."""
+
 def bits(out: _Buffer, start: int | _Buffer, seed: int, threads: int) -> None:
     """Fill a buffer with raw bits."""
 
