@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import sys
 from contextlib import suppress
 from math import prod
+from mmap import mmap
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ def resolve(
 
 def _owner(array: Array) -> Any:
     """Return the object that owns the memory of an array, beneath all views; None for NumPy."""
-    owner = array.base
+    owner: Any = array.base
     while True:
         if isinstance(owner, np.ndarray):
             owner = owner.base
@@ -166,14 +166,13 @@ def acquire(shape: Dimensions, dtype: np.dtype[Any], view: Array | None) -> Arra
     """Return the array to fill, once all arguments are checked: that of ``out`` or a fresh one."""
     if view is None:
         return empty(shape, dtype)
-    if view.base is None:  # NumPy's own memory, for which it asks for huge pages itself
-        return view
     owner = _owner(view)
-    if not isinstance(owner, mmap.mmap):
-        if view.nbytes >= LARGE:
-            advise_huge_pages(view)
-    elif type(owner) is not FreshMemory and view.nbytes:
+    if owner is None or type(owner) is FreshMemory:  # NumPy asks for huge pages as `empty` does
+        return view
+    if isinstance(owner, mmap):
         reserve_mapped(view, owner)
+    elif view.nbytes >= LARGE:
+        advise_huge_pages(view)
     return view
 
 
