@@ -300,7 +300,7 @@ def test_an_error_keeps_no_memory_in_use(function, wrong):
         function(**{"out": memory, "dtype": "float32", **wrong})
 
 
-def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
+def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no(tmp_path):
     """_kernels.plain is asked first; what it accepts must pass all of check_out."""
     base = np.zeros((4, 6), np.float32)
     read_only = base.copy()
@@ -308,6 +308,9 @@ def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
     misaligned = np.frombuffer(bytearray(33), np.uint8)[1:].view(np.float32)
     outs = [
         base,
+        np.ma.masked_array(base, base > 0),
+        np.memmap(tmp_path / "w+", "f4", "w+", shape=(4, 6)),
+        np.memmap(tmp_path / "w+", "f4", "r", shape=(4, 6)),
         base.astype("f8"),
         base.astype("f2"),
         base.astype("u4"),
@@ -328,5 +331,6 @@ def test_the_quick_question_never_says_yes_where_the_thorough_one_says_no():
         if _kernels.plain(out, shape, dtype):
             _buffers.check_out(out, shape, dtype, _shapes.FLOATS)
             yes += 1
-    # float32, float64, 0-d and empty: each without and with its shape, without and with its dtype.
-    assert yes == 4 * 2 * 2
+    # float32 three times, float64, 0-d and empty: each without and with its shape, without and with
+    # its dtype.
+    assert yes == 6 * 2 * 2

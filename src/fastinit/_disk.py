@@ -125,7 +125,9 @@ def _holds(bounds: list[int], begin: int, end: int) -> bool:
 def _with(bounds: list[int], begin: int, end: int) -> list[int]:
     """Return the bounds of parts and of one more, as few as possible."""
     i, j = bisect_left(bounds, begin), bisect_right(bounds, end)
-    return bounds[:i] + [begin] * (i % 2 == 0) + [end] * (j % 2 == 0) + bounds[j:]
+    bounds = bounds.copy()
+    bounds[i:j] = [begin] * (i % 2 == 0) + [end] * (j % 2 == 0)
+    return bounds
 
 
 def _file_of(memory: mmap.mmap) -> _File | None:
