@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fills import assert_same_bits
+from fills import FLOATS, assert_same_bits
 from processes import run_python
 
 import fastinit
@@ -170,12 +170,36 @@ def test_the_blocks_reserved_are_those_of_out(path, asked, offset):
     fastinit.random_normal(seed=1, out=mapped[499])
     last = down(offset + 499 * row), end
     assert asked == [first, second, last]
+    fastinit.random_normal(seed=1, out=mapped[150:250])  # half of it for the second time
+    third = down(offset + 150 * row), up(offset + 250 * row)
+    assert asked == [first, second, last, third]
     fastinit.random_normal(seed=1, out=mapped)
-    assert asked == [first, second, last, (down(offset), end)]
+    assert asked == [first, second, last, third, (down(offset), end)]
     for part in (mapped, mapped[3], mapped[:0], np.asarray(mapped)[400:, None]):
         fastinit.random_normal(seed=1, out=part)
-    assert len(asked) == 4
+    assert len(asked) == 5
     assert path.stat().st_size == end
+
+
+@linux
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_every_dtype_is_reserved(path, asked, dtype):
+    mapped = np.memmap(path, fastinit.zeros(0, dtype).dtype, "w+", shape=(4, 5000))
+    fastinit.random_uniform(seed=1, out=mapped[1])
+    size = 5000 * mapped.itemsize
+    assert asked == [(down(size), up(2 * size))]
+    fastinit.zeros(out=mapped[1])
+    assert len(asked) == 1
+
+
+@needs_fallocate
+def test_no_block_is_reserved_for_a_private_copy(path, asked):
+    np.memmap(path, "float32", "w+", shape=1 << 16).flush()
+    before = path.stat().st_blocks
+    mapped = np.memmap(path, "float32", "c")
+    fastinit.random_uniform(seed=1, out=mapped)
+    assert not asked
+    assert path.stat().st_blocks == before
 
 
 @needs_fallocate
@@ -226,10 +250,15 @@ MAPPED = {
 @linux
 @pytest.mark.parametrize("through_memoryview", [False, True])
 @pytest.mark.parametrize("case", MAPPED)
-def test_the_map_is_read_once_a_mapping(tmp_path, reads, asked, case, through_memoryview):
+def test_the_map_is_read_once_a_mapping(
+    tmp_path, monkeypatch, reads, asked, case, through_memoryview
+):
     array = MAPPED[case](1 << 20, tmp_path).reshape(64, -1)
     view = np.asarray(memoryview(array)) if through_memoryview else array
-    for _ in range(3):
+    for i in range(64):
+        fastinit.random_uniform(seed=i + 1, out=view[i])
+    with monkeypatch.context() as patch:  # from now on the system is asked nothing
+        patch.setattr(os, "fstat", None)
         for i in range(64):
             fastinit.random_uniform(seed=i, out=view[i])
     assert len(reads) == 1
