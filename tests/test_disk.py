@@ -196,8 +196,10 @@ def test_every_dtype_is_reserved(path, asked, dtype):
 def test_no_block_is_reserved_for_a_private_copy(path, asked):
     np.memmap(path, "float32", "w+", shape=1 << 16).flush()
     before = path.stat().st_blocks
-    mapped = np.memmap(path, "float32", "c")
-    fastinit.random_uniform(seed=1, out=mapped)
+    with path.open("r+b") as file:  # a descriptor that could reserve them
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    for mapped in (np.memmap(path, "float32", "c"), np.frombuffer(memory, "float32")):
+        fastinit.random_uniform(seed=1, out=mapped)
     assert not asked
     assert path.stat().st_blocks == before
 
@@ -389,6 +391,24 @@ def test_a_descriptor_that_is_closed_later(path, asked):
         assert len(asked) == 2
         assert other.stat().st_blocks == 0
     assert path.stat().st_blocks * 512 >= 2 * mmap.PAGESIZE
+
+
+@linux
+def test_without_a_list_of_descriptors_nothing_is_reserved(path, monkeypatch, asked):
+    def refuse(path):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with path.open("w+b") as file:
+        file.truncate(1 << 20)
+        memory = mmap.mmap(file.fileno(), 1 << 20)
+        out = np.frombuffer(memory, "float32")
+        fastinit.random_uniform(seed=1, out=out[:1000])
+    with monkeypatch.context() as patch:  # the descriptor that was found is closed now
+        patch.setattr(os, "listdir", refuse)
+        fastinit.random_uniform(seed=1, out=out[-1000:])
+    assert len(asked) == 1
+    fastinit.random_uniform(seed=1, out=out[-1000:])
+    assert len(asked) == 2
 
 
 @linux

@@ -98,7 +98,10 @@ class _File:
 
     def reserve(self, begin: int, end: int) -> None:
         """Reserve a part of the file, unless it has been reserved before."""
-        status = self.open_status()
+        try:
+            status = self.open_status()
+        except OSError:  # no descriptor is left for the list of the others
+            return
         if status is None:
             return
         # Somebody has cut the file off or punched holes into it.  (A file system that shows fewer
@@ -111,7 +114,9 @@ class _File:
             end = max(end, min(end + -end % mmap.PAGESIZE, status.st_size))
             if not reserve_blocks(self.fd, begin, end - begin):
                 return
-            status = os.fstat(self.fd)
+            status = self.status_of(self.fd)
+            if status is None:  # closed by another thread meanwhile
+                return
             reserved = _with(reserved, begin, end)
         self.reserved, self.blocks = reserved, status.st_blocks
 
