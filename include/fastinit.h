@@ -8,7 +8,8 @@
  * THE STREAM, VERSION 1
  *
  * Every element is a function of (seed, distribution, dtype, index i in the whole array in C order,
- * parameters), and of nothing else.
+ * parameters), and of nothing else.  An element of a row that has a key is a function of the key
+ * and its column j, in the place of i.
  *
  * 1. Words.  Philox4x32-10 (Salmon et al., SC 2011): a counter of four 32-bit words c0 ... c3 and a
  *    key of two, k0, k1, give a block of four words x0 ... x3.  Ten rounds; each takes
@@ -19,13 +20,19 @@
  *
  *    Key: k0 the low half of the 64-bit seed, k1 the high half.  Counter: c0, c1 the low and the
  *    high half of a 64-bit position; c2 the attempt; c3 the distribution's tag: raw bits 0,
- *    uniform 1, normal 2, truncated normal 3, orthogonal 4.
+ *    uniform 1, normal 2, truncated normal 3, orthogonal 4, normal between bounds 5; for float64 16
+ *    more.
  *
  *    In the first attempt (c2 = 0) the position is a block number: a 32-bit sample is word i mod 4
  *    of block floor(i / 4); a 64-bit sample has word 2 * (i mod 2) of block floor(i / 2) as its low
  *    half and the next word as its high half.  In later attempts (c2 = 1, 2, ...) the position is i
  *    itself, and the element has the four words of the block to itself.  float64 and uint64 take
  *    64-bit samples, all others 32-bit ones.
+ *
+ *    Rows with keys.  The position is the row's 64-bit key in all attempts.  c2 is the block number
+ *    of the row in the first attempt, floor(j / 4) or floor(j / 2) with the same words of it, and
+ *    the column j < 2^32 in later ones.  c3 is the tag plus 32 plus 256 times the attempt (0 for
+ *    the first).
  *
  * 2. Arithmetic.  binary32 and binary64, each operation rounded once to nearest, ties to even, in
  *    the order written (* and / before + and -, otherwise from left to right, but for brackets),
@@ -45,7 +52,8 @@
  * 3. Raw bits.  The sample.
  *
  * 4. Uniform on [minval, maxval), which are binary64.  In the computing type,
- *      u = (sample >> 8) * 2^-24 in binary32, (sample >> 11) * 2^-53 in binary64;
+ *      u = s * 2^-31 in binary32, where s is the integer (sample >> 1) with its lowest bit set,
+ *      rounded; u = (sample >> 11) * 2^-53 in binary64;
  *      value = min(max(u * scale + offset, low), high).
  *    scale = maxval - minval computed in binary64, then rounded to the computing type;
  *    offset = minval rounded to it;
@@ -57,29 +65,34 @@
  *      value = z * scale + offset, with scale = stddev rounded and offset = mean rounded to it,
  *    where z is the standard variate of section 6; a binary64 z is rounded to binary32 first if
  *    that is the computing type.  The truncated value is then min(max(value, low), high), where
- *      low = the least number >= mean - 2 * stddev, or offset if that is less,
- *      high = the greatest number <= mean + 2 * stddev, or offset if that is greater,
- *    with the exact real numbers mean -+ 2 * stddev.  These bounds touch values in their last bit
- *    alone: truncation is by rejection, not by clamping.
+ *      low = the least number >= mean + lower * stddev,
+ *      high = the greatest number <= mean + upper * stddev,
+ *    with the exact real numbers, and lower = -2, upper = 2; if low > high, the two change places.
+ *    These bounds touch values in their last bit alone: truncation is by rejection, not by
+ *    clamping.
+ *
+ *    The normal between the bounds lower < upper, which may be infinite, is the same with z of
+ *    section 7.  With an infinite lower, low is -infinity; so is high infinity.
  *
  * 6. The standard variate z: the modified Ziggurat (McFarland 2016).  The normal and the truncated
  *    normal have each their own table, fastinit_ziggurat_normal and fastinit_ziggurat_truncated in
  *    src/core/ziggurat_tables.c.  Its numbers, exactly as they stand there, are part of the stream:
- *    arrays of 256 (edge_f32 in binary32; edge_f64 in binary64; alias, in integers; region, of four
- *    binary64 each, in this order: a, width, y0, height), and the single numbers inscribed, tails,
- *    limit, x0, inverse_x0.  How they follow from the density stands in src/core/gen_ziggurat.py.
- *    The names below are theirs.
+ *    arrays of 1024 (edge_f32 in binary32; edge_f64 in binary64; alias, in integers; region, of
+ *    four binary64 each, in this order: a, width, y0, height), and the single numbers inscribed,
+ *    tails, limit, x0, inverse_x0.  How they follow from the density stands in
+ *    src/core/gen_ziggurat.py.  The names below are theirs.
  *
- *    First attempt, 32-bit sample w: layer = w mod 256; s = the signed integer in bits 8-31 (two's
- *      complement); z = (2 s + 1) * edge_f32[layer] in binary32.
- *    First attempt, 64-bit sample w: layer = w mod 256; m = bits 12-63;
- *      z = ((2 m + 1) * 2^-53) * edge_f64[layer] in binary64, negated if bit 11 is 1.  Bits 8-10
- *      are not used.
+ *    First attempt, 32-bit sample w: layer = w mod 1024, but (2^32 - 1 - w) mod 1024 if bit 31 of w
+ *      is 1; s = w with its lowest bit set, as a signed integer (two's complement), rounded to
+ *      binary32; z = s * edge_f32[layer] in binary32.
+ *    First attempt, 64-bit sample w: layer = w mod 1024; m = bits 12-63;
+ *      z = ((2 m + 1) * 2^-53) * edge_f64[layer] in binary64, negated if bit 11 is 1.  Bit 10 is
+ *      not used.
  *    Accepted if layer < inscribed.  Else later attempts follow, until one is accepted.
  *
  *    Later attempts, of the words x0 ... x3, in binary64 for all types.
- *      column = x0 mod 256; region = column if floor(x0 / 256) < floor(alias[column] / 256), else
- *      alias[column] mod 256.
+ *      column = x0 mod 1024; region = column if floor(x0 / 1024) < floor(alias[column] / 1024),
+ *      else alias[column] mod 1024.
  *      u = (2 m + 1) * 2^-53 with m = x1 * 2^20 + (x3 mod 2^20);
  *      v = (2 m' + 1) * 2^-53 with m' = x2 * 2^20 + (bits 20-30 of x3) * 2^9.
  *      If region < tails (the tail, region 0 of the normal):
@@ -113,7 +126,51 @@
  *        D5  0x1.999999999999ap-3    D13 0x1.3b13b13b13b14p-4    D21 0x1.8618618618618p-5
  *        D7  0x1.2492492492492p-3    D15 0x1.1111111111111p-4
  *
- * 7. Orthogonal matrices (derived in src/core/householder.c).  One matrix of rows x columns,
+ * 7. The standard variate between the bounds lower and upper: a Ziggurat of 512 layers, whose table
+ *    follows from the bounds (in src/core/window.c, with the sources of the method).  All of it is
+ *    binary64 but for the arrays width_f32 and inner_f32.
+ *
+ *    start = lower if lower >= 0, upper if upper <= 0, else 0; slope = |start|.  The sides are the
+ *    parts of the window on both sides of start: if start is 0 inside of it, first the right one,
+ *    of direction 1 and length far = upper, then the left one, of direction -1 and far = -lower;
+ *    else one side with far = upper - lower, of direction 1 if upper > 0, and -1 if not.
+ *      distance(q) = q / (slope + sqrt(slope * slope + q)); cut = distance(0x1.bb9d3beb8c86bp+3);
+ *      end = min(far, cut) of each side; box = the sum of the ends, from 0.
+ *      width(y) = end if y = 0, else min(distance(2 * minus_log(y)), end).
+ *    The layers of a side for some area are those of the floors y = 0, then y + area / width(y),
+ *    and so on while y < 1.  A side has a tail, too, if far > cut.  With
+ *    area = box * (k * 2^-23), k is found by bisection: from low = 0 and high = 2^15 on,
+ *    while high - low > 1, middle = floor((low + high) / 2) takes the place of high if the layers
+ *    and tails of all sides are at most 512, else that of low.  k is high at the end.
+ *
+ *    The numbers 0, 1, ... are given to the layers of the first side in order, to those of the
+ *    second, to the tails in the order of the sides.  The name of a number is its 9 bits in reverse
+ *    order.  Layer of floor y and ceiling c = y + area / width(y), of a side of some direction:
+ *      width_f64 = direction * width(y); width_f32 = width_f64 * 2^-31, rounded; but of the n
+ *      layers of a side with width(y) = end, those from the floor(n / 2)-th on (from 0) have the
+ *      next number towards 0 in both;
+ *      inner_f64 = width(c) / width(y), or 0 if c >= 1; inner_f32 = the next number below
+ *      inner_f64 * 2^31, rounded, or 0 if that is 0;
+ *      layer = (direction * width(y), y, area / width(y), 0).
+ *    Tail: layer = (direction * cut, 1 / rate, area * rate * 2^10, far - cut), rate = slope + cut.
+ *    Names that no number is left for: layer = (0, 2, 0, 0).  For both the rest is 0.
+ *
+ *    First attempt, 32-bit sample w: name = w mod 512; s = (w >> 1) with its lowest bit set,
+ *      rounded to binary32; accepted if s < inner_f32[name]; z = s * width_f32[name] + start, with
+ *      start rounded, in binary32.
+ *    First attempt, 64-bit sample w: name = w mod 512; p = (2 m + 1) * 2^-53 with m = bits 12-63;
+ *      accepted if p < inner_f64[name]; z = p * width_f64[name] + start.  Bits 9-11 are not used.
+ *
+ *    Later attempts.  u and v are those of section 6, p = u and name = x0 mod 512; but in the
+ *      second attempt name and p are those of the first (for a 32-bit sample p = s * 2^-31, s not
+ *      rounded).  With (a, b, c, d) = layer[name]:
+ *      if d > 0 (a tail): e = minus_log(u) * b; accepted if v * c < exp_minus(e * (e * 0.5)) and
+ *      e <= d; z = start + (a + e), but start + (a - e) if a < 0.
+ *      Else t = |p * a|; accepted if b + v * c < exp_minus(t * (slope + t * 0.5));
+ *      z = start + p * a.
+ *    From the third attempt on an attempt is accepted with a probability of at least 0.98.
+ *
+ * 8. Orthogonal matrices (derived in src/core/householder.c).  One matrix of rows x columns,
  *    rows >= columns, is a function of its m = rows * columns normals: matrix b of an array has
  *    the elements b * m ... b * m + m - 1.  A wide matrix is the transpose of the tall one.  The
  *    normals are the standard variates of 6, under the tag 4.
@@ -212,19 +269,36 @@ typedef enum {
 } fastinit_type;
 
 /* Which elements of an array to fill with: spans of equal length, one after the other.  Span i has
- * the elements starts[i] ... starts[i] + length - 1. */
+ * the elements starts[i] ... starts[i] + length - 1.  If keyed, it has the columns 0 ... length - 1
+ * of the row whose key is starts[i]. */
 typedef struct {
     const uint64_t *starts;
     size_t count, length;
+    int keyed;
 } fastinit_spans;
+
+/* The table of a normal between two bounds.  What its numbers are stands in section 7 above. */
+enum { FASTINIT_LAYERS = 512 };
+typedef struct {
+    double start, slope;
+    float width_f32[FASTINIT_LAYERS], inner_f32[FASTINIT_LAYERS];
+    double width_f64[FASTINIT_LAYERS], inner_f64[FASTINIT_LAYERS];
+    double layer[FASTINIT_LAYERS][4];
+} fastinit_window;
+
+/* Make the table of the standard normal between lower and upper.  It takes some 0.2 ms.
+ * lower < upper; one or both may be infinite.  The bound that is nearer to 0 is at most 2^100 from
+ * it, and the bounds are at least 2^-900 apart. */
+void fastinit_window_init(fastinit_window *window, double lower, double upper);
 
 /* Each of these functions fills out[0] ... out[count * length - 1], in that type, with the spans of
  * the array of that seed.  They allocate nothing, cannot fail and check nothing; the caller sees to
  * it that
- *   - each start + length <= 2^64, and out is aligned to its type;
+ *   - each start + length <= 2^64, or length <= 2^32 if keyed, and out is aligned to its type;
  *   - the type is U32 or U64 for bits, and a floating-point type for the others;
- *   - minval <= maxval and stddev >= 0; all parameters and mean +- 2 * stddev are finite in the
- *     result's type, and maxval - minval is finite in the computing type.
+ *   - minval <= maxval and stddev >= 0; all parameters, mean +- 2 * stddev, and of the bounds
+ *     mean + lower * stddev and mean + upper * stddev those that are not meant to be infinite are
+ *     finite in the result's type, and maxval - minval is finite in the computing type.
  * They may be called from several threads at once.  The caller's floating-point environment changes
  * nothing and is left as it was. */
 void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
@@ -235,6 +309,10 @@ void fastinit_normal(void *out, fastinit_type type, fastinit_spans spans, uint64
                      double mean, double stddev, fastinit_run run);
 void fastinit_truncated(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
                         double mean, double stddev, fastinit_run run);
+/* window is the table of the bounds lower and upper, which are in units of stddev. */
+void fastinit_between(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                      double mean, double stddev, double lower, double upper,
+                      const fastinit_window *window, fastinit_run run);
 
 /* Fill out with count random matrices, the first, first + 1, ... of the array of that seed.  Each
  * is rows x columns and Haar distributed; its columns (or rows, if there are fewer) are orthogonal

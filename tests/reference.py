@@ -20,8 +20,15 @@ import ml_dtypes
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL = range(5)
-TAGS = {"bits": BITS, "uniform": UNIFORM, "normal": NORMAL, "truncated": TRUNCATED}
+BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL, BETWEEN = range(6)
+TAGS = {
+    "bits": BITS,
+    "uniform": UNIFORM,
+    "normal": NORMAL,
+    "truncated": TRUNCATED,
+    "between": BETWEEN,
+}
+LAYERS = 1024
 NAMES = {tag: distribution for distribution, tag in TAGS.items()}
 WORD = 2**32 - 1
 
@@ -56,12 +63,33 @@ def block(tag, seed, position, attempt=0):
     return philox((position & WORD, position >> 32, attempt, tag), (seed & WORD, seed >> 32))
 
 
+def word_3(tag, width):
+    """Return counter word 3: 64-bit samples have tags of their own, but for raw bits."""
+    return tag + 16 if width == 64 and tag != BITS else tag
+
+
+def _of_block(width, words, i):
+    if width == 32:
+        return words[i % 4]
+    return words[2 * (i % 2)] | words[2 * (i % 2) + 1] << 32
+
+
 def sample(tag, width, seed, i):
     """Return the first attempt's 32 or 64 bits for element i."""
-    if width == 32:
-        return block(tag, seed, i // 4)[i % 4]
-    words = block(tag, seed, i // 2)
-    return words[2 * (i % 2)] | words[2 * (i % 2) + 1] << 32
+    return _of_block(width, block(word_3(tag, width), seed, i * width // 128), i)
+
+
+def keyed_block(tag, width, seed, key, column, attempt=0):
+    """Return the block of a row with a key: its counter has the key as its position."""
+    return philox(
+        (key & WORD, key >> 32, column, word_3(tag, width) + 32 + 256 * attempt),
+        (seed & WORD, seed >> 32),
+    )
+
+
+def keyed_sample(tag, width, seed, key, column):
+    """Return the first attempt's 32 or 64 bits for one column of the row."""
+    return _of_block(width, keyed_block(tag, width, seed, key, column * width // 128), column)
 
 
 def samples(tag, width, seed, start, n):
@@ -69,9 +97,19 @@ def samples(tag, width, seed, start, n):
     per = 128 // width
     first = start // per
     positions = np.arange((start + n - 1) // per + 1 - first, dtype=np.uint64) + np.uint64(first)
-    words = np.stack(block(tag, seed, positions), axis=1).reshape(-1, per, 32 * 4 // width)
+    words = np.stack(block(word_3(tag, width), seed, positions), axis=1)
+    words = words.reshape(-1, per, 32 * 4 // width)
     words = words.reshape(-1) if width == 32 else words[..., 0] | words[..., 1] << 32
     return words.reshape(-1)[start % per :][:n]
+
+
+def keyed_samples(tag, width, seed, keys, dim):
+    """Return the same for the rows of an array of keys, as an array of rows."""
+    per = 128 // width
+    columns = np.arange((dim + per - 1) // per, dtype=np.uint64)
+    words = np.stack(keyed_block(tag, width, seed, keys[:, None], columns), axis=-1)
+    words = words if width == 32 else words[..., 0::2] | words[..., 1::2] << 32
+    return words.reshape(keys.size, -1)[:, :dim]
 
 
 # Standard variates
@@ -98,9 +136,17 @@ def tables(tag):
         x0=float(z["x0"]),
         inverse_x0=float(1 / z["x0"]),
         edge_f32=[
-            np.float32(float.fromhex(gen_ziggurat.single(x / 2**24).rstrip("f"))) for x in z["edge"]
+            np.float32(float.fromhex(x.rstrip("f")))
+            for x in gen_ziggurat.by_name(
+                z["edge"], z["limit"], gen_ziggurat.edge_f32, gen_ziggurat.edge_f32_below
+            )
         ],
-        edge_f64=binary64("edge"),
+        edge_f64=[
+            float.fromhex(x)
+            for x in gen_ziggurat.by_name(
+                z["edge"], z["limit"], gen_ziggurat.double, gen_ziggurat.double_below
+            )
+        ],
         alias=z["alias"],
         a=binary64("a"),
         width=binary64("width"),
@@ -114,16 +160,23 @@ def bits_of(x, low, high):
     return x >> low & (1 << high - low + 1) - 1
 
 
+def layer_of(width, word):
+    """Return the layer that a first attempt's bits name, or an array of them of an array's."""
+    if width == 64:
+        return word % LAYERS
+    return (word ^ (word >> 31) * WORD) % LAYERS
+
+
 def first_attempt(tag, width, word):
     """Return z, or None if it is refused."""
     t = tables(tag)
-    layer = word % 256
+    layer = layer_of(width, word)
     if layer >= t.inscribed:
         return None
     if width == 32:
-        s = bits_of(word, 8, 31)
-        s -= 2**24 if s >= 2**23 else 0
-        return np.float32(2 * s + 1) * t.edge_f32[layer]
+        s = word | 1
+        s -= 2**32 if s >= 2**31 else 0
+        return np.float32(s) * t.edge_f32[layer]
     z = (2 * bits_of(word, 12, 63) + 1) * 2.0**-53 * t.edge_f64[layer]
     return -z if bits_of(word, 11, 11) else z
 
@@ -158,15 +211,21 @@ def minus_log(u):
     return -exponent * LN_2 - (s + s) * p
 
 
+def uniforms(x1, x2, x3):
+    """Return u and v of a later attempt."""
+    u = (2 * (x1 * 2**20 + x3 % 2**20) + 1) * 2.0**-53
+    v = (2 * (x2 * 2**20 + bits_of(x3, 20, 30) * 2**9) + 1) * 2.0**-53
+    return u, v
+
+
 def later_attempt(tag, x0, x1, x2, x3):
     """Return z and the region, or None and the region if it is refused."""
     t = tables(tag)
-    region = x0 % 256
-    threshold, alias = divmod(t.alias[region], 256)
-    if x0 >> 8 >= threshold:
+    region = x0 % LAYERS
+    threshold, alias = divmod(t.alias[region], LAYERS)
+    if x0 // LAYERS >= threshold:
         region = alias
-    u = (2 * (x1 * 2**20 + x3 % 2**20) + 1) * 2.0**-53
-    v = (2 * (x2 * 2**20 + bits_of(x3, 20, 30) * 2**9) + 1) * 2.0**-53
+    u, v = uniforms(x1, x2, x3)
     if t.has_tail and region == 0:
         argument = minus_log(u) * t.inverse_x0
         z, y = t.x0 + argument, v
@@ -189,13 +248,158 @@ def draw(tag, width, word, later):
     return Draw(z, attempts, region)
 
 
-def later_blocks(tag, seed, i):
-    return (block(tag, seed, i, attempt) for attempt in count(1))
+def later_blocks(tag, width, seed, i):
+    return (block(word_3(tag, width), seed, i, attempt) for attempt in count(1))
 
 
-def variate(tag, width, seed, i):
+def variate(tag, width, seed, i, *bounds):
     """Return the standard variate of element i."""
-    return draw(tag, width, sample(tag, width, seed, i), later_blocks(tag, seed, i))
+    word, later = sample(tag, width, seed, i), later_blocks(tag, width, seed, i)
+    if tag == BETWEEN:
+        return draw_between(window(*bounds), width, word, later)
+    return draw(tag, width, word, later)
+
+
+def keyed_variate(tag, width, seed, key, column, *bounds):
+    """Return the standard variate of one column of the row of a key."""
+    word = keyed_sample(tag, width, seed, key, column)
+    later = (keyed_block(tag, width, seed, key, column, attempt) for attempt in count(1))
+    if tag == BETWEEN:
+        return draw_between(window(*bounds), width, word, later)
+    return draw(tag, width, word, later)
+
+
+# Normals between bounds
+
+NAMES_BETWEEN = 512
+
+
+def _distance(slope, q):
+    """Return t with exp(-t (slope + t / 2)) = exp(-q / 2)."""
+    return q / (slope + math.sqrt(slope * slope + q))
+
+
+@cache
+def window(lower, upper):
+    """Return the table of a window, each array in the order of the names."""
+    if lower >= 0 or upper <= 0:
+        start = lower if upper > 0 else upper
+        sides = [(1, upper - lower) if upper > 0 else (-1, upper - lower)]
+    else:
+        start = 0.0
+        sides = [(1, upper), (-1, -lower)]
+    slope = abs(start)
+    cut = _distance(slope, 13.862943611198906)
+    ends = [min(far, cut) for _, far in sides]
+    box = 0.0
+    for end in ends:
+        box += end
+    tails = [(direction, far - cut) for direction, far in sides if far > cut]
+
+    def width(floor, end):
+        return min(_distance(slope, 2 * minus_log(floor)) if floor else end, end)
+
+    def layers(area, end):
+        """Return floor, width and ceiling of the layers of one side; None if there are too many."""
+        found, y = [], 0.0
+        while y < 1:
+            if len(found) > NAMES_BETWEEN:
+                return None
+            wide = width(y, end)
+            found.append((y, wide, y + area / wide))
+            y = found[-1][2]
+        return found
+
+    def all_sides(steps):
+        area = box * (steps / 2**14 / NAMES_BETWEEN)
+        made = [layers(area, end) for end in ends]
+        if None in made or sum(map(len, made)) + len(tails) > NAMES_BETWEEN:
+            return area, None
+        return area, made
+
+    fails, works = 0, 2**15
+    while works - fails > 1:
+        middle = (works + fails) // 2
+        fails, works = (fails, middle) if all_sides(middle)[1] else (middle, works)
+    area, made = all_sides(works)
+
+    t = SimpleNamespace(start=start, slope=slope, area=area, sides=made, tails=len(tails))
+    t.width_f32 = [np.float32(0)] * NAMES_BETWEEN
+    t.inner_f32 = [np.float32(0)] * NAMES_BETWEEN
+    t.width_f64, t.inner_f64 = [0.0] * NAMES_BETWEEN, [0.0] * NAMES_BETWEEN
+    t.layer = [(0.0, 2.0, 0.0, 0.0)] * NAMES_BETWEEN
+    numbers = count()
+
+    def name():
+        return int(f"{next(numbers):09b}"[::-1], 2)
+
+    for (direction, _), end, side in zip(sides, ends, made, strict=True):
+        whole = sum(wide == end for _, wide, _ in side)
+        for k, (floor, wide, ceiling) in enumerate(side):
+            i = name()
+            t.layer[i] = (direction * wide, floor, area / wide, 0.0)
+            t.inner_f64[i] = width(ceiling, end) / wide if ceiling < 1 else 0.0
+            t.inner_f32[i] = np.nextafter(np.float32(t.inner_f64[i] * 2**31), np.float32(0))
+            t.width_f64[i] = direction * wide
+            t.width_f32[i] = np.float32(direction * wide * 2.0**-31)
+            if whole // 2 <= k < whole:
+                t.width_f64[i] = math.nextafter(direction * wide, 0)
+                t.width_f32[i] = np.nextafter(t.width_f32[i], np.float32(0))
+    for direction, beyond in tails:
+        rate = slope + cut
+        t.layer[name()] = (direction * cut, 1 / rate, area * rate * 2**10, beyond)
+    return t
+
+
+def first_between(t, width, word):
+    """Return z, or None if it is not accepted at once."""
+    layer = word % NAMES_BETWEEN
+    if width == 32:
+        at = np.float32(word >> 1 | 1)
+        if at >= t.inner_f32[layer]:
+            return None
+        return at * t.width_f32[layer] + np.float32(t.start)
+    at = (2 * bits_of(word, 12, 63) + 1) * 2.0**-53
+    return at * t.width_f64[layer] + t.start if at < t.inner_f64[layer] else None
+
+
+def refused_between(t, width, words):
+    """Return whether first_between() does not accept each of an array of words."""
+    layer = words % NAMES_BETWEEN
+    if width == 32:
+        return (words >> 1 | 1).astype(np.float32) >= np.array(t.inner_f32)[layer]
+    at = (2 * (words >> 12) + 1).astype(np.float64) * 2.0**-53
+    return ~(at < np.array(t.inner_f64)[layer])
+
+
+def later_between(t, width, word, x0, x1, x2, x3):
+    """Return z, or None if it is refused; word has the first attempt's bits, in the second one."""
+    at, v = u, v = uniforms(x1, x2, x3)
+    if word is not None:
+        x0 = word
+        if width == 32:
+            at = (word >> 1 | 1) * 2.0**-31
+        else:
+            at = (2 * bits_of(word, 12, 63) + 1) * 2.0**-53
+    r = t.layer[x0 % NAMES_BETWEEN]
+    if r[3] > 0:
+        beyond = minus_log(u) * r[1]
+        accepted = v * r[2] < exp_minus(beyond * (0 + beyond * 0.5)) and not r[3] < beyond
+        move = r[0] + math.copysign(beyond, r[0])
+    else:
+        move = at * r[0]
+        distance = abs(move)
+        accepted = r[1] + v * r[2] < exp_minus(distance * (t.slope + distance * 0.5))
+    return t.start + move if accepted else None
+
+
+def draw_between(t, width, word, later):
+    """Return the standard variate of a first attempt's bits and the blocks of the later ones."""
+    z, attempts = first_between(t, width, word), 1
+    while z is None:
+        z = later_between(t, width, word if attempts == 1 else None, *next(later))
+        attempts += 1
+    return Draw(z, attempts, None)
 
 
 # Values
@@ -223,7 +427,15 @@ def _held(value, low, high):
 def element(distribution, dtype, seed, i, *parameters):
     """Return element i of the array, as a NumPy scalar."""
     tag, width = TAGS[distribution], width_of(dtype)
-    word, later = sample(tag, width, seed, i), later_blocks(tag, seed, i)
+    word, later = sample(tag, width, seed, i), later_blocks(tag, width, seed, i)
+    return value_of(distribution, dtype, word, later, *parameters)
+
+
+def keyed_element(distribution, dtype, seed, key, column, *parameters):
+    """Return one column of the row of a key, as a NumPy scalar."""
+    tag, width = TAGS[distribution], width_of(dtype)
+    word = keyed_sample(tag, width, seed, key, column)
+    later = (keyed_block(tag, width, seed, key, column, attempt) for attempt in count(1))
     return value_of(distribution, dtype, word, later, *parameters)
 
 
@@ -236,22 +448,32 @@ def value_of(distribution, dtype, word, later, *parameters):
         return real(word)
     if tag == UNIFORM:
         minval, maxval = parameters
-        digits = 24 if width == 32 else 53
-        u = real(word >> width - digits) * real(2.0**-digits)
+        if width == 32:
+            u = real(word >> 1 | 1) * real(2.0**-31)
+        else:
+            u = real(word >> 11) * real(2.0**-53)
         low = _step(result, minval, lambda y: y >= minval, math.inf)
         high = _step(result, maxval, lambda y: y < maxval, -math.inf)
         low, high = real(min(low, high)), real(high)
         if minval == maxval:
             low = high = real(minval)
         return result(_held(u * real(maxval - minval) + real(minval), low, high))
-    mean, stddev = parameters
-    value = real(draw(tag, width, word, later).z) * real(stddev) + real(mean)
-    if tag == TRUNCATED:
-        least = Fraction(mean) - 2 * Fraction(stddev)
-        greatest = Fraction(mean) + 2 * Fraction(stddev)
-        low = real(_step(result, float(least), lambda y: y >= least, math.inf))
-        high = real(_step(result, float(greatest), lambda y: y <= greatest, -math.inf))
-        value = _held(value, min(low, real(mean)), max(high, real(mean)))
+    mean, stddev, *bounds = parameters
+    if tag == BETWEEN:
+        z = draw_between(window(*bounds), width, word, later).z
+    else:
+        z = draw(tag, width, word, later).z
+    value = real(z) * real(stddev) + real(mean)
+    if tag in (TRUNCATED, BETWEEN):
+        lower, upper = bounds or (-2, 2)
+        low, high = real(-math.inf), real(math.inf)
+        if lower > -math.inf:
+            least = Fraction(mean) + Fraction(lower) * Fraction(stddev)
+            low = real(_step(result, float(least), lambda y: y >= least, math.inf))
+        if upper < math.inf:
+            greatest = Fraction(mean) + Fraction(upper) * Fraction(stddev)
+            high = real(_step(result, float(greatest), lambda y: y <= greatest, -math.inf))
+        value = _held(value, *((high, low) if low > high else (low, high)))
     return result(value)
 
 

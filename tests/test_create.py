@@ -182,6 +182,8 @@ def test_safetensors(dtype):
         "rows": "[3, 900]",
         "mean": "0.0",
         "stddev": "0.1",
+        "lower": "-2.0",
+        "upper": "2.0",
         "seed": "7",
         "stream_version": "1",
     }

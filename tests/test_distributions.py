@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import reference
-from fills import FLOATS, as_bits, fill
+from fills import DISTRIBUTIONS, FLOATS, as_bits, fill
 from scipy import stats
 
 import fastinit
@@ -35,9 +35,9 @@ def drawn(distribution, dtype, standard=False):
     return sampler(N, *(STANDARD[distribution] if standard else parameters), seed=2024, dtype=dtype)
 
 
-def within(count, n, p):
-    """Return whether a binomial count is near its expectation."""
-    return abs(count - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1
+def within(count, n, p, bias=0):
+    """Return whether a binomial count is near its expectation, where p may have a bias."""
+    return abs(count - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1 + n * bias
 
 
 @every
@@ -90,11 +90,16 @@ def test_normal_tail(dtype):
     for bound in (2, 3, 3.6, 4):
         for side in (x, -x):
             assert within((side > bound).sum(), n, stats.norm.sf(bound))
-    x0 = reference.tables(reference.NORMAL).x0
-    beyond = np.abs(x[np.abs(x) > x0]).astype(np.float64)
-    assert beyond.size > 1000
+    x0, part, parts = reference.tables(reference.NORMAL).x0, 2**20, 32
+    drawn_here = (fill("normal", dtype, i * part, part, 2024, (0.0, 1.0)) for i in range(parts))
+    tail = np.concatenate([part[np.abs(part) > x0] for part in drawn_here]).astype(np.float64)
+    assert tail.size > 1800  # 1950 expected
     mass = stats.norm.sf(x0)
-    assert stats.kstest(beyond, lambda t: 1 - stats.norm.sf(t) / mass).pvalue > P
+    assert within(tail.size, part * parts, 2 * mass)
+    assert within((tail > 0).sum(), tail.size, 0.5)
+    for bound in (4.1, 4.3, 4.5, 5):
+        assert within((np.abs(tail) > bound).sum(), part * parts, 2 * stats.norm.sf(bound))
+    assert stats.kstest(np.abs(tail), lambda t: 1 - stats.norm.sf(t) / mass).pvalue > P
 
 
 @every
@@ -137,24 +142,40 @@ def test_low_bits_of_the_mantissa(distribution, dtype):
 
 
 @every
+def test_low_bits_of_each_magnitude(dtype):
+    """They are in each binade, of which the least ones have the fewest integers below."""
+    part, parts = 2**22, 4
+    for i in range(parts):
+        x = fill("normal", dtype, i * part, part, 2024, (0.0, 1.0))
+        exponents = np.frexp(x)[1]
+        for exponent in range(-10, 2):
+            bits = as_bits(x[exponents == exponent])
+            assert bits.size > 1000
+            for bit in range(8):
+                assert within((bits >> bit & 1).sum(), bits.size, 0.5)
+
+
+@every
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_index_bits_are_not_those_of_the_value(distribution, dtype):
-    """The value reuses no bits of the layer's index, as it has in other libraries.
+    """The value reuses no bits of the layer's index but those at its own end.
 
     The magnitude is divided by the layer's edge; each 4 bits of it are tested against each 4 of the
-    index.
+    index.  The index of a float32 is the end of its integer, beyond the bits that are tested:
+    floats above an eighth of the edge have none of it but by their rounding.
     """
     n, tag = 2**20, reference.TAGS[distribution]
     x = drawn(distribution, dtype, True)[:n]
     t = reference.tables(tag)
-    layer = (reference.samples(tag, 8 * x.itemsize, 2024, 0, n) % 256).astype(int)
+    width = 8 * x.itemsize
+    layer = reference.layer_of(width, reference.samples(tag, width, 2024, 0, n)).astype(int)
     first = layer < t.inscribed
     layer = layer[first]
     fraction = np.abs(x[first].astype(np.float64)) / np.array(t.edge_f64)[layer]
-    digits = 24 if dtype == "float32" else 52
+    digits = 21 if dtype == "float32" else 52  # 31 - 10, and what the division keeps
     for last in [*range(4, digits - 4, 4), digits - 4]:  # the division may err in the lowest
         cells = np.minimum(fraction * 2.0**last % 16, 15).astype(int)
-        for index in (layer % 16, layer // 16):
+        for index in (layer % 16, layer // 16 % 16, layer // 64):
             table = np.bincount(index * 16 + cells, minlength=256).reshape(16, 16)
             assert stats.chi2_contingency(table).pvalue > P
 
@@ -163,18 +184,23 @@ def test_index_bits_are_not_those_of_the_value(distribution, dtype):
 @pytest.mark.parametrize("distribution", ["normal", "truncated"])
 def test_redraws_do_not_reuse_the_first_word(distribution, dtype):
     """A redraw does not reuse its first word, which would predict the new value."""
-    x = drawn(distribution, dtype, True)
-    tag, width = reference.TAGS[distribution], x.itemsize * 8
-    words = reference.samples(tag, width, 2024, 0, N)
-    redrawn = words % 256 >= reference.tables(tag).inscribed
-    value, rest = x[redrawn], (words[redrawn] >> 8).astype(np.float64)
+    tag, width, n = reference.TAGS[distribution], reference.width_of(dtype), 2**24
+    words = reference.samples(tag, width, 2024, 0, n)
+    redrawn = reference.layer_of(width, words) >= reference.tables(tag).inscribed
+    value, words = fill(distribution, dtype, 0, n, 2024, (0.0, 1.0))[redrawn], words[redrawn]
     n = value.size
     assert n > 30_000
-    assert abs(stats.spearmanr(value, rest).statistic) < SIGMAS / np.sqrt(n)
-    assert abs(stats.spearmanr(np.abs(value), rest).statistic) < SIGMAS / np.sqrt(n)
-    # The sign bits of both first attempts, and its lowest other bit, against the new sign.
-    for bit in (8, 11, width - 1):
-        same = (words[redrawn] >> bit & 1) == (value > 0)
+    magnitude = (words >> 10 if width == 32 else words >> 12).astype(np.float64)
+    rest = [magnitude]
+    if width == 32:  # the signed integer, and its magnitude
+        rest = [words.astype(np.uint32).view(np.int32).astype(np.float64)]
+        rest += [np.abs(rest[0])]
+    for old in rest:
+        for new in (value, np.abs(value)):
+            assert abs(stats.spearmanr(new, old).statistic) < SIGMAS / np.sqrt(n)
+    # The sign bits of both first attempts, and the integers' lowest other bits, with the new sign.
+    for bit in (10, 11, 12, width - 1):
+        same = (words >> bit & 1) == (value > 0)
         assert within(same.sum(), n, 0.5)
 
 
@@ -220,21 +246,38 @@ def test_stddev_0_gives_the_mean(isa, sampler, mean, dtype):
 
 @cache
 def end_cells():
-    """Return the first indices of float32 uniforms with u = 0 and u = 1 - 2^-24, for seed 8."""
+    """Return indices of float32 uniforms near 0 and, before it is clamped, of 1; for seed 8."""
     out = np.empty(2**22, np.float32)
     found = {}
-    for start in range(0, 2**29, out.size):  # each cell comes 32 times: absent for e^-32 of seeds
+    for start in range(0, 2**30, out.size):  # absent for e^-16 and e^-32 of seeds
         _kernels.uniform(out, start, 8, 0.0, 1.0, 1)
-        for name, at in (("first", out.argmin()), ("last", out.argmax())):
-            if out[at] == (0 if name == "first" else np.float32(1 - 2**-24)):
-                found.setdefault(name, start + int(at))
+        if out.min() < 2.0**-26:
+            found.setdefault("first", start + int(out.argmin()))
+        for at in np.flatnonzero(out == np.float32(1 - 2**-24)).tolist():
+            word = reference.sample(reference.UNIFORM, 32, 8, start + at)
+            if np.float32(word >> 1 | 1) == 2**31:
+                found.setdefault("last", start + at)
         if len(found) == 2:
             break
     return found
 
 
 def test_uniform_takes_both_end_cells():
+    """The least numbers are finer than 2^-24, and what rounds to 1 is the greatest below it."""
     assert set(end_cells()) == {"first", "last"}
+
+
+@every
+def test_uniform_near_0(dtype):
+    """Small numbers come as often as they should, also below 2^-24, the spacing of those near 1."""
+    part, parts = 2**22, 2**5
+    n = part * parts
+    drawn_here = (fill("uniform", dtype, i * part, part, 2024, (0.0, 1.0)) for i in range(parts))
+    small = np.concatenate([part[part < 2.0**-14] for part in drawn_here]).astype(np.float64)
+    for exponent in range(14, 25):
+        assert within((small < 2.0**-exponent).sum(), n, 2.0**-exponent)
+    assert np.unique(small).size > 0.6 * small.size
+    assert stats.kstest(small * 2**14, "uniform").pvalue > P
 
 
 RANGES = [
@@ -284,6 +327,7 @@ def correlated(a, b):
 def test_independent_across_distributions_seeds_and_neighbours(dtype):
     bits = fastinit.random_bits(N, seed=2024, dtype="uint32" if dtype == "float32" else "uint64")
     same_seed = [bits] + [drawn(distribution, dtype, True) for distribution in SAMPLERS]
+    same_seed += [fill("between", dtype, 0, N, 2024, (0.0, 1.0, -0.6, 3.9))]
     for i, a in enumerate(same_seed):
         for b in same_seed[:i]:
             assert not correlated(a, b)
@@ -292,6 +336,31 @@ def test_independent_across_distributions_seeds_and_neighbours(dtype):
     for seed in (2025, 2024 + 2**32, 2024 ^ 2**63):  # either half of the key
         other = fastinit.random_normal(N, 0.0, 1.0, seed=seed, dtype=dtype)
         assert not correlated(same_seed[2], other)
+
+
+@every
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_independent_across_keys_and_columns(distribution, dtype):
+    """Rows of keys that follow each other, or differ in one bit, are as good as any."""
+    rows, dim = 2**13, 64
+    keys = np.arange(rows, dtype=np.uint64)
+    parameters = {"uniform": (0.0, 1.0), "between": (0.0, 1.0, -0.6, 3.9)}
+    parameters = parameters.get(distribution, (0.0, 1.0))
+
+    def of(keys):
+        return fill(distribution, dtype, keys, rows * dim, 2024, parameters, 2, True)
+
+    x = of(keys)
+    array = fill(distribution, dtype, 0, x.size, 2024, parameters)
+    assert not correlated(x, array)
+    # Two samples of the same distribution: the two-sample test has no table to be wrong in.
+    assert stats.ks_2samp(x, array, method="asymp").pvalue > P
+    for other in (keys + np.uint64(2**32), keys ^ np.uint64(2**63), ~keys):
+        assert not correlated(x, of(other))
+    table = x.reshape(rows, dim)
+    for lag in (1, 2, 3, 4, 8):
+        assert not correlated(table[lag:].reshape(-1), table[:-lag].reshape(-1))
+        assert not correlated(table[:, lag:].reshape(-1), table[:, :-lag].reshape(-1))
 
 
 @every

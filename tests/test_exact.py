@@ -53,7 +53,7 @@ def test_every_start_in_a_batch(isa, distribution, dtype):
 
 @each_case
 def test_every_element_alone(isa, distribution, dtype):
-    """The rejected ones, some 40, are then the first and the last of a fill, or beside it."""
+    """The rejected ones, ten or more, are then the first and the last of a fill, or beside it."""
     expected = whole(distribution, dtype, 0, 4096)
     for i in range(expected.size):
         assert_same_bits(fill(distribution, dtype, i, 1), expected[i : i + 1])
@@ -128,8 +128,12 @@ def test_positions_do_not_repeat(isa, distribution, dtype):
             assert (a == b).sum() < 60
 
 
+# Spans of 512 elements and more are made as runs, shorter ones by the list of blocks (kernel.c).
+SHORT = [1, 2, 3, 5, 8, 63, 64, 65, 511, 512, 513]
+
+
 @each_case
-@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 128, 200, CHUNK + 1, 40_000])
+@pytest.mark.parametrize("length", [*SHORT, 128, 200, CHUNK + 1, 40_000])
 def test_rows(isa, distribution, dtype, length):
     """Rows start anywhere, in any order, with repeats; there are enough for two threads' pieces."""
     count, spread = 100_000 // length + 2, 600_000
@@ -143,12 +147,129 @@ def test_rows(isa, distribution, dtype, length):
         assert_same_bits(found, expected.reshape(-1))
 
 
+def positions(length, spread):
+    """Return starts of rows: one after the other, overlapping, repeated, backwards, and the last.
+
+    Of each kind there are enough to fill the list of blocks.
+    """
+    count = 600 if length < 16 else 20
+    i = np.arange(count, dtype=np.uint64)
+    last = np.full(count, spread - length, np.uint64)
+    kinds = [i * np.uint64(length), i + np.uint64(17), 0 * i + np.uint64(4097)]
+    return np.concatenate([*kinds, kinds[0][::-1], last, last - i])
+
+
+@each_case
+@pytest.mark.parametrize("length", SHORT)
+@pytest.mark.parametrize("end", [2**34 + 10_000, 2**64])
+def test_rows_in_order_and_at_the_end(isa, distribution, dtype, length, end):
+    """What the kernels list is the same where blocks follow each other, and where they do not."""
+    spread = 20_000
+    starts = positions(length, spread)
+    expected = whole(distribution, dtype, end - spread, spread)
+    expected = np.lib.stride_tricks.sliding_window_view(expected, length)[starts]
+    starts += np.uint64(end - spread)
+    found = fill(distribution, dtype, starts, starts.size * length)
+    assert_same_bits(found, expected.reshape(-1))
+
+
 def test_rows_that_are_all_rejected(isa):
     """Rows of one such element have more redraws at once than a chunk is expected to have."""
-    many = np.arange(2**16, dtype=np.uint64)
+    many = np.arange(2**17, dtype=np.uint64)
     tag = reference.NORMAL
-    words = reference.samples(tag, 32, 1, 0, many.size) % 256
-    starts = many[words >= reference.tables(tag).inscribed]
-    starts = np.tile(starts, 20)  # 15000: fifteen times what is kept at once
+    layers = reference.layer_of(32, reference.samples(tag, 32, 1, 0, many.size))
+    starts = many[layers >= reference.tables(tag).inscribed]
+    assert starts.size > 200  # 0.2% of all
+    starts = np.tile(starts, 15_000 // starts.size + 1)  # fifteen times what is kept at once
     expected = whole("normal", "float32", 0, many.size)[starts]
     assert_same_bits(fill("normal", "float32", starts, starts.size), expected)
+
+
+# Rows by key
+
+
+# The first key, the next one, one with both halves in use, and the last; then any.
+KEYS = np.concatenate(
+    [
+        np.array([0, 1, 2**32, 2**63 + 5, 2**64 - 1], np.uint64),
+        np.random.default_rng(7).integers(0, 2**64, 195, np.uint64),
+    ]
+)
+LONGEST = 600
+
+
+@cache
+def keyed_rows(distribution, dtype):
+    """Return what is right, made one row at a time; test_reference.py has elements of them."""
+    before = _kernels.isa()
+    _kernels.use_isa("portable")
+    rows = [fill(distribution, dtype, KEYS[i : i + 1], LONGEST, keyed=True) for i in range(200)]
+    _kernels.use_isa(before)
+    return np.array(rows)
+
+
+@each_case
+@pytest.mark.parametrize("dim", [*SHORT, 37, LONGEST])
+def test_keyed_rows_of_any_batch(isa, distribution, dtype, dim):
+    """A row depends on its key alone, and a shorter row is the beginning of a longer one."""
+    rows = keyed_rows(distribution, dtype)[:, :dim]
+    rng = np.random.default_rng(dim)
+    mixed = rng.permutation(KEYS.size)
+    batches = [np.arange(KEYS.size), mixed, mixed[:1], np.repeat(mixed[:9], 7), mixed[::-1]]
+    for batch in batches:
+        found = fill(distribution, dtype, KEYS[batch], batch.size * dim, keyed=True)
+        assert_same_bits(found, rows[batch].reshape(-1))
+
+
+@each_case
+@pytest.mark.parametrize("threads", THREADS)
+def test_keyed_rows_on_any_number_of_threads(isa, distribution, dtype, threads):
+    """There are pieces for all threads, most of which begin and end within a row."""
+    rows = keyed_rows(distribution, dtype)
+    batch = np.random.default_rng(threads).integers(0, KEYS.size, 1000)
+    for dim in (37, LONGEST):
+        found = fill(distribution, dtype, KEYS[batch], batch.size * dim, 1, None, threads, True)
+        assert_same_bits(found, rows[batch, :dim].reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_keyed_rows_of_many_blocks(isa, dtype):
+    """A long row is made in pieces by several threads; columns go on where the list was full."""
+    key = np.array([2**63 + 5], np.uint64)
+    n = 300_001
+    words = fill("bits", dtype, key, n, keyed=True)
+    assert_same_bits(fill("bits", dtype, key, n, threads=3, keyed=True), words)
+    width = 8 * words.itemsize
+    for column in (0, 1, 2047, 2048, CHUNK - 1, CHUNK, n - 1):
+        assert words[column] == reference.keyed_sample(
+            reference.BITS, width, 1, int(key[0]), column
+        )
+
+
+@each_case
+def test_keys_make_other_streams_than_positions(isa, distribution, dtype):
+    """No row is a part of the array of the seed, wherever the key is taken for a position."""
+    rows = keyed_rows(distribution, dtype)[:5]
+    for row, key in zip(rows, KEYS[:5].tolist(), strict=True):
+        for start in {key, 4 * key, 2 * key, 0}:
+            start = min(start % 2**64, 2**64 - LONGEST)
+            array = whole(distribution, dtype, start, LONGEST)
+            # 50 of 600 with 6 expected, as in test_positions_do_not_repeat: below 1e-20 for each.
+            assert (row == array).sum() < 50
+            # A row and the array may also share one block: four values that agree in 1 of 100
+            # pairs, or two that agree far less often, below 1e-8 for each.
+            block = 16 // max(row.itemsize, 4)
+            assert not np.array_equal(row[:block], array[:block])
+    for i, a in enumerate(rows):
+        for b in rows[:i]:
+            assert (a == b).sum() < 50
+
+
+def test_no_64_bits_twice():
+    """Rows and the arrays of all positions that keys may be taken for have no sample in common."""
+    found = [keyed_rows("bits", "uint64").reshape(-1)]
+    starts = np.unique(np.concatenate([KEYS, 2 * KEYS]) // 1000 * 1000)  # no two overlap
+    found += [whole("bits", "uint64", start, LONGEST) for start in starts.tolist()]
+    samples = np.concatenate(found)
+    assert samples.size > 350_000  # two are equal by chance with a probability of 4e-9
+    assert np.unique(samples).size == samples.size

@@ -1,6 +1,7 @@
 """The floating-point modes of the caller change nothing and are left as they were."""
 
 import ctypes
+import math
 import os
 import platform
 import shlex
@@ -9,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ml_dtypes
+import numpy as np
 import pytest
 from fills import DISTRIBUTIONS, FLOATS, assert_same_bits, fill
 
 import fastinit
+from fastinit import _kernels
 
 # Bits of MXCSR (over its default: all exceptions masked) and of FPCR.
 MODES = {
@@ -40,6 +43,13 @@ PARAMETERS = {
     "uniform": [(-0.05, 0.1), (-1e-6, 1e-6), (-1e-40, 1e-40), (-1e-310, 1e-310)],
     "normal": [(0.1, 0.7), (0.0, 1e-6), (0.0, 1e-40), (0.0, 1e-310)],
     "truncated": [(0.1, 0.7), (1000.0, 0.05), (0.0, 1e-6), (1e-40, 1e-40), (0.0, 1e-310)],
+    "between": [
+        (0.1, 0.7, -0.6, 3.9),
+        (1000.0, 0.05, 4.0, 5.0),
+        (0.0, 1e-6, 0.0, math.inf),
+        (1e-40, 1e-40, -3.0, 3.0),
+        (0.0, 1e-310, -math.inf, -1.0),
+    ],
 }
 
 
@@ -100,6 +110,22 @@ def test_modes_change_nothing_and_stay(isa, control, distribution, dtype, mode):
         with in_mode(control, MODES[mode]):
             found = fill(distribution, dtype, 0, 20_000, 1, parameters)
         assert_same_bits(found, expected)
+
+
+WINDOWS = [(-0.6, 3.9), (-3.0, 3.0), (8.0, math.inf), (1.0, 1.0001), (2.0**-900, 2.0**-899)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bounds", WINDOWS)
+def test_modes_and_the_tables_of_windows(control, bounds, mode):
+    """A table is the same whatever mode it is made in, which nearly all of its values show."""
+    expected = np.zeros(50_000)
+    _kernels.Window(*bounds).fill(expected, 0, 1, 0.0, 1.0, 1)
+    found = np.zeros_like(expected)
+    with in_mode(control, MODES[mode]):
+        window = _kernels.Window(*bounds)
+    window.fill(found, 0, 1, 0.0, 1.0, 1)
+    assert_same_bits(found, expected)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -52,7 +52,7 @@ def test_any_flipped_bit_is_noticed(name):
         array = make()
         bits = as_bits(array)
         size = 8 * array.itemsize
-        at = range(n) if name == "values.txt" else [number * 9001 % array.size]
+        at = range(array.size) if name == "values.txt" else [number * 9001 % array.size]
         for i in at:
             mask = bits.dtype.type(1 << (number + i) % size)
             bits[i] ^= mask

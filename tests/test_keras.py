@@ -37,7 +37,7 @@ pytestmark = [
 same_cases_every_run = settings(derandomize=True, deadline=None, max_examples=200)
 OURS = {entry.cls.__name__: entry.cls for entry in CATALOG}
 SHARED = sorted(OURS.keys() - {"StandardUniform", "DeltaOrthogonal"})
-NOT_IN_KERAS = {"batch_axis"}  # arguments
+NOT_IN_KERAS = {"batch_axis", "lower", "upper"}  # arguments
 SCALED = ["GlorotUniform", "HeNormal"]
 RANDOM = [name for name in SHARED if "seed" in inspect.signature(OURS[name]).parameters]
 

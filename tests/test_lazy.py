@@ -33,7 +33,7 @@ shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple) | st.tuples(
 
 
 @st.composite
-def cases(draw):
+def cases(draw, shapes=shapes):
     """Draw a shape and an index of it."""
     shape = draw(shapes)
     items = []
@@ -54,7 +54,9 @@ def cases(draw):
                 )
         items.append(draw(st.one_of(choices)))
     if draw(st.booleans()):
-        items.insert(draw(st.integers(1, len(items)) if items else st.just(0)), Ellipsis)
+        # It stands for the axes that are left, or for some of those before.
+        at = draw(st.integers(1, len(items))) if len(items) == len(shape) > 0 else len(items)
+        items[at : draw(st.integers(at, len(items)))] = [Ellipsis]
     if len(items) == 1 and draw(st.booleans()):
         return shape, items[0]
     return shape, tuple(items)
@@ -88,6 +90,24 @@ def test_identity(case, gain):
     same(initializer.lazy(shape)[index], initializer(shape)[index])
 
 
+stacks = st.lists(st.integers(0, 6), min_size=3, max_size=5).map(tuple)
+
+
+@same_cases_every_run
+@given(cases(stacks), st.integers(1, 3), st.sampled_from([1.0, -1.7]), st.sampled_from(FLOATS))
+def test_stacks_of_orthogonal_matrices(case, batch_ndim, gain, dtype):
+    shape, index = case
+    axes = tuple(range(min(batch_ndim, len(shape) - 2)))
+    initializer = initializers.Orthogonal(gain, seed=1, batch_axis=axes)
+    lazy = initializer.lazy(shape, dtype)
+    whole = initializer(shape, dtype)
+    expected = whole[index]
+    same(lazy[index], expected)
+    out = np.zeros(np.shape(expected), dtype)
+    assert lazy.read(index, out) is out
+    assert_same_bits(out.ravel(), np.ravel(expected))
+
+
 def test_identity_beyond_any_memory():
     n = 2**32
     lazy = initializers.Identity(3.0).lazy((n, n))
@@ -112,6 +132,100 @@ def test_constants_of_an_array_and_of_integers():
     whole = fastinit.constant((5, 3, 2, 4), values, "int64")
     for index in (..., (1, slice(None, None, -2)), ([4, 0, 4], 1), np.s_[::2, :, 1, ::-1]):
         same(lazy[index], whole[index])
+
+
+@pytest.fixture
+def threads():
+    before = fastinit.get_num_threads()
+    yield
+    fastinit.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("initializer", RANDOM[:3])
+def test_rows_that_follow_each_other(threads, initializer, dtype, n):
+    """They are made as one span where they are many, or where there are no others."""
+    fastinit.set_num_threads(n)
+    whole = initializer((20_000, 24), dtype)
+    lazy = initializer.lazy(whole.shape, dtype)
+    stretches = [
+        [np.arange(7, 9)],
+        [np.arange(19_000, 20_000)],
+        [np.arange(3, 300), np.arange(299, 340)],
+        [[5, 4, 4], np.arange(40, 60), np.arange(60, 80)[::-1], np.arange(80, 95), [95]],
+        # The first is enough for three threads.
+        [np.arange(100, 19_000), [2, 1], np.arange(400, 416), [416], [7, 9], np.arange(0, 15)],
+    ]
+    for parts in stretches:
+        ids = np.concatenate(parts)
+        for given_ids in (ids, ids - 20_000, ids.astype(np.uint16)):
+            same(lazy[given_ids], whole[ids])
+        same(lazy[ids, ::-1], whole[ids, ::-1])
+        same(lazy[ids.reshape(-1, 1)], whole[ids.reshape(-1, 1)])
+
+
+def test_no_row_follows_the_last_element_of_the_counter():
+    lazy = initializers.TruncatedNormal(seed=1).lazy((2**57, 128))
+    for n in (1, 30):
+        same(lazy[np.arange(-n, n)], np.concatenate([lazy[-n:], lazy[:n]]))
+
+
+@pytest.mark.parametrize("dtype", [*"bhilqBHILQ", ">i4", ">i8", ">u8"])
+@pytest.mark.parametrize("shape", [(100,), (100, 5), (100, 3, 2)], ids=str)
+def test_ids_of_every_dtype(dtype, shape):
+    initializer = initializers.RandomNormal(seed=1)
+    lazy, whole = initializer.lazy(shape), initializer(shape)
+    ids = np.array([7, 99, 0, 7, 8], dtype)
+    for given_ids in (ids, ids[::2], ids[::-1], ids[:0], ids[1:2], ids[1], ids[1].reshape(())):
+        same(lazy[given_ids], whole[given_ids])
+    if ids.dtype.kind == "i":
+        same(lazy[-ids[::-1]], whole[-ids[::-1]])
+        same(lazy[np.array([-100, 99], dtype)], whole[[0, 99]])
+        same(lazy[-ids[1]], whole[1])
+    ids.flags.writeable = False
+    same(lazy[ids], whole[ids])
+
+
+def test_ids_at_the_ends_of_their_dtypes():
+    largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    flat = initializers.TruncatedNormal(seed=1).lazy(2**64)
+    for i in (largest, smallest):
+        assert flat[np.array([i])][0] == flat[i] == flat[i % 2**64]
+    assert flat[np.array([2**64 - 1], np.uint64)][0] == flat[-1]
+    half = initializers.TruncatedNormal(seed=1).lazy(2**63)
+    assert half[np.array([smallest])][0] == half[0]
+    assert half[np.array([largest])][0] == half[-1]
+    for shape, i, dtype in (
+        ((2**63 - 1,), largest, np.int64),
+        ((2**63 - 1,), smallest, np.int64),
+        ((2**64 - 1,), 2**64 - 1, np.uint64),
+        ((2**63, 2), 2**63, np.uint64),
+        ((0,), 0, np.uint64),
+        ((0, 3), 0, np.int64),
+        ((0, 3), -1, np.int64),
+    ):
+        lazy = initializers.TruncatedNormal(seed=1).lazy(shape)
+        message = f"^index {i} is out of bounds for axis 0 with size {shape[0]}$"
+        for index in (np.array([i], dtype), int(i)):
+            with pytest.raises(IndexError, match=message):
+                lazy[index]
+    # Without elements there may be more rows than ids.
+    empty = initializers.TruncatedNormal(seed=1).lazy((2**70, 0))
+    for ids in (np.array([largest, smallest]), np.array([2**64 - 1, 0], np.uint64)):
+        assert empty[ids].shape == (2, 0)
+    assert empty[2**69].shape == (0,)
+
+
+def test_the_worst_id_is_named():
+    lazy = initializers.TruncatedNormal(seed=1).lazy((4, 3))
+    for ids, worst in (([0, -9, 7, 5], 7), ([-5, -9, 3], -9)):
+        for index in (np.array(ids), ids, np.array([ids]), np.array(ids, object).tolist()):
+            out = np.zeros((len(ids), 3), np.float32)
+            for look in (lazy.__getitem__, lambda i, out=out: lazy.read(i, out)):
+                with pytest.raises(IndexError, match=f"^index {worst} is out of bounds for axis 0"):
+                    look(index)
+            assert not out.any()
 
 
 @same_cases_every_run
@@ -192,6 +306,7 @@ def test_attributes():
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_pickles(initializer, dtype):
     lazy = initializer.lazy((2**30, 2**20), dtype)
+    _ = lazy[3, :70], lazy[:0], lazy[np.array([], int)]  # use adds nothing
     data = pickle.dumps(lazy)
     assert len(data) < 500
     same(pickle.loads(data)[-1, -70:], lazy[-1, -70:])
@@ -232,12 +347,19 @@ def test_one_seed_for_each_lazy_array():
 
 
 @pytest.mark.parametrize(
-    "initializer", [initializers.Orthogonal(), initializers.STFT(), initializers.Initializer()]
+    "initializer",
+    [
+        initializers.Orthogonal(),
+        initializers.Orthogonal(batch_axis=()),
+        initializers.DeltaOrthogonal(),
+        initializers.STFT(),
+        initializers.Initializer(),
+    ],
 )
 def test_no_parts(initializer):
     name = type(initializer).__name__
     with pytest.raises(NotImplementedError, match=f"{name} has no parts"):
-        initializer.lazy((4, 4))
+        initializer.lazy((4, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -259,9 +381,10 @@ def test_no_parts(initializer):
     ],
     ids=repr,
 )
-def test_other_indices(index):
+@pytest.mark.parametrize("initializer", [initializers.Zeros(), initializers.RandomNormal()])
+def test_other_indices(initializer, index):
     with pytest.raises(IndexError):
-        initializers.Zeros().lazy((4, 3))[index]
+        initializer.lazy((4, 3))[index]
 
 
 @pytest.mark.parametrize("index", [4, -5, (0, 3), [0, 4], np.array([-5])], ids=repr)
@@ -285,6 +408,28 @@ def test_read_into_buffers():
         with pytest.raises(error, match=re.escape(message)):
             lazy.read(slice(3), bad)
         assert before == (bytes(bad) if isinstance(bad, bytearray) else bad.tobytes())
+
+
+def test_rows_into_an_array_that_does_not_fit():
+    lazy = initializers.TruncatedNormal(seed=1).lazy((100, 4))
+    ids = np.array([7, 3, 7])
+    out = np.zeros((3, 4), np.float32)
+    assert lazy.read(ids, out) is out
+    same(out, lazy[ids])
+    assert lazy.read(7, out[1]) is not None
+    same(out[1], lazy[7])
+    read_only = np.zeros((3, 4), np.float32)
+    read_only.flags.writeable = False
+    for bad, error, message in (
+        (np.zeros((3, 4)), TypeError, "out must have dtype float32, received float64"),
+        (np.zeros((2, 4), "float32"), ValueError, "out has shape (2, 4)"),
+        (np.zeros((4, 3), "float32").T, ValueError, "out must be C-contiguous"),
+        (np.zeros((3, 4), ">f4"), ValueError, "out must be in native byte order"),
+        (read_only, ValueError, "out must be writeable"),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            lazy.read(ids, bad)
+        assert not bad.any()
 
 
 def test_read_needs_an_out():

@@ -1,6 +1,7 @@
 """Orthogonal matrices: bits, orthogonality, Haar's measure, batches, errors."""
 
 import ast
+import pickle
 import sys
 from math import sqrt
 
@@ -231,7 +232,8 @@ def test_without_the_signs_it_would_not_be_haar(n):
     # them, which are redrawn): bit 11 of its 64-bit sample.
     heads = np.arange(DRAWS, dtype=np.uint64)[:, None] * np.uint64(n * n)
     heads = heads + np.arange(n, dtype=np.uint64) * np.uint64(n + 1)
-    words = reference.block(reference.ORTHOGONAL, n, heads // np.uint64(2))
+    tag = reference.word_3(reference.ORTHOGONAL, 64)
+    words = reference.block(tag, n, heads // np.uint64(2))
     low = np.where(heads % np.uint64(2) == 0, words[0], words[2])
     signs = np.where(low >> np.uint64(11) & np.uint64(1) == 1, 1, -1)
     with pytest.raises(AssertionError):
@@ -312,6 +314,14 @@ def test_many_small_matrices_on_all_threads():
     assert_same_bits(fastinit.orthogonal((500, 3, 4, 10), seed=1, batch_axis=0), one)
 
 
+def test_the_work_space_of_a_batch_is_that_of_all_its_matrices():
+    """More matrices keep more threads busy, up to as many as there are."""
+    fastinit.set_num_threads(1)
+    one = fastinit.orthogonal((4000, 20, 20), seed=1, batch_axis=0)
+    fastinit.set_num_threads(64)
+    assert_same_bits(fastinit.orthogonal((4000, 20, 20), seed=1, batch_axis=0), one)
+
+
 def test_batch_axes():
     expected = fastinit.orthogonal((6, 5, 4), seed=1, batch_axis=0).reshape(2, 3, 5, 4)
     for axes in ((0, 1), [1, 0], (-3, -4)):
@@ -347,6 +357,91 @@ def test_the_configuration_names_batch_axis_only_where_it_is_given():
     assert again == batched
     assert again != initializers.Orthogonal(seed=3)
     assert np.array_equal(again((2, 3, 4)), fastinit.orthogonal((2, 3, 4), seed=3, batch_axis=0))
+
+
+# Lazy stacks: test_lazy.py has indices of every kind.
+
+
+def test_parts_of_a_stack_beyond_any_memory():
+    lazy = initializers.Orthogonal(0.7, SEED, 0).lazy((2**50, 6, 4))
+    for b in (0, 39, 2**50 - 1):
+        expected = reference.orthogonal("float32", SEED, 6, 4, 0.7, matrix=b)
+        assert_same_bits(lazy[b], expected)
+        assert_same_bits(lazy[b, 5], expected[5])
+        assert_same_bits(lazy[b, ::-2, 1], expected[::-2, 1])
+    found = lazy[[39, 0, -1, 39, 40], 2:]
+    for i, b in enumerate([39, 0, 2**50 - 1, 39, 40]):
+        assert_same_bits(found[i], lazy[b][2:])
+    assert repr(lazy) == (
+        "LazyArray(shape=(1125899906842624, 6, 4), dtype=float32, "
+        f"StackSource(batch_ndim=1, gain=0.7, seed={SEED}))"
+    )
+    data = pickle.dumps(lazy)
+    assert len(data) < 500
+    assert_same_bits(pickle.loads(data)[-1], lazy[-1])
+
+
+def test_the_first_matrix_follows_the_last_of_all():
+    lazy = initializers.Orthogonal(seed=1, batch_axis=0).lazy((2**62, 2, 2))
+    assert_same_bits(lazy[[-1, 0]], np.stack([lazy[-1], lazy[0]]))
+    signs = initializers.Orthogonal(seed=1, batch_axis=0).lazy((2**64, 1, 1), "float16")
+    assert_same_bits(signs[[-2, -1, 0, 1]], np.stack([signs[i] for i in (-2, -1, 0, 1)]))
+
+
+@pytest.mark.parametrize("axes", [0, [0], (1, 0), [-4, -3], (-4, 1)])
+def test_batch_axes_of_a_lazy_stack(axes):
+    initializer = initializers.Orthogonal(seed=1, batch_axis=axes)
+    assert_same_bits(
+        initializer.lazy((2, 3, 5, 4))[1, ::-1, 2:], initializer((2, 3, 5, 4))[1, ::-1, 2:]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_parts_of_a_stack_need_the_memory_of_a_few_matrices(monkeypatch, dtype):
+    """A part is cut from temporary matrices; whole matrices are made where they belong."""
+    sizes = []
+
+    def counted(shape, dtype):
+        sizes.append(np.prod(shape))
+        return np.empty(shape, dtype)
+
+    lazy = initializers.Orthogonal(seed=1, batch_axis=0).lazy((1000, 12, 10), dtype)
+    expected = lazy[:]
+    monkeypatch.setattr(_orthogonal, "empty", counted)
+    monkeypatch.setattr(_orthogonal, "_TEMPORARY", 500)
+    monkeypatch.setattr(_orthogonal, "_NUMBERS_AT_ONCE", 300)
+    work = _kernels.orthogonal_work(12, 10, 1000, fastinit.get_num_threads())
+    assert_same_bits(lazy[5:, 3], expected[5:, 3])
+    assert max(sizes) <= max(500, work)
+    assert sizes.count(480) >= 995 // 4
+    sizes.clear()
+    assert_same_bits(lazy[:], expected)
+    assert sizes.count(480) == (4 if dtype == "bfloat16" else 0)
+
+
+def test_arguments_of_a_lazy_stack_are_checked_at_once():
+    lazy = initializers.Orthogonal(1e5, seed=1, batch_axis=0).lazy
+    with pytest.raises(ValueError, match="gain must be finite in float16"):
+        lazy((2, 3, 3), "float16")
+    with pytest.raises(ValueError, match="two dimensions besides batch_axis"):
+        lazy((2, 3))
+    with pytest.raises(OverflowError, match="counter"):
+        lazy((2**62, 2, 3))
+    with pytest.raises(ValueError, match="batch_axis must name the first axes"):
+        initializers.Orthogonal(batch_axis=1).lazy((2, 3, 4))
+    with pytest.raises(NotImplementedError, match="unless batch_axis makes it a stack"):
+        initializers.Orthogonal().lazy((2, 3, 4))
+    with pytest.raises(MemoryError, match="cannot allocate"):
+        initializers.Orthogonal(batch_axis=0).lazy((2, 2**30, 2**20))[0, 0]
+
+
+def test_a_lazy_stack_has_one_seed():
+    lazy = initializers.Orthogonal(batch_axis=0).lazy((4, 3, 3))
+    assert_same_bits(lazy[1], lazy[:][1])
+    seeds = fastinit.SeedGenerator(1)
+    lazy = initializers.Orthogonal(seed=seeds, batch_axis=0).lazy((4, 3, 3))
+    expected = fastinit.orthogonal((4, 3, 3), seed=fastinit.SeedGenerator(1).next(), batch_axis=0)
+    assert_same_bits(lazy[2:], expected[2:])
 
 
 # delta_orthogonal.

@@ -188,7 +188,7 @@ def test_other_python_threads_run_during_a_fill(n):
 
 
 def test_other_python_threads_run_during_a_fill_of_short_rows():
-    """Short rows are few bytes but take milliseconds, as each takes a batch."""
+    """Rows are made without the lock however few bytes they have, as each takes a block."""
     before, interval = _kernels.isa(), sys.getswitchinterval()
     out = np.empty(1000, np.float32)
     starts = np.arange(out.size, dtype=np.uint64) << np.uint64(20)
@@ -204,8 +204,9 @@ def test_other_python_threads_run_during_a_fill_of_short_rows():
     try:
         _kernels.use_isa("portable")
         sys.setswitchinterval(60)  # only the fill lets the other thread run
-        seen = len(turns)
-        for _ in range(100):
+        seen, begin = len(turns), time.perf_counter()
+        # A fill takes 20 us: the other thread need not wake up in one of them.
+        while len(turns) == seen and time.perf_counter() < begin + 10:
             _kernels.normal(out, starts, 1, 0.0, 1.0, 1)
         seen = len(turns) - seen
     finally:
@@ -314,6 +315,34 @@ def test_a_signal_stops_a_long_fill_within_200_ms(tmp_path, n, name, error):
     assert len(latencies) == 5
     assert min(latencies) < 0.2
     assert max(latencies) < 2
+
+
+INTERRUPT_STRETCHES = """
+import os, signal, sys, threading
+import numpy as np
+import fastinit
+from fastinit import initializers
+fastinit.set_num_threads(1)
+lazy = initializers.TruncatedNormal(seed=1).lazy((10**6, 64), "float16")
+stretch = np.arange(int(sys.argv[1]))
+ids = np.tile(stretch, 2 * 10**6 // stretch.size)
+out = np.zeros((ids.size, 64), lazy.dtype)
+timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+timer.start()
+try:
+    lazy.read(ids, out)
+except KeyboardInterrupt:
+    print("stopped", out[0].any(), out[-1].any())
+timer.join()
+"""
+
+
+@linux
+@pytest.mark.parametrize("stretch", [20, 10**6])
+def test_a_signal_stops_a_fill_of_stretches_of_rows(stretch):
+    """Each stretch is a call, a short one does not look for signals; all take seconds."""
+    found = run_python(INTERRUPT_STRETCHES, stretch, FASTINIT_ISA="portable")
+    assert found == "stopped True False"
 
 
 INTERRUPT_ORTHOGONAL = """

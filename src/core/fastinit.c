@@ -79,7 +79,7 @@ typedef fastinit_args prepare(uint64_t seed, double parameter_1, double paramete
 static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval,
                                      fastinit_type type)
 {
-    fastinit_args a = {seed, maxval - minval, minval, 0, 0};
+    fastinit_args a = {seed, maxval - minval, minval, 0, 0, NULL};
     if (type != FASTINIT_F64) {
         a.scale = rounded(a.scale);
         a.offset = rounded(a.offset);
@@ -95,17 +95,31 @@ static fastinit_args prepare_uniform(uint64_t seed, double minval, double maxval
     return a;
 }
 
-/* Return mean + reach, and set the error of that sum exactly (Knuth's TwoSum). */
-static double sum(double mean, double reach, double *error)
+/* Return x + y, and set the error of that sum exactly (Knuth's TwoSum). */
+static double sum(double x, double y, double *error)
 {
-    double s = mean + reach, b = s - mean;
-    *error = (mean - (s - b)) + (reach - b);
+    double s = x + y, b = s - x;
+    *error = (x - (s - b)) + (y - b);
+    return s;
+}
+
+/* Return mean + bound * stddev, and set the error, of which the sign matters, or an infinity. */
+static double sum_of_product(double mean, double bound, double stddev, double *error)
+{
+    double of_sum, rest, product = bound * stddev, of_product = fma(bound, stddev, -product);
+
+    *error = 0;
+    if (isinf(bound))
+        return bound;
+    double s = sum(mean, product, &of_sum);
+    s = sum(s, sum(of_sum, of_product, &rest), error);
+    *error += rest;
     return s;
 }
 
 static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, fastinit_type type)
 {
-    fastinit_args a = {seed, stddev, mean, 0, 0};
+    fastinit_args a = {seed, stddev, mean, 0, 0, NULL};
     if (type != FASTINIT_F64) {
         a.scale = rounded(stddev);
         a.offset = rounded(mean);
@@ -113,17 +127,26 @@ static fastinit_args prepare_normal(uint64_t seed, double mean, double stddev, f
     return a;
 }
 
+static fastinit_args prepare_between(uint64_t seed, double mean, double stddev, double lower,
+                                     double upper, fastinit_type type)
+{
+    fastinit_args a = prepare_normal(seed, mean, stddev, type);
+    double error, bound = sum_of_product(mean, lower, stddev, &error);
+    a.low = isinf(bound) ? bound : least_number(bound, error, type);
+    bound = sum_of_product(mean, upper, stddev, &error);
+    a.high = isinf(bound) ? bound : greatest_number(bound, error, type);
+    if (a.low > a.high) { /* No number lies between the bounds: these are the two around them. */
+        bound = a.low;
+        a.low = a.high;
+        a.high = bound;
+    }
+    return a;
+}
+
 static fastinit_args prepare_truncated(uint64_t seed, double mean, double stddev,
                                        fastinit_type type)
 {
-    fastinit_args a = prepare_normal(seed, mean, stddev, type);
-    double error, bound = sum(mean, -2 * stddev, &error);
-    a.low = least_number(bound, error, type);
-    bound = sum(mean, 2 * stddev, &error);
-    a.high = greatest_number(bound, error, type);
-    a.low = a.low > a.offset ? a.offset : a.low;
-    a.high = a.high < a.offset ? a.offset : a.high;
-    return a;
+    return prepare_between(seed, mean, stddev, -2, 2, type);
 }
 
 /* These are volatile because the compiler knows nothing of rounding modes: if it saw into the
@@ -131,6 +154,8 @@ static fastinit_args prepare_truncated(uint64_t seed, double mean, double stddev
 static prepare *volatile const uniform_args = prepare_uniform;
 static prepare *volatile const normal_args = prepare_normal;
 static prepare *volatile const truncated_args = prepare_truncated;
+static fastinit_args (*volatile const between_args)(uint64_t, double, double, double, double,
+                                                    fastinit_type) = prepare_between;
 
 #define FILL(name, prepare_args, parameter_1, parameter_2)                                         \
     void fastinit_##name(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,       \
@@ -145,3 +170,15 @@ static prepare *volatile const truncated_args = prepare_truncated;
 FILL(uniform, uniform_args, minval, maxval)
 FILL(normal, normal_args, mean, stddev)
 FILL(truncated, truncated_args, mean, stddev)
+
+void fastinit_between(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                      double mean, double stddev, double lower, double upper,
+                      const fastinit_window *window, fastinit_run run)
+{
+    fastinit_fpenv saved = fastinit_fpenv_enter();
+    fastinit_args args = between_args(seed, mean, stddev, lower, upper, type);
+    fastinit_fpenv_leave(saved);
+    args.window = window;
+    fastinit_parallel(fastinit_ops_in_use()->between[type], out, fastinit_size_of(type), &spans,
+                      &args, run);
+}

@@ -7,7 +7,15 @@ densities f(x) = exp(-x^2/2) on [0, inf) and on [0, 2]:
 
 * LAYERS names stand for equal shares of the whole area A under f.  The first K of them are
   rectangles [0, x_k] x [y_k, y_k+1] inscribed under the curve, f(x_k) = y_k+1, each of area
-  A / LAYERS: a point in them needs no test.  The rest of the names are redrawn.
+  A / LAYERS: a point in them needs no test.  The rest of the names are redrawn.  A name is also the
+  end of the number that is multiplied by the edge, so that the values of a rectangle lie on a
+  lattice that its name moves.  The names of the rectangles follow each other in steps of NAME_STEP
+  from FIRST_NAME on, modulo LAYERS, without those that are redrawn: so those of similar edges lie
+  far apart, and lattices of one edge fill each other's gaps.
+* Of the rectangles that reach the truncation, every other has as its edge the next number below
+  it.  With one edge that is a power of two all products would be exact, and the last bits of small
+  values would be those of the names.  Step and first name were found by search: the last bits
+  of the truncated normal of scale 1 are then 0 and 1 equally often.
 * What the rectangles leave uncovered is drawn by rejection from regions, chosen by Walker's alias
   method in proportion to the area of their majorants: region k < K is right of rectangle k, region
   K the cap above all.  The majorant is the triangle
@@ -22,8 +30,10 @@ the same on every machine.
 import math
 from decimal import Context, Decimal, setcontext
 
-LAYERS = 256
-ALIAS_BITS = 24  # of the word that is compared with the alias threshold
+LAYER_BITS = 10
+LAYERS = 1 << LAYER_BITS
+FIRST_NAME, NAME_STEP = 832, 543
+ALIAS_BITS = 32 - LAYER_BITS  # of the word that is compared with the alias threshold
 
 setcontext(Context(prec=45))
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -110,20 +120,34 @@ def height(a, width, y0):
 
 
 def alias_table(weights):
-    """Return Walker's alias table (by Vose): threshold << 8 | alias, for each column."""
+    """Return Walker's alias table (by Vose): threshold << LAYER_BITS | alias, for each column."""
     one = 1 << ALIAS_BITS
     total = sum(weights)
     share = [w * LAYERS * one / total for w in weights]
     small = [i for i, s in enumerate(share) if s < one]
     large = [i for i, s in enumerate(share) if s >= one]
-    table = [(one - 1) << 8 | i for i in range(LAYERS)]  # a full column is its own alias
+    table = [(one - 1) << LAYER_BITS | i for i in range(LAYERS)]  # a full column is its own alias
     while small and large:
         i, j = small.pop(), large[-1]
-        table[i] = int(share[i].to_integral_value()) << 8 | j
+        table[i] = int(share[i].to_integral_value()) << LAYER_BITS | j
         share[j] -= one - share[i]
         if share[j] < one:
             small.append(large.pop())
     return table
+
+
+def names(k):
+    """Return the names of the rectangles 0 ... k - 1."""
+    steps = ((FIRST_NAME + NAME_STEP * i) % LAYERS for i in range(LAYERS))
+    return [name for name in steps if name < k]
+
+
+def by_name(edges, limit, one, below):
+    """Return the edges in the order of the names, each rounded by `one` or by `below`."""
+    rounded = [one(Decimal(0))] * LAYERS
+    for k, (name, x) in enumerate(zip(names(len(edges)), edges, strict=True)):
+        rounded[name] = below(x) if x == limit and k % 2 else one(x)
+    return rounded
 
 
 def ziggurat(limit):
@@ -148,7 +172,7 @@ def ziggurat(limit):
         "tails": 1 if limit is None else 0,
         "x0": edges[0],
         "limit": limit,
-        "edge": edges + [zero] * (LAYERS - k),
+        "edge": edges,
         "a": a,
         "width": width,
         "y0": y0,
@@ -165,8 +189,13 @@ def double(x, up=False):
     return value.hex()
 
 
-def single(x):
-    """Round x once to binary32, from the exact value, not through binary64."""
+def double_below(x):
+    """Return the binary64 number below x, which is one itself."""
+    return math.nextafter(float(x), 0).hex()
+
+
+def single(x, below=0):
+    """Round x once to binary32, from the exact value; or return one that many units below it."""
     if not x:
         return "0x0p+0f"
     exponent = 0
@@ -174,7 +203,17 @@ def single(x):
         x, exponent = x * 2, exponent - 1
     while x >= 1 << 24:
         x, exponent = x / 2, exponent + 1
-    return (int(x.to_integral_value()) * 2.0**exponent).hex() + "f"
+    return ((int(x.to_integral_value()) - below / 2) * 2.0**exponent).hex() + "f"
+
+
+def edge_f32(x):
+    """Return an edge as what a signed 32-bit integer is multiplied by."""
+    return single(x / (1 << 31))
+
+
+def edge_f32_below(x):
+    """Return the number below it, where x is a power of two."""
+    return single(x / (1 << 31), below=1)
 
 
 def rows(values):
@@ -192,8 +231,8 @@ def c_struct(name, z):
     """Return one table as C."""
     inverse = 1 / z["x0"] if z["limit"] is None else Decimal(0)
     fields = [
-        ("edge_f32", [single(x / (1 << 24)) for x in z["edge"]]),
-        ("edge_f64", [double(x) for x in z["edge"]]),
+        ("edge_f32", by_name(z["edge"], z["limit"], edge_f32, edge_f32_below)),
+        ("edge_f64", by_name(z["edge"], z["limit"], double, double_below)),
         ("alias", [hex(x) for x in z["alias"]]),
     ]
     body = "".join(f"    .{field} = {{\n{rows(values)}\n    }},\n" for field, values in fields)

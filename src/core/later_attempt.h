@@ -3,7 +3,7 @@
 #ifndef FASTINIT_LATER_ATTEMPT_H
 #define FASTINIT_LATER_ATTEMPT_H
 
-#include "philox.h"
+#include "window.h"
 #include "ziggurat.h"
 
 /* Return exp(-q) for 0 <= q < 700, within 2 units in the last place.  libm's exp is never used, as
@@ -56,11 +56,23 @@ VEC vd minus_log(vd u)
     return vd_sub(vd_mul(n, vd_set1(0x1.62e42fefa39efp-1)), vd_mul(vd_add(s, s), p));
 }
 
+/* The two uniform numbers of a later attempt. */
+VEC vd later_u(const vu x[4])
+{
+    vu high = vu_sll(vu_and(x[1], vu_set1(0xffffffff)), 20);
+    return open_unit(vu_or(high, vu_and(x[3], vu_set1(0xfffff))));
+}
+VEC vd later_v(const vu x[4])
+{
+    vu high = vu_sll(vu_and(x[2], vu_set1(0xffffffff)), 20);
+    return open_unit(vu_or(high, vu_and(vu_srl(x[3], 11), vu_set1(0xffe00))));
+}
+
 /* Make one attempt for VEC_W elements, each from the four words of its own block.  Return z, and
  * set the bits of the lanes to try again.
  *
- *   x[0] bits 0-7    column of the alias table     x[1]                  u, high 32 bits
- *   x[0] bits 8-31   compared with its threshold   x[3] bits 0-19        u, low 20 bits
+ *   x[0] bits 0-9    column of the alias table     x[1]                  u, high 32 bits
+ *   x[0] bits 10-31  compared with its threshold   x[3] bits 0-19        u, low 20 bits
  *   x[2]             v, high 32 bits               x[3] bits 20-30       v, the next 11 bits
  *   x[3] bit 31      the sign
  *
@@ -69,17 +81,16 @@ VEC vd minus_log(vd u)
  * with probability exp(-t^2 / 2). */
 VEC vd later_attempt(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
 {
-    const vu low32 = vu_set1(0xffffffff);
+    const vu names = vu_set1(ZIGGURAT_LAYERS - 1);
     const vd one = vd_set1(1);
 
-    vu column = vu_and(x[0], vu_set1(0xff));
+    vu column = vu_and(x[0], names);
     vu alias = vu_lookup(t->alias, column);
-    vm own = vm_lt_u32(vu_srl(vu_and(x[0], low32), 8), vu_srl(alias, 8));
-    vu region = vu_select(own, column, vu_and(alias, vu_set1(0xff)));
+    vm own = vm_lt_u32(vu_srl(vu_and(x[0], vu_set1(0xffffffff)), ZIGGURAT_LAYER_BITS),
+                       vu_srl(alias, ZIGGURAT_LAYER_BITS));
+    vu region = vu_select(own, column, vu_and(alias, names));
 
-    vu u_bits = vu_or(vu_sll(vu_and(x[1], low32), 20), vu_and(x[3], vu_set1(0xfffff)));
-    vu v_bits = vu_or(vu_sll(vu_and(x[2], low32), 20), vu_and(vu_srl(x[3], 11), vu_set1(0xffe00)));
-    vd u = open_unit(u_bits), v = open_unit(v_bits);
+    vd u = later_u(x), v = later_v(x);
 
     vm inside = vm_lt(vd_add(u, v), one);
     vd fold_u = vd_select(inside, u, vd_sub(one, u)), fold_v = vd_select(inside, v, vd_sub(one, v));
@@ -100,6 +111,44 @@ VEC vd later_attempt(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
     *again = ~accepted & ((1u << VEC_W) - 1);
     vu sign = vu_sll(vu_and(x[3], vu_set1(0x80000000)), 32);
     return vd_of_bits(vu_xor(vu_of_bits(z), sign));
+}
+
+/* Make one attempt of the normal between bounds, likewise.  The words are those of later_attempt,
+ * but for x[0], of which bits 0-8 name the layer; x[3] bit 31 is not used.  The second attempt of
+ * all tests the point that the first one had found: then `first` has its samples, of so many bytes.
+ *
+ * u is the place between the layer's ends, v the one between its floor and its ceiling.  In a tail
+ * it is u of its own words that is turned into an exponential. */
+VEC vd later_between(const fastinit_window *t, const vu x[4], const vu *first, size_t sample_bytes,
+                     uint32_t *again)
+{
+    const vu sign = vu_set1(0x8000000000000000);
+    vu layer = vu_and(first ? *first : x[0], vu_set1(FASTINIT_LAYERS - 1));
+    vd u = later_u(x), v = later_v(x), at = u;
+    if (first && sample_bytes == 8)
+        at = open_unit(vu_srl(*first, 12));
+    else if (first)
+        at = vd_mul(vd_from_u53(vu_or(vu_srl(*first, 1), vu_set1(1))), vd_set1(0x1p-31));
+
+    vd r[4];
+    vd_lookup4(t->layer, layer, r);
+    vd move = vd_mul(at, r[0]), y = vd_add(r[1], vd_mul(v, r[2]));
+    vd distance = vd_of_bits(vu_and(vu_of_bits(move), vu_set1(0x7fffffffffffffff)));
+    vd slope = vd_set1(t->slope), beyond = vd_set1(0);
+
+    vm tail = vm_lt(vd_set1(0), r[3]);
+    if (vm_bits(tail)) {
+        beyond = vd_select(tail, vd_mul(minus_log(u), r[1]), beyond);
+        vd signed_beyond = vd_of_bits(vu_xor(vu_of_bits(beyond), vu_and(sign, vu_of_bits(r[0]))));
+        move = vd_select(tail, vd_add(r[0], signed_beyond), move);
+        y = vd_select(tail, vd_mul(v, r[2]), y);
+        distance = vd_select(tail, beyond, distance);
+        slope = vd_select(tail, vd_set1(0), slope);
+    }
+    vd density = exp_minus(vd_mul(distance, vd_add(slope, vd_mul(distance, vd_set1(0.5)))));
+    uint32_t accepted = vm_bits(vm_lt(y, density)) & ~vm_bits(vm_lt(r[3], beyond));
+    *again = ~accepted & ((1u << VEC_W) - 1);
+    return vd_add(vd_set1(t->start), move);
 }
 
 #endif

@@ -6,11 +6,13 @@
 
 #include "householder.h"
 
-/* The value is z * scale + offset, held to [low, high] by the uniform and the truncated normal. For
- * all kernels but those of float64 the doubles here hold float32 numbers. */
+/* The value is z * scale + offset, held to [low, high] by all but the plain normal.  For
+ * all kernels but those of float64 the doubles here hold float32 numbers.  Only the normal between
+ * bounds has a window. */
 typedef struct {
     uint64_t seed;
     double scale, offset, low, high;
+    const fastinit_window *window;
 } fastinit_args;
 
 /* Make the elements first ... first + n - 1, counted through the spans, in out[0] ... out[n - 1].
@@ -37,6 +39,7 @@ typedef struct {
      * float32 and float64. */
     fastinit_kernel *bits[FASTINIT_TYPES], *uniform[FASTINIT_TYPES];
     fastinit_kernel *normal[FASTINIT_TYPES], *truncated[FASTINIT_TYPES];
+    fastinit_kernel *between[FASTINIT_TYPES];
     fastinit_kernel *orthogonal[FASTINIT_TYPES];
     const fastinit_householder *householder;
 } fastinit_ops;

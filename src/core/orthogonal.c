@@ -84,8 +84,8 @@ static void draw(void *context, size_t i, size_t thread)
     const matrix *m = context;
     const size_t at = i * DRAWN_ROWS * m->p.width;
     const size_t n = (m->p.rows - m->p.first) * m->p.width;
-    const fastinit_args args = {m->job->seed, 1, 0, 0, 0};
-    const fastinit_spans all = {&m->start, 1, n};
+    const fastinit_args args = {.seed = m->job->seed, .scale = 1};
+    const fastinit_spans all = {.starts = &m->start, .count = 1, .length = n};
     (void)thread;
     m->job->normals((char *)m->p.v + at * m->job->size, &all, at,
                     size_min(n - at, DRAWN_ROWS * m->p.width), &args);

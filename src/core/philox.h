@@ -26,23 +26,23 @@ static __attribute__((noinline)) void philox_schedule(philox_keys *keys, uint64_
     }
 }
 
-/* Make one round of VEC_GROUPS x VEC_W blocks at once.  A block's four words lie in the low halves
- * of its lane of x[0] ... x[3]; what the high halves hold never matters, neither before nor after.
- * That saves the instruction that would clear them: the low half of a product becomes a word as it
- * is, the high half by a shift.  Eight instructions a round for 4 blocks in AVX2, against ten with
- * a block held in a 128-bit lane; equal in AVX-512.
+/* Make one round of `groups` times VEC_W blocks at once.  A block's four words lie in the low
+ * halves of its lane of x[0] ... x[3]; what the high halves hold never matters, neither before nor
+ * after. That saves the instruction that would clear them: the low half of a product becomes a word
+ * as it is, the high half by a shift.  Eight instructions a round for 4 blocks in AVX2, against ten
+ * with a block held in a 128-bit lane; equal in AVX-512.
  *
  * A round waits for its multiplier: the product comes last in its exclusive or, which makes the
  * chain one instruction shorter.  (GCC must be told not to turn that around: meson.build.)
  *
  * Where a caller passes the same value in every lane (the high counter words), the compiler takes
  * what depends on that value alone in the first two rounds out of the caller's loop. */
-VEC void philox_round(vu x[VEC_GROUPS][4], const philox_keys *keys, int round)
+VEC void philox_round(int groups, vu x[][4], const philox_keys *keys, int round)
 {
     const vu m0 = vu_set1(0xD2511F53), m1 = vu_set1(0xCD9E8D57);
     const vu k0 = keys->key[2 * round], k1 = keys->key[2 * round + 1];
 
-    for (int g = 0; g < VEC_GROUPS; g++) {
+    for (int g = 0; g < groups; g++) {
         vu p0 = vu_mul32(x[g][0], m0), p1 = vu_mul32(x[g][2], m1);
         x[g][0] = vu_xor3(x[g][1], k0, vu_srl(p1, 32));
         x[g][1] = p1;
@@ -54,7 +54,7 @@ VEC void philox_round(vu x[VEC_GROUPS][4], const philox_keys *keys, int round)
 VEC void philox(vu x[VEC_GROUPS][4], const philox_keys *keys)
 {
     for (int round = 0; round < PHILOX_ROUNDS; round++)
-        philox_round(x, keys, round);
+        philox_round(VEC_GROUPS, x, keys, round);
 }
 
 #endif

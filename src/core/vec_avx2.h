@@ -3,6 +3,7 @@
 
 #define VEC_W 4
 #define VEC_GROUPS 2
+#define VEC_GROUPS_LONG 2
 #define VEC_AHEAD 1
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_VECTORS 2
@@ -49,6 +50,8 @@ VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = _mm256_blend_epi32(x1, vu_sll(x3, 32), 0xaa);
 }
 
+VEC vu vu_load_blocks(const uint64_t *p) { return _mm256_permute4x64_epi64(vu_load(p), 0xd8); }
+
 VEC void vu_store64(uint64_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 
@@ -87,6 +90,10 @@ VEC vf vf_lookup(const float *t, vu at)
 {
     return _mm256_set_m128(lookup_half(t, _mm256_extracti128_si256(at, 1)),
                            lookup_half(t, _mm256_castsi256_si128(at)));
+}
+VEC uint32_t vf_ge_bits(vf a, vf b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
 VEC vf vf_narrow(vd a, vd b) { return _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a)); }
 VEC vf vf_load(const float *p) { return _mm256_loadu_ps(p); }

@@ -3,6 +3,7 @@
 
 #define VEC_W 8
 #define VEC_GROUPS 2
+#define VEC_GROUPS_LONG 4
 #define VEC_AHEAD 1
 #define VEC_TILE_ROWS 12
 #define VEC_TILE_VECTORS 2
@@ -49,6 +50,11 @@ VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = _mm512_mask_shuffle_epi32(x1, 0xaaaa, x3, _MM_PERM_CCAA);
 }
 
+VEC vu vu_load_blocks(const uint64_t *p)
+{
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), vu_load(p));
+}
+
 VEC void vu_store64(uint64_t *p, vu a) { _mm512_storeu_si512(p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm512_storeu_si512(p, a); }
 
@@ -67,6 +73,7 @@ VEC vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 VEC vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 VEC vf vf_from_i32(vu a) { return _mm512_cvtepi32_ps(a); }
 VEC vf vf_lookup(const float *t, vu at) { return _mm512_i32gather_ps(at, t, 4); }
+VEC uint32_t vf_ge_bits(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 VEC vf vf_narrow(vd a, vd b)
 {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1);

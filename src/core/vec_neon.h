@@ -3,6 +3,7 @@
 
 #define VEC_W 2
 #define VEC_GROUPS 4
+#define VEC_GROUPS_LONG 4
 #define VEC_AHEAD 1
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_VECTORS 4
@@ -50,6 +51,8 @@ VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2])
     out[1] = VU64(vtrn1q_u32(VU32(x1), VU32(x3)));
 }
 
+VEC vu vu_load_blocks(const uint64_t *p) { return vu_load(p); }
+
 VEC void vu_store64(uint64_t *p, vu a) { vst1q_u64(p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { vst1q_u32(p, VU32(a)); }
 
@@ -58,11 +61,12 @@ VEC vu vu_sra32(vu a, int n)
 {
     return vreinterpretq_u64_s32(vshlq_s32(vreinterpretq_s32_u64(a), vdupq_n_s32(-n)));
 }
-VEC uint32_t vu_ge32(vu a, uint32_t k)
+VEC uint32_t bits_of_lanes(uint32x4_t lanes)
 {
     const uint32_t bit[4] = {1, 2, 4, 8};
-    return vaddvq_u32(vandq_u32(vcgeq_u32(VU32(a), vdupq_n_u32(k)), vld1q_u32(bit)));
+    return vaddvq_u32(vandq_u32(lanes, vld1q_u32(bit)));
 }
+VEC uint32_t vu_ge32(vu a, uint32_t k) { return bits_of_lanes(vcgeq_u32(VU32(a), vdupq_n_u32(k))); }
 VEC uint32_t vm_bits(vm a)
 {
     return (uint32_t)((vgetq_lane_u64(a, 0) & 1) | (vgetq_lane_u64(a, 1) & 2));
@@ -84,6 +88,7 @@ VEC vf vf_lookup(const float *t, vu at)
     r = vld1q_lane_f32(t + vgetq_lane_u32(i, 2), r, 2);
     return vld1q_lane_f32(t + vgetq_lane_u32(i, 3), r, 3);
 }
+VEC uint32_t vf_ge_bits(vf a, vf b) { return bits_of_lanes(vcgeq_f32(a, b)); }
 VEC vf vf_narrow(vd a, vd b) { return vcombine_f32(vcvt_f32_f64(a), vcvt_f32_f64(b)); }
 VEC vf vf_load(const float *p) { return vld1q_f32(p); }
 VEC vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }

@@ -10,6 +10,7 @@
 
 #define VEC_W 1
 #define VEC_GROUPS 2
+#define VEC_GROUPS_LONG 2
 #define VEC_AHEAD 0
 #define VEC_TILE_ROWS 4
 #define VEC_TILE_VECTORS 2
@@ -50,6 +51,8 @@ VEC void vu_pack(vu x0, vu x1, vu x2, vu x3, vu out[2])
 VEC vu vu_blocks_apart(uint64_t first) { return first; }
 VEC void vu_pack_apart(vu x0, vu x1, vu x2, vu x3, vu out[2]) { vu_pack(x0, x2, x1, x3, out); }
 
+VEC vu vu_load_blocks(const uint64_t *p) { return *p; }
+
 VEC void vu_store64(uint64_t *p, vu a) { *p = a; }
 VEC void vu_store32(uint32_t *p, vu a) { p[0] = LOW(a), p[1] = HIGH(a); }
 
@@ -71,6 +74,7 @@ VEC vf vf_min(vf a, vf b) { return (vf){a.f0 < b.f0 ? a.f0 : b.f0, a.f1 < b.f1 ?
 VEC vf vf_max(vf a, vf b) { return (vf){a.f0 > b.f0 ? a.f0 : b.f0, a.f1 > b.f1 ? a.f1 : b.f1}; }
 VEC vf vf_from_i32(vu a) { return (vf){(float)(int32_t)LOW(a), (float)(int32_t)HIGH(a)}; }
 VEC vf vf_lookup(const float *t, vu at) { return (vf){t[LOW(at)], t[HIGH(at)]}; }
+VEC uint32_t vf_ge_bits(vf a, vf b) { return (a.f0 >= b.f0) | (uint32_t)(a.f1 >= b.f1) << 1; }
 VEC vf vf_narrow(vd a, vd b) { return (vf){(float)a, (float)b}; }
 VEC vf vf_load(const float *p) { return (vf){p[0], p[1]}; }
 VEC vf vf_fma(vf a, vf b, vf c) { return (vf){fmaf(a.f0, b.f0, c.f0), fmaf(a.f1, b.f1, c.f1)}; }

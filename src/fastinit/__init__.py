@@ -12,6 +12,7 @@ from . import initializers
 from ._config import show_config
 from ._kernels import STREAM_VERSION
 from ._kernels import VERSION as __version__
+from ._keyed import KeyedArray
 from ._lazy import LazyArray
 from ._random_bits import random_bits
 from ._seeds import SeedGenerator, derive_seed
@@ -34,6 +35,7 @@ from .initializers._variance_scaling import (
 
 __all__ = [
     "STREAM_VERSION",
+    "KeyedArray",
     "LazyArray",
     "SeedGenerator",
     "__version__",

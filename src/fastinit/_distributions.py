@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from . import _kernels, _threads
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 
     from ._typing import Array, Dimensions, Out, Seed, Shape
 
-    # The name of a kernel and its two parameters, checked for a shape and a dtype.
-    Distribution: TypeAlias = tuple[str, float, float]
+    # The name of a kernel, or a window, and two parameters, checked for a shape and a dtype.
+    Distribution: TypeAlias = tuple[str | _kernels.Window, float, float]
+    # What checks the two parameters: check(shape, dtype, first, second).
+    Check: TypeAlias = Callable[[Dimensions, np.dtype[Any], Any, Any], Distribution]
 
 # The widest span of a uniform distribution: float16 and bfloat16 are computed as float32.
 _WIDEST = {**FINITE, "e": FINITE["f"], "E": FINITE["f"]}
 
-# No normal variate lies further out: x0 - log(2**-53) / x0 = 13.7 for the tail's start x0 = 3.64.
+# No normal variate lies further out: the tail ends at x0 - log(2**-53) / x0, which is 13.2 for the
+# normal's start x0 = 4.02, and at most 13.6 further out than the nearer bound of a window.
 _LARGEST_Z = 14
+
+# The limits of a window's table (fastinit_window_init in fastinit.h).
+_FARTHEST, _NARROWEST = 2.0**100, 2.0**-900
 
 _KERNELS = {
     "uniform": _kernels.uniform,
@@ -53,41 +60,86 @@ def uniform(
 
 
 def _bell(
-    kernel: str, dtype: np.dtype[Any], mean: object, stddev: object, sigmas: int
+    kernel: str | _kernels.Window,
+    dtype: np.dtype[Any],
+    mean: object,
+    stddev: object,
+    lower: float,
+    upper: float,
 ) -> Distribution:
-    """Return a normal distribution; mean +- sigmas * stddev must be finite in the dtype."""
+    """Return a normal distribution, of which both ends must be finite in the dtype."""
     if type(mean) is not float or type(stddev) is not float:
         mean, stddev = number("mean", mean), number("stddev", stddev)
     limit = FINITE[dtype.char]
-    reach = sigmas * stddev
-    if not (0 <= stddev <= limit and -limit <= mean - reach and mean + reach <= limit):
+    least, greatest = mean + lower * stddev, mean + upper * stddev
+    if not (0 <= stddev <= limit and -limit <= least and greatest <= limit):
         if stddev < 0:
             raise ValueError(f"stddev must be >= 0, received {stddev}")
         check_finite(limit, dtype, mean=mean, stddev=stddev)
-        bounds = {
-            f"mean - {sigmas} * stddev": mean - reach,
-            f"mean + {sigmas} * stddev": mean + reach,
-        }
-        check_finite(limit, dtype, **bounds)
+        for bound, end in ((lower, least), (upper, greatest)):
+            sign = "-" if bound < 0 else "+"
+            check_finite(limit, dtype, **{f"mean {sign} {abs(bound):g} * stddev": end})
     return kernel, mean, stddev
 
 
 def normal(shape: Dimensions, dtype: np.dtype[Any], mean: object, stddev: object) -> Distribution:
     """Return the normal distribution, checked for the dtype."""
-    return _bell("normal", dtype, mean, stddev, _LARGEST_Z)
+    return _bell("normal", dtype, mean, stddev, -_LARGEST_Z, _LARGEST_Z)
 
 
 def truncated_normal(
     shape: Dimensions, dtype: np.dtype[Any], mean: object, stddev: object
 ) -> Distribution:
     """Return the normal distribution truncated at 2 standard deviations, checked for the dtype."""
-    return _bell("truncated", dtype, mean, stddev, 2)
+    return _bell("truncated", dtype, mean, stddev, -2, 2)
 
 
-def fill(array: Array, start: int | Array, seed: int, distribution: Distribution) -> None:
+@lru_cache(maxsize=16)  # a table takes 28 KiB and 0.3 ms
+def _window(lower: float, upper: float) -> _kernels.Window:
+    return _kernels.Window(lower, upper)
+
+
+def _between(
+    lower: float,
+    upper: float,
+    shape: Dimensions,
+    dtype: np.dtype[Any],
+    mean: object,
+    stddev: object,
+) -> Distribution:
+    """Return the normal distribution between two bounds, checked for the dtype."""
+    # Where a bound is infinite or far away, the samples end sooner.
+    least = max(lower, min(upper, 0) - _LARGEST_Z)
+    greatest = min(upper, max(lower, 0) + _LARGEST_Z)
+    return _bell(_window(lower, upper), dtype, mean, stddev, least, greatest)
+
+
+def truncated_at(lower: object, upper: object) -> Check:
+    """Return what checks a normal distribution between bounds, in standard deviations."""
+    if lower == -2 and upper == 2:  # however these numbers are spelled
+        return truncated_normal
+    lower, upper = number("lower", lower), number("upper", upper)
+    if not lower < upper:
+        raise ValueError(f"lower must be < upper, received lower={lower}, upper={upper}")
+    if lower > _FARTHEST or upper < -_FARTHEST:
+        raise ValueError(
+            "lower and upper must not both lie beyond 2**100 standard deviations, "
+            f"received lower={lower}, upper={upper}"
+        )
+    if upper - lower < _NARROWEST:
+        raise ValueError(
+            f"upper - lower must be at least 2**-900, received lower={lower}, upper={upper}"
+        )
+    return partial(_between, lower, upper)
+
+
+def fill(
+    array: Array, start: int | Array, seed: int, distribution: Distribution, keyed: bool = False
+) -> None:
     """Fill an array with the elements from start on, or with rows (see _kernels.pyi)."""
     kernel, first, second = distribution
-    _KERNELS[kernel](array, start, seed, first, second, _threads.count)
+    run = _KERNELS[kernel] if isinstance(kernel, str) else kernel.fill
+    run(array, start, seed, first, second, _threads.count, keyed)
 
 
 def draw(
@@ -95,7 +147,7 @@ def draw(
     dtype: DTypeLike | None,
     out: Out | None,
     seed: Seed,
-    distribution: Callable[[Dimensions, np.dtype[Any], Any, Any], Distribution],
+    distribution: Check,
     first: Any,
     second: Any,
 ) -> Out:
@@ -124,7 +176,8 @@ def draw(
             seed = key(seed)
         if array is None or array.base is not None:
             array = acquire(dims, dtype, array)
-        _KERNELS[kernel](array, 0, seed, first, second, _threads.count)
+        run = _KERNELS[kernel] if isinstance(kernel, str) else kernel.fill
+        run(array, 0, seed, first, second, _threads.count)
     except BaseException as error:
         array = None
         release_views(error)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from operator import index as as_integer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from . import _kernels
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -32,31 +35,64 @@ def places(axis: Axis, first: int, last: int) -> Array:
     return np.arange(first, last, dtype=np.uint64) * uint64(axis.step) + uint64(axis.start)
 
 
+def offsets(axes: list[Axis], strides: list[int], first: int, last: int) -> Array:
+    """Return where the first ... last - 1 of the places of several axes lie, as uint64.
+
+    They are in C order; `strides` says how far apart neighbours are along each axis.
+    """
+    if len(axes) == 1:
+        return places(axes[0], first, last) * uint64(strides[0])
+    found = np.zeros(last - first, np.uint64)
+    number = np.arange(first, last, dtype=np.uint64)
+    for axis, stride in zip(axes[::-1], strides[::-1], strict=True):
+        number, place = np.divmod(number, np.uint64(axis_size(axis)))
+        if isinstance(axis, np.ndarray):
+            found += axis[place] * uint64(stride)
+        else:
+            found += place * uint64(axis.step * stride) + uint64(axis.start * stride)
+    return found
+
+
 def uint64(x: int) -> np.uint64:
     """Return an integer modulo 2**64."""
     return np.uint64(x % UINT64)
 
 
+def _out_of_bounds(lowest: int, highest: int, size: int, number: int = 0) -> IndexError:
+    bad = highest if highest >= size else lowest
+    return IndexError(f"index {bad} is out of bounds for axis {number} with size {size}")
+
+
+def _row_starts(ids: Array, rows: int, stride: int) -> Array:
+    """Return where the rows of an array of int or uint begin, as uint64."""
+    signed = ids.dtype.kind == "i"
+    ids = np.asarray(ids, np.int64 if signed else np.uint64, order="C")
+    starts = np.empty(ids.shape, np.uint64)
+    if not _kernels.row_starts(ids, starts, signed, rows, stride):
+        raise _out_of_bounds(int(ids.min()), int(ids.max()), rows)
+    return starts
+
+
 def _row_ids(ids: Any, rows: int) -> Array:
     """Return an array of indices of the first axis as uint64."""
     array = np.asarray(ids)
-    category = array.dtype.kind
-    if isinstance(ids, list) and category in "fO":
+    if isinstance(ids, list) and array.dtype.kind in "fO":
         # NumPy makes float64 of [], and of integers on both sides of 2^63.
         exact = np.asarray(ids, object)
         if all(type(i) is int for i in exact.flat):
-            array, category = exact, "i"
-    if category not in "iu":
+            if exact.size and not (-rows <= exact.min() and exact.max() < rows):
+                raise _out_of_bounds(exact.min(), exact.max(), rows)
+            return (exact % rows).astype(np.uint64)
+    if array.dtype.kind not in "iu":
         raise IndexError(f"an index array must hold integers, received {array.dtype}")
-    if array.size:
-        lowest, highest = int(array.min()), int(array.max())
-        if not (-rows <= lowest and highest < rows):
-            bad = highest if highest >= rows else lowest
-            raise IndexError(f"index {bad} is out of bounds for axis 0 with size {rows}")
-    if array.dtype == object:
-        return (array % rows).astype(np.uint64)
-    found = array.astype(np.uint64)  # modulo 2^64
-    return found + (array < 0) * uint64(rows) if category == "i" else found
+    return _row_starts(array, rows, 1)
+
+
+def _place(i: int, size: int, number: int) -> int:
+    """Return the place that an integer means along an axis."""
+    if not -size <= i < size:
+        raise _out_of_bounds(i, i, size, number)
+    return i if i >= 0 else i + size
 
 
 def _one_place(item: Any, size: int, number: int) -> range | None:
@@ -65,12 +101,29 @@ def _one_place(item: Any, size: int, number: int) -> range | None:
     if isinstance(item, (bool, np.bool_)) or getattr(item, "ndim", None):
         return None
     try:
-        i = as_integer(item)
+        place = _place(as_integer(item), size, number)
     except TypeError:
         return None
-    if not -size <= i < size:
-        raise IndexError(f"index {i} is out of bounds for axis {number} with size {size}")
-    return range(i % size, i % size + 1)
+    return range(place, place + 1)
+
+
+def select_rows(index: Any, shape: Dimensions) -> tuple[int | Array, Dimensions] | None:
+    """Return where whole rows begin, and the shape of the result; None for any other index.
+
+    These are the commonest indices, one integer or a vector of them.  :func:`select` means the same
+    by them, but it and the selection take several times as long as it takes to make a row.
+    """
+    kind = type(index)
+    if not shape:
+        return None
+    row = shape[1:]
+    if kind is list:
+        index, kind = np.asarray(index), np.ndarray
+    if kind is np.ndarray and index.ndim == 1 and index.dtype.kind in "iu":
+        return _row_starts(index, shape[0], prod(row)), (len(index), *row)
+    if kind is int or kind is np.int64:
+        return _place(int(index), shape[0], 0) * prod(row), row
+    return None
 
 
 def select(index: Any, shape: Dimensions) -> tuple[list[Axis], Dimensions]:

@@ -5,7 +5,8 @@ for `orthogonal`, and float16, bfloat16, float32 or float64 for the others; a bu
 elements that does not say that it is float16 is taken for bfloat16.
 
 ``start`` is the index of the first element.  Or it is a buffer of uint64, not empty: the indices of
-the first elements of rows of equal length, which are made one after the other.
+the first elements of rows of equal length, which are made one after the other; rows that follow
+each other are joined.
 
 ``seed`` is from 0 to 2**64 - 1, and ``threads`` is the most that may be used.  Nothing here checks
 the parameters of the distributions.
@@ -35,23 +36,70 @@ def plain(out: object, shape: object, dtype: object) -> bool:
 def address(buffer: _Buffer) -> int:
     """Return the address of contiguous memory."""
 
-def bits(out: _Buffer, start: int | _Buffer, seed: int, threads: int) -> None:
+def row_starts(ids: _Buffer, starts: _Buffer, signed: bool, rows: int, stride: int) -> bool:
+    """Write the indices of the first elements of rows, and return whether all ids are within.
+
+    ``ids`` holds int64 or, if not ``signed``, uint64; a negative id counts from the end of the
+    ``rows``.  ``starts`` is a buffer of as many uint64.  ``stride`` is how many elements a row has.
+    """
+
+def bits(out: _Buffer, start: int | _Buffer, seed: int, threads: int, keyed: bool = False) -> None:
     """Fill a buffer with raw bits."""
 
 def uniform(
-    out: _Buffer, start: int | _Buffer, seed: int, minval: float, maxval: float, threads: int
+    out: _Buffer,
+    start: int | _Buffer,
+    seed: int,
+    minval: float,
+    maxval: float,
+    threads: int,
+    keyed: bool = False,
 ) -> None:
     """Fill a buffer with uniform values of [minval, maxval)."""
 
 def normal(
-    out: _Buffer, start: int | _Buffer, seed: int, mean: float, stddev: float, threads: int
+    out: _Buffer,
+    start: int | _Buffer,
+    seed: int,
+    mean: float,
+    stddev: float,
+    threads: int,
+    keyed: bool = False,
 ) -> None:
     """Fill a buffer with normal values."""
 
 def truncated(
-    out: _Buffer, start: int | _Buffer, seed: int, mean: float, stddev: float, threads: int
+    out: _Buffer,
+    start: int | _Buffer,
+    seed: int,
+    mean: float,
+    stddev: float,
+    threads: int,
+    keyed: bool = False,
 ) -> None:
     """Fill a buffer with normal values that lie within 2 stddev of the mean."""
+
+class Window:
+    """The normal distribution between two bounds, in standard deviations, with its table.
+
+    Raises ValueError where the bounds are less than 2**-900 apart, or the one that is nearer to 0
+    is more than 2**100 from it.
+    """
+
+    lower: float
+    upper: float
+    def __init__(self, lower: float, upper: float) -> None: ...
+    def fill(
+        self,
+        out: _Buffer,
+        start: int | _Buffer,
+        seed: int,
+        mean: float,
+        stddev: float,
+        threads: int,
+        keyed: bool = False,
+    ) -> None:
+        """Fill a buffer with normal values that lie between the bounds."""
 
 def orthogonal_work(rows: int, columns: int, count: int, threads: int) -> int:
     """Return how many elements of work space `orthogonal` needs for so many matrices."""

@@ -1,5 +1,10 @@
 # cython: language_level=3, boundscheck=False, freethreading_compatible=True
-"""The binding of the C core (include/fastinit.h).  It passes pointers on and computes nothing."""
+"""The binding of the C core (include/fastinit.h).
+
+It passes pointers on and makes no values.  It also looks at the places of rows, which would take
+longer in Python than the rows themselves: `row_starts` checks and places their ids, and `fill_rows`
+joins rows that follow each other.
+"""
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -9,7 +14,8 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_Occurred
-from libc.stdint cimport uint32_t, uint64_t
+from cpython.long cimport PyLong_AsUnsignedLongLongMask
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
 
 
 cdef extern from "Python.h":
@@ -39,6 +45,10 @@ cdef extern from "fastinit.h" nogil:
     ctypedef struct fastinit_spans:
         const uint64_t *starts
         size_t count, length
+        int keyed
+    ctypedef struct fastinit_window:
+        pass
+    void fastinit_window_init(fastinit_window *, double, double)
     void fastinit_bits(void *, fastinit_type, fastinit_spans, uint64_t, fastinit_run)
     void fastinit_uniform(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
@@ -48,6 +58,10 @@ cdef extern from "fastinit.h" nogil:
     )
     void fastinit_truncated(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
+    )
+    void fastinit_between(
+        void *, fastinit_type, fastinit_spans, uint64_t, double, double, double, double,
+        const fastinit_window *, fastinit_run
     )
     size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
     void fastinit_orthogonal(
@@ -70,9 +84,15 @@ cdef int finish(Py_buffer *view) except -1:
 
 
 # The type of fastinit_uniform, fastinit_normal and fastinit_truncated.
-ctypedef void (*distribution)(
+ctypedef void (*two_parameters)(
     void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
 ) noexcept nogil
+
+# What to draw from: raw bits if both pointers are NULL.
+cdef struct distribution:
+    two_parameters function
+    const fastinit_window *window
+    double parameter_1, parameter_2, lower, upper
 
 
 # Return the type of out's elements, or release its buffer and raise.
@@ -99,26 +119,91 @@ cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
 
 
 cdef void call(
-    distribution function, Py_buffer *view, fastinit_type type, fastinit_spans spans,
-    uint64_t seed, double parameter_1, double parameter_2, fastinit_run run,
+    distribution d, Py_buffer *view, fastinit_type type, fastinit_spans spans, uint64_t seed,
+    fastinit_run run,
 ) noexcept nogil:
-    if function == NULL:
-        fastinit_bits(view.buf, type, spans, seed, run)
+    if d.function != NULL:
+        d.function(view.buf, type, spans, seed, d.parameter_1, d.parameter_2, run)
+    elif d.window != NULL:
+        fastinit_between(
+            view.buf, type, spans, seed, d.parameter_1, d.parameter_2, d.lower, d.upper, d.window,
+            run,
+        )
     else:
-        function(view.buf, type, spans, seed, parameter_1, parameter_2, run)
+        fastinit_bits(view.buf, type, spans, seed, run)
 
 
-# Fill contiguous memory with raw bits (no function), or with a distribution of two parameters.
-cdef fill(
-    distribution function, out, start, uint64_t seed, double parameter_1, double parameter_2,
-    int threads,
+# Return how many rows, from the first on, follow each other.  The core takes no span that goes on
+# at index 0, behind index 2**64 - 1.
+cdef size_t stretch_of(const uint64_t *starts, size_t count, size_t length) noexcept nogil:
+    cdef size_t n = 1
+    while n < count and starts[n] - starts[n - 1] == length and starts[n] > starts[n - 1]:
+        n += 1
+    return n
+
+
+# From this many bytes on the core wakes one thread more (THREAD_MIN of parallel.c).
+cdef enum:
+    BYTES_A_THREAD = 128 << 10
+
+# A call of the core takes as long as a few rows that are not joined.
+cdef enum:
+    LONG_STRETCH = 16
+
+
+# Fill several rows.  The core lists the blocks of short spans one by one, so a long stretch of rows
+# that follow each other is made as one span.  If the rows are enough for several threads, a stretch
+# must be, too: the threads work on one call at a time.
+cdef fill_rows(
+    distribution d, Py_buffer *view, fastinit_type type_, fastinit_spans rows, uint64_t seed,
+    fastinit_run run,
 ):
+    cdef Py_buffer part = view[0]  # the memory that is still to be filled
+    cdef fastinit_spans spans
+    cdef size_t bytes_a_row = rows.length * view.itemsize
+    cdef size_t least = LONG_STRETCH
+    cdef size_t apart, stretch
+    spans.keyed = 0
+    if run.threads > 1 and view.len >= 2 * BYTES_A_THREAD:
+        least = run.threads * <size_t>BYTES_A_THREAD // bytes_a_row + 1
+    while rows.count:
+        with nogil:
+            apart = stretch = 0
+            while apart < rows.count:
+                stretch = stretch_of(rows.starts + apart, rows.count - apart, rows.length)
+                if stretch >= least or stretch * bytes_a_row == <size_t>view.len:
+                    break
+                apart += stretch
+                stretch = 0
+            if apart:
+                spans.starts, spans.count, spans.length = rows.starts, apart, rows.length
+                call(d, &part, type_, spans, seed, run)
+                part.buf = <char *>part.buf + apart * bytes_a_row
+        # A signal's exception stays set, and the next call would not look for it.
+        if PyErr_CheckSignals() or PyErr_Occurred():
+            return
+        if stretch:
+            spans.starts, spans.count = rows.starts + apart, 1
+            spans.length = stretch * rows.length
+            with nogil:
+                call(d, &part, type_, spans, seed, run)
+            part.buf = <char *>part.buf + stretch * bytes_a_row
+        if PyErr_CheckSignals() or PyErr_Occurred():
+            return
+        rows.starts += apart + stretch
+        rows.count -= apart + stretch
+
+
+# Fill contiguous memory.
+cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
     cdef Py_buffer view
     cdef fastinit_run run = fastinit_run(threads, poll)
     cdef fastinit_spans spans
     cdef fastinit_type type_
     cdef uint64_t first
     cdef const uint64_t[::1] starts
+    cdef bint words = d.function == NULL and d.window == NULL
+    spans.keyed = keyed
     if type(start) is int:
         first = start
         spans.starts = &first
@@ -130,16 +215,18 @@ cdef fill(
         spans.starts = &starts[0]
         spans.count = starts.shape[0]
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    type_ = type_of(out, &view, function == NULL)
+    type_ = type_of(out, &view, words)
     spans.length = view.len // view.itemsize // spans.count
     # Releasing the GIL takes 0.05 us, a sixth of the call for a few elements.  A fill of less than
-    # 4096 bytes takes 30 us at most (float16 in plain C), if it is one span: each span costs a
-    # batch however short it is.  It is less than a piece, so poll() is never called under the GIL.
-    if view.len < 4096 and spans.count == 1:
-        call(function, &view, type_, spans, seed, parameter_1, parameter_2, run)
+    # 4096 bytes takes 30 us at most (float16 in plain C), if it is one span.  It is less than a
+    # piece, so poll() is never called under the GIL.
+    if spans.count > 1 and not keyed:
+        fill_rows(d, &view, type_, spans, seed, run)
+    elif view.len < 4096 and spans.count == 1:
+        call(d, &view, type_, spans, seed, run)
     else:
         with nogil:
-            call(function, &view, type_, spans, seed, parameter_1, parameter_2, run)
+            call(d, &view, type_, spans, seed, run)
     finish(&view)
 
 
@@ -179,24 +266,111 @@ def address(buffer):
     return where
 
 
-def bits(out, start, uint64_t seed, int threads):
+def row_starts(ids, starts, bint signed, rows, stride):
+    """Write where rows begin and return whether all ids are within them; see `_kernels.pyi`."""
+    cdef Py_buffer given, to
+    cdef uint64_t size = PyLong_AsUnsignedLongLongMask(rows)  # all arithmetic is modulo 2**64
+    cdef uint64_t step = PyLong_AsUnsignedLongLongMask(stride)
+    cdef int64_t lowest = INT64_MIN, highest = INT64_MAX
+    cdef bint unbounded = rows >= 1 << 64
+    cdef bint outside = False
+    cdef const int64_t *id
+    cdef uint64_t *start
+    cdef uint64_t place
+    cdef Py_ssize_t i, n
+    if rows < 1 << 63:
+        lowest, highest = -<int64_t>size, <int64_t>size - 1
+    PyObject_GetBuffer(ids, &given, PyBUF_C_CONTIGUOUS)
+    try:
+        PyObject_GetBuffer(starts, &to, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    except BaseException:
+        PyBuffer_Release(&given)
+        raise
+    n = given.len // 8
+    if given.itemsize != 8 or to.itemsize != 8 or to.len != given.len:
+        PyBuffer_Release(&given)
+        PyBuffer_Release(&to)
+        raise ValueError("ids and starts must be as many integers of 64 bits")
+    id, start = <const int64_t *>given.buf, <uint64_t *>to.buf
+    with nogil:
+        if signed:
+            for i in range(n):
+                outside |= (id[i] < lowest) | (id[i] > highest)
+                place = <uint64_t>id[i] + (size if id[i] < 0 else 0)
+                start[i] = place * step
+        else:
+            for i in range(n):
+                place = <uint64_t>id[i]
+                outside |= place >= size
+                start[i] = place * step
+            outside &= not unbounded
+    PyBuffer_Release(&given)
+    PyBuffer_Release(&to)
+    return not outside
+
+
+def bits(out, start, uint64_t seed, int threads, bint keyed=False):
     """Fill a buffer of uint32 or uint64 with raw bits; `_kernels.pyi` describes the arguments."""
-    fill(NULL, out, start, seed, 0, 0, threads)
+    cdef distribution d = distribution(NULL, NULL, 0, 0, 0, 0)
+    fill(d, out, start, seed, threads, keyed)
 
 
-def uniform(out, start, uint64_t seed, double minval, double maxval, int threads):
+def uniform(
+    out, start, uint64_t seed, double minval, double maxval, int threads, bint keyed=False
+):
     """Fill a buffer with uniform values of [minval, maxval)."""
-    fill(fastinit_uniform, out, start, seed, minval, maxval, threads)
+    cdef distribution d = distribution(fastinit_uniform, NULL, minval, maxval, 0, 0)
+    fill(d, out, start, seed, threads, keyed)
 
 
-def normal(out, start, uint64_t seed, double mean, double stddev, int threads):
+def normal(out, start, uint64_t seed, double mean, double stddev, int threads, bint keyed=False):
     """Fill a buffer with normal values."""
-    fill(fastinit_normal, out, start, seed, mean, stddev, threads)
+    cdef distribution d = distribution(fastinit_normal, NULL, mean, stddev, 0, 0)
+    fill(d, out, start, seed, threads, keyed)
 
 
-def truncated(out, start, uint64_t seed, double mean, double stddev, int threads):
+def truncated(
+    out, start, uint64_t seed, double mean, double stddev, int threads, bint keyed=False
+):
     """Fill a buffer with normal values that lie within 2 stddev of the mean."""
-    fill(fastinit_truncated, out, start, seed, mean, stddev, threads)
+    cdef distribution d = distribution(fastinit_truncated, NULL, mean, stddev, 0, 0)
+    fill(d, out, start, seed, threads, keyed)
+
+
+cdef class Window:
+    """The normal distribution between two bounds, in standard deviations, with its table."""
+
+    cdef fastinit_window window
+    cdef readonly double lower, upper
+
+    def __cinit__(self, double lower, double upper):
+        cdef bint apart = upper - lower >= 2.0**-900
+        cdef bint near = lower <= 2.0**100 and upper >= -2.0**100
+        if not (apart and near):
+            raise ValueError("no table for these bounds")
+        self.lower, self.upper = lower, upper
+        fastinit_window_init(&self.window, lower, upper)
+
+    def __reduce__(self):
+        return Window, (self.lower, self.upper)
+
+    def __repr__(self):
+        return f"Window({self.lower}, {self.upper})"
+
+    def __eq__(self, other):
+        return type(other) is Window and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self):
+        return hash((self.lower, self.upper))
+
+    def fill(
+        self, out, start, uint64_t seed, double mean, double stddev, int threads, bint keyed=False
+    ):
+        """Fill a buffer with normal values that lie between the bounds."""
+        cdef distribution d = distribution(
+            NULL, &self.window, mean, stddev, self.lower, self.upper
+        )
+        fill(d, out, start, seed, threads, keyed)
 
 
 def orthogonal_work(size_t rows, size_t columns, size_t count, int threads):

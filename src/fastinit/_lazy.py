@@ -5,19 +5,24 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import _kernels
 from ._buffers import acquire, resolve
-from ._indexing import UINT64, axis_size, select
+from ._indexing import UINT64, axis_size, select, select_rows
 from ._memory import empty
+from ._sources import RandomSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import numpy as np
+    from typing import TypeAlias
 
     from ._indexing import Axis
     from ._sources import Source
     from ._typing import Array, Dimensions, Out
+
+    # Where whole rows of a RandomSource begin, or the places along each axis.
+    Selection: TypeAlias = int | Array | list[Axis]
 
 
 class LazyArray:
@@ -86,17 +91,29 @@ class LazyArray:
         """Bytes that the whole array would take."""
         return self.size * self.dtype.itemsize
 
-    def _fill(self, array: Array, axes: list[Axis]) -> None:
-        if array.size:
-            dims = [axis_size(axis) for axis in axes]
-            self.source.fill_selection(array.reshape(dims), axes, self.shape)
+    def _select(self, index: Any) -> tuple[Selection, Dimensions]:
+        """Return what `_fill` is to make for an index, and the shape of the result."""
+        rows = select_rows(index, self.shape) if type(self.source) is RandomSource else None
+        return select(index, self.shape) if rows is None else rows
+
+    def _fill(self, array: Array, selection: Selection) -> None:
+        if not array.size:
+            return
+        if isinstance(selection, list):
+            dims = [axis_size(axis) for axis in selection]
+            self.source.fill_selection(array.reshape(dims), selection, self.shape)
+        else:
+            assert isinstance(self.source, RandomSource)
+            self.source.fill_rows(array, selection)
 
     def __getitem__(self, index: Any) -> Any:
-        axes, shape = select(index, self.shape)
+        selection, shape = self._select(index)
         array = empty(shape, self.dtype)
-        self._fill(array, axes)
+        self._fill(array, selection)
+        if shape:
+            return array
         items = index if isinstance(index, tuple) else (index,)
-        return array if shape or Ellipsis in items else array[()]  # NumPy returns a scalar, too
+        return array if Ellipsis in items else array[()]  # NumPy returns a scalar, too
 
     def read(self, index: Any, out: Out) -> Out:
         """Fill a buffer with a part of the array and return it.
@@ -123,9 +140,13 @@ class LazyArray:
         """
         if out is None:
             raise TypeError("out must be an array or a buffer to be filled in place, received None")
-        axes, shape = select(index, self.shape)
-        dims, dtype, view = resolve(shape, self.dtype, out, (self.dtype,))
-        self._fill(acquire(dims, dtype, view), axes)
+        selection, shape = self._select(index)
+        view: Any = out
+        # The commonest `out` needs none of resolve(), which takes as long as a few rows.
+        fits = type(view) is np.ndarray and view.dtype is self.dtype and view.shape == shape
+        if not (fits and view.flags.carray):
+            _, _, view = resolve(shape, self.dtype, out, (self.dtype,))
+        self._fill(acquire(shape, self.dtype, view), selection)
         return out
 
     def __len__(self) -> int:

@@ -29,30 +29,41 @@ PHILOX = [
 ]
 WORDS = "6627e8d5 e169c58d bc57ac4c 9b00dbd8 f8e4cca4 5cb200db b1a574eb 097eff67"
 
-# SHA-256 of the little-endian bytes of 2^20 + 3 elements, and of matrices; from tests/golden.
+# SHA-256 of the little-endian bytes of 2^20 + 3 elements, of rows by key, and of matrices; from
+# tests/golden.
 LENGTH = 2**20 + 3
 DIGESTS = """
 bits uint32: d58d7b2cca67c40d5d27f58a0b4557dab33319adb882982d19c5d19333366fc0
 bits uint64: df29803bf8b870e2605da12a1837ba360b6faac06e0bfc4bc8d61bca0b03295f
-uniform float32 -0.05 0.05: ef31a2c3c53eb1ec2246b26cd12aa2a043a0f3c6200d8be6ccf3a7635bcd7b26
-uniform float64 -0.05 0.05: 95fef028b1a2fdc4340a22d1d868a34f2095689431df49fae62fc8e9fa6c9107
-uniform float16 -0.05 0.05: 01dd5af30d7eea2e0a2e9fb619bd6058831305f743429b97594e78196fbc7ac9
-uniform bfloat16 -0.05 0.05: 62f54e7701759d3c87de9d16b4304a040676e923844953a6c83f0b0c895c6e3b
-normal float32 0.3 0.05: 29061c173106811ae55bf54177712dabdb0ff1cfd05a9d815b66ed4e459dfb5c
-normal float64 0.3 0.05: c3a31523f0d31c5bd31dfe4553ba49d2ae051980ee54d74409a937918f40e3d4
-normal float16 0.3 0.05: cbb22fec520c08e3851963e2ef6024f73b4823f14f7bf1eef0c6ba13f840f011
-normal bfloat16 0.3 0.05: 6ba437ce611251c44351ca37b7ed898d9faabfebe8cf0f7b72495fe85481a8d4
-truncated float32 0.3 0.05: 810ec4f4b023508f76359f116ab73cb6729934bf31e4ba8194754491be92ef38
-truncated float64 0.3 0.05: c86cb06536629c85e66b3d15e78e84007b2fd482f61be34abaa06adc3c121d19
-truncated float16 0.3 0.05: 705d3e7d46dfb133253c32a49c065794ecd8440fe7a7472756eb4b6f2f3d9109
-truncated bfloat16 0.3 0.05: fa81555732ba5b6f6f59bae8130bffe95c20dbb856c5b342eeca1a04ab1fd603
-orthogonal float32 1.0 300x200: c4335b4598277bc26e6971cbdea62ef6beb3d7f77eb146ab640046643334e3c8
-orthogonal float32 -0.3 193x193: 1655c28d7bf3f6e15fdf6d93c235ed11ae051ce1d0b21c7daee472a7959362a1
-orthogonal float32 1.0 97x200: 60f8212b5b44f0694a2a69ba390e3f278854c0a76a44be0b39fddee68b20dc34
-orthogonal float64 1.0 300x200: 7458a7bf29f2e50691a2c8a4fdf15ea28861d2c22fcc1da47bd271bf9e413ed7
-orthogonal float64 -0.3 193x193: c1cf3603616cb1fe37bb6cb385be3ba3a5656f1057b9ae10160556e83f2a9139
-orthogonal float64 1.0 97x200: 365949af423dd550fa570d194d509cece10a742283098adee701a7dcbb1d44a0
-"""
+bits uint32 keyed=28339x37: d7c2b7dca718fd1ca20f258658318069e0ceeb4928349c5e08f66c3da971b8f0
+bits uint64 keyed=28339x37: 48c7f68af210d4b5bbe62588fb87eb664f94ceaf3b5fc8a54d061e19876523ae
+uniform float32 -0.05 0.05: 54a7811db36ad7d3f4b4de601f5374a70e422cbbbdd81d331a5d254dc01d7f84
+uniform float64 -0.05 0.05: 1b2929bea6cf4f42c25424e2aa27309737095bd60fab0b197150a190e56dadcc
+uniform float16 -0.05 0.05: d4fdfb8a79f95a02df62398efcf3c9287d21b5d3d4d2da32ee464103e0cf0d8e
+uniform bfloat16 -0.05 0.05: d81a5e742743a1407473ca13e841c12b1434fce6197253c9cf70ad3a26263e5b
+normal float32 0.3 0.05: 1cd9eb13b1f71b358c28913979ad6563f7efff1332902952458441e1e03319a0
+normal float64 0.3 0.05: 40a8c860c7b5065a18f36d97d2dd74e37365d0e8d54c646c312ed2cc9f5db330
+normal float16 0.3 0.05: f2db4460efddf82eaab48326716a4dfffe51af321ef7e8cd2c520b0fe69a205a
+normal bfloat16 0.3 0.05: ed89ec0349540e2dc0093676c68cb78fb8934c57c1533400df60b5027bd05be6
+truncated float32 0.3 0.05: 3576aab6778b3110379688fcd4e1cc6968b27cd1a5d7b71b924a86fd3ca3ab45
+truncated float64 0.3 0.05: ec8465dd2fa72fc8e4d7ef8bc98e90830d197a3ac9cd531193ea6d7aca7361b7
+truncated float16 0.3 0.05: 136e3cb8e24923e04cdad806dd9c2f9875acc96d636e68de3d235d7006431024
+truncated bfloat16 0.3 0.05: e8d398f76c106d188eb4fe6b063f283463ced2a68228efa3753669dd3b1cff4e
+between float32 0.1 0.7 -0.5 2.5: 6095d45e4f19d8cbc0dae91b3d4d498990f7e8b80457616fc59e970be7842663
+between float64 0.1 0.7 -0.5 2.5: 02a5e84e4bfe944579d0ff4c5af4d19bf265b1613b5f32bab8237701d6820606
+between float16 0.1 0.7 -0.5 2.5: 6d26d63755b0c1a6e97cf2cd820f72322db889c2eaa882db93675e8ab7bf36b9
+between bfloat16 0.1 0.7 -0.5 2.5: 865782a1e50ed72e4b8f350435e25a223b29ebba12ab8ab125a50c631171ad8a
+between float32 0.1 0.7 -0.5 2.5 keyed=28339x37: 90821467b2e31bb01c1463dc56d7be9f63229245b26000a4957c70b30402f971
+between float64 0.1 0.7 -0.5 2.5 keyed=28339x37: e1c2f17b60ce47d8f0f2aced5165e1065a69fa7216ee1c46070b6ac396c7a0b0
+between float16 0.1 0.7 -0.5 2.5 keyed=28339x37: 2e77408f2a9f0b3cd5cc6ec3a32cda5dc60a255619d18641bacf45b2fc3384f9
+between bfloat16 0.1 0.7 -0.5 2.5 keyed=28339x37: be7d54fbfbb44f5a8c8e6972befa8fc1b907fa533a1b587fe135c65ba65814ec
+orthogonal float32 1.0 300x200: 5a71a21ca07f9b5c2c8a02b1b80d1cb6ddc481eedca673de5b0e065d0c2ed2ff
+orthogonal float32 -0.3 193x193: bd4ff7fa8c7fb0eee4682d500e52348d1ac508d2816a8fcd56502afc3952d237
+orthogonal float32 1.0 97x200: 52939bfc4b2adcce4f9b3e0590ee04f248888c63abd1bfab408a9ceceeb948a9
+orthogonal float64 1.0 300x200: ef9a5ab7a69e5ffa2e654ae79892927e571d2267525e3b81d4a43b565d5bbe9c
+orthogonal float64 -0.3 193x193: 8ae1f777359392de1edd5586bed93a2524a23fa412f3b79efb7b7d4e1e924b58
+orthogonal float64 1.0 97x200: 677e855d7695cb9a92cbfe70327724980d3575216c2c9765de186516a8c11286
+"""  # noqa: E501
 
 _FLOATS = ("float32", "float64", "float16", "bfloat16")
 _PARAMETERS: dict[str, tuple[float, ...]] = {
@@ -60,6 +71,7 @@ _PARAMETERS: dict[str, tuple[float, ...]] = {
     "uniform": (-0.3, 1.1),
     "normal": (0.1, 0.7),
     "truncated": (0.1, 0.7),
+    "between": (0.1, 0.7, -0.6, 3.9),
 }
 # First elements: at the beginning, at the carries of the counter words, and at the end; they are no
 # multiples of a batch.
@@ -73,11 +85,23 @@ def _sample(
     n: int,
     parameters: Iterable[float],
     threads: int,
+    keyed: bool = False,
 ) -> Array:
     # NumPy has no bfloat16: the kernels take its bits.
     out = np.zeros(n, "uint16" if dtype == "bfloat16" else dtype)
-    getattr(_kernels, distribution)(out, start, SEED, *parameters, threads)
+    if distribution == "between":
+        mean, stddev, lower, upper = parameters
+        _kernels.Window(lower, upper).fill(out, start, SEED, mean, stddev, threads, keyed)
+    else:
+        getattr(_kernels, distribution)(out, start, SEED, *parameters, threads, keyed)
     return out
+
+
+def _keys(count: int) -> Array:
+    """Return keys that are far from each other, and those at the ends first."""
+    keys: Array = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    keys[:4] = [0, 1, 2**63 + 5, 2**64 - 1]
+    return keys
 
 
 def _matrices(dtype: str, count: int, rows: int, columns: int, gain: float, threads: int) -> Array:
@@ -110,6 +134,12 @@ def _digests_are_right(distribution: str) -> bool:
         if distribution == "orthogonal":
             rows, columns = map(int, rest[1].split("x"))
             array = _matrices(dtype, 1, rows, columns, float(rest[0]), _threads.count)
+        elif rest and rest[-1].startswith("keyed="):
+            count, dim = map(int, rest.pop().removeprefix("keyed=").split("x"))
+            keys, parameters = _keys(count), map(float, rest)
+            array = _sample(
+                distribution, dtype, keys, count * dim, parameters, _threads.count, keyed=True
+            )
         else:
             array = _sample(distribution, dtype, 0, LENGTH, map(float, rest), _threads.count)
         if _digest(array) != digest:
@@ -118,14 +148,16 @@ def _digests_are_right(distribution: str) -> bool:
 
 
 def _samples(distribution: str) -> Iterator[Array]:
-    """Yield runs, and rows in any order, of a distribution, on one thread and on all."""
+    """Yield runs and rows of a distribution, in any order and by key, on one thread and on all."""
     rows: Any = np.array([5, 2**40 + 1, 0, 2**64 - 700, 5, 64], np.uint64)
     parameters = _PARAMETERS[distribution]
     for dtype in _FLOATS if distribution != "bits" else ("uint32", "uint64"):
         for threads in {1, _threads.count}:
             for start in _STARTS:
                 yield _sample(distribution, dtype, start, 200_003, parameters, threads)
-            yield _sample(distribution, dtype, rows, len(rows) * 601, parameters, threads)
+            n = len(rows) * 601
+            for keyed in (False, True):
+                yield _sample(distribution, dtype, rows, n, parameters, threads, keyed)
 
 
 def _sample_matrices() -> Iterator[Array]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from ._distributions import fill
-from ._indexing import UINT64, axis_size, places, uint64
+from ._indexing import UINT64, axis_size, offsets, places, uint64
 
 if TYPE_CHECKING:
     from ._distributions import Distribution
@@ -26,11 +26,23 @@ _DENSE_STEP = 64
 class Source(Protocol):
     """An object that makes any part of an array of any shape."""
 
+    def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
+        """Fill ``out`` with the elements at those places; it has as many axes as the shape."""
+
+
+@runtime_checkable
+class RangeSource(Source, Protocol):
+    """A source whose elements can be made in pieces of any size, as files are written."""
+
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
         """Fill ``out``, a vector, with the elements from start on, in C order of the shape."""
 
-    def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
-        """Fill ``out`` with the elements at those places; it has as many axes as the shape."""
+
+class KeyedSource(Protocol):
+    """An object that makes the rows of 64-bit keys."""
+
+    def fill_keyed(self, out: Array, keys: Array) -> None:
+        """Fill ``out``, a matrix, with the rows of keys of uint64."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +53,12 @@ class RandomSource:
     seed: int
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
-        """See Source."""
+        """See RangeSource."""
         fill(out, start, self.seed, self.distribution)
+
+    def fill_rows(self, out: Array, starts: int | Array) -> None:
+        """Fill ``out`` with rows of equal length, whose first elements have these indices."""
+        fill(out, starts, self.seed, self.distribution)
 
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
         """See Source."""
@@ -80,18 +96,8 @@ class RandomSource:
         if not axes:
             fill(out, base, self.seed, self.distribution)
             return
-        if len(axes) == 1:
-            starts = places(axes[0], first, first + len(out)) * uint64(strides[0])
-        else:
-            starts = np.zeros(len(out), np.uint64)
-            number = np.arange(first, first + len(out), dtype=np.uint64)
-            for axis, stride in zip(axes[::-1], strides[len(axes) - 1 :: -1], strict=True):
-                number, place = np.divmod(number, np.uint64(len(axis)))
-                if isinstance(axis, np.ndarray):
-                    starts += axis[place] * uint64(stride)
-                else:
-                    starts += place * uint64(axis.step * stride) + uint64(axis.start * stride)
-        fill(out, starts + uint64(base), self.seed, self.distribution)
+        starts = offsets(axes, strides[: len(axes)], first, first + len(out)) + uint64(base)
+        fill(out, starts, self.seed, self.distribution)
 
     def _fill_thinned(self, out: Array, axes: list[Axis], last: range, strides: list[int]) -> None:
         """Fill where the last axis has a step: make spans of it and keep every step-th element."""
@@ -108,12 +114,20 @@ class RandomSource:
                 self._fill_runs(span, axes, strides, first, low)
                 to[...] = span[:, ::step] if last.step > 0 else span[:, ::-step]
 
+    def fill_keyed(self, out: Array, keys: Array) -> None:
+        """See KeyedSource."""
+        fill(out, keys, self.seed, self.distribution, keyed=True)
+
 
 @dataclass(frozen=True)
 class ConstantSource:
     """A number, or numbers that broadcast to the shape."""
 
     value: Array
+
+    def fill_keyed(self, out: Array, keys: Array) -> None:
+        """See KeyedSource; the value broadcasts to a row."""
+        np.copyto(out, self.value)
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
         """Fill ``out``, a vector; the value must be one number."""
@@ -135,7 +149,7 @@ class DiagonalSource:
     gain: Array
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
-        """See Source."""
+        """See RangeSource."""
         rows, columns = shape
         step = columns + 1  # from one element of the diagonal to the next
         out.fill(0)

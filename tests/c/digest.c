@@ -1,15 +1,21 @@
 /* Print digests of fills by the kernels of each ISA that can run here, one a line:
  *
- *     <ISA> <function> <parameters> start=<first index> n=<elements> <64-bit FNV-1a, hexadecimal>
+ *     <ISA> <function>(<parameters>) start=<first index> n=<elements> <64-bit FNV-1a, hexadecimal>
+ *     <ISA> <function>(<parameters>) spans=<count>x<length> <digest>
+ *     <ISA> <function>(<parameters>) keyed=<count>x<length> <digest>
+ *
+ * and some other lines.
  *
  * `digest [ISA]` takes all ISAs, or one.  Any two ISAs of any two machines must agree.  The program
  * itself checks that one thread and several agree, and all rounding modes of the caller. */
 #include <fenv.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../src/core/dispatch.h"
 #include "call.h"
 
 enum { N_MAX = 70001, THREADS = 3 };
@@ -32,6 +38,12 @@ static const size_t sizes[] = {1, 64, 1000, 20000};
 /* There is one long fill for each case, which is cut into pieces for the threads. */
 static const uint64_t long_start = ((uint64_t)1 << 34) - 30000;
 
+/* Spans and rows with keys have these lengths; the last ones are enough for several threads. */
+static const struct {
+    size_t count, length;
+} rows[] = {{300, 1}, {300, 3}, {40, 64}, {5, 513}, {1890, 37}};
+enum { ROWS_MAX = 1890 };
+
 typedef union {
     uint32_t u32[N_MAX];
     uint64_t u64[N_MAX];
@@ -43,46 +55,59 @@ typedef union {
 /* What to call, and with which parameters. */
 typedef struct {
     const char *function;
-    double parameter_1, parameter_2;
+    double parameters[4];
 } test_case;
 
 static size_t bytes(const test_case *c, size_t n) { return n * bits_per_element(c->function) / 8; }
 
 static const test_case cases[] = {
-    {"bits_u32", 0, 0},
-    {"bits_u64", 0, 0},
-    {"uniform_f32", 0, 1},
-    {"uniform_f32", -0.05, 0.1},
-    {"uniform_f32", -1e-40, 1e-40},
-    {"uniform_f32", 16777216, 16777219},
-    {"uniform_f64", 0, 1},
-    {"uniform_f64", -0.05, 0.1},
-    {"uniform_f64", -1e-310, 1e-310},
-    {"normal_f32", 0, 1},
-    {"normal_f32", 0.1, 0.7},
-    {"normal_f32", 0, 1e-40},
-    {"normal_f32", -2.5, 0},
-    {"normal_f64", 0, 1},
-    {"normal_f64", 0.1, 0.7},
-    {"normal_f64", 0, 1e-310},
-    {"truncated_f32", 0, 1},
-    {"truncated_f32", 1000, 0.05},
-    {"truncated_f32", 1e-40, 1e-40},
-    {"truncated_f64", 0, 1},
-    {"truncated_f64", 1000, 0.05},
-    {"truncated_f64", 1e-310, 1e-310},
-    {"uniform_f16", -0.05, 0.1},
-    {"uniform_f16", -1e-6, 1e-6},
-    {"normal_f16", 0.1, 0.7},
-    {"normal_f16", 0, 3e4},
-    {"normal_f16", 0, 1e-7},
-    {"truncated_f16", 1000, 0.05},
-    {"truncated_f16", 0, 2e-5},
-    {"uniform_bf16", -0.05, 0.1},
-    {"normal_bf16", 0.1, 0.7},
-    {"normal_bf16", 0, 1e-39},
-    {"truncated_bf16", 1000, 0.05},
-    {"truncated_bf16", 0, 1},
+    {"bits_u32", {0, 0}},
+    {"bits_u64", {0, 0}},
+    {"uniform_f32", {0, 1}},
+    {"uniform_f32", {-0.05, 0.1}},
+    {"uniform_f32", {-1e-40, 1e-40}},
+    {"uniform_f32", {16777216, 16777219}},
+    {"uniform_f64", {0, 1}},
+    {"uniform_f64", {-0.05, 0.1}},
+    {"uniform_f64", {-1e-310, 1e-310}},
+    {"normal_f32", {0, 1}},
+    {"normal_f32", {0.1, 0.7}},
+    {"normal_f32", {0, 1e-40}},
+    {"normal_f32", {-2.5, 0}},
+    {"normal_f64", {0, 1}},
+    {"normal_f64", {0.1, 0.7}},
+    {"normal_f64", {0, 1e-310}},
+    {"truncated_f32", {0, 1}},
+    {"truncated_f32", {1000, 0.05}},
+    {"truncated_f32", {1e-40, 1e-40}},
+    {"truncated_f64", {0, 1}},
+    {"truncated_f64", {1000, 0.05}},
+    {"truncated_f64", {1e-310, 1e-310}},
+    {"uniform_f16", {-0.05, 0.1}},
+    {"uniform_f16", {-1e-6, 1e-6}},
+    {"normal_f16", {0.1, 0.7}},
+    {"normal_f16", {0, 3e4}},
+    {"normal_f16", {0, 1e-7}},
+    {"truncated_f16", {1000, 0.05}},
+    {"truncated_f16", {0, 2e-5}},
+    {"uniform_bf16", {-0.05, 0.1}},
+    {"normal_bf16", {0.1, 0.7}},
+    {"normal_bf16", {0, 1e-39}},
+    {"truncated_bf16", {1000, 0.05}},
+    {"truncated_bf16", {0, 1}},
+    {"between_f32", {0, 1, -3, 3}},
+    {"between_f32", {0.1, 0.7, -0.6, 3.9}},
+    {"between_f32", {0, 1e-40, -1, 1}},
+    {"between_f32", {0.3, 0.05, 4, INFINITY}},
+    {"between_f32", {0.3, 0.05, 1, 1.0001}},
+    {"between_f64", {0, 1, -3, 3}},
+    {"between_f64", {0.1, 0.7, -0.6, 3.9}},
+    {"between_f64", {0, 1e-310, -INFINITY, -1}},
+    {"between_f64", {0.3, 0.05, 8, 9}},
+    {"between_f16", {0.1, 0.7, -0.6, 3.9}},
+    {"between_f16", {0, 1e-7, 0, INFINITY}},
+    {"between_bf16", {0.1, 0.7, -0.6, 3.9}},
+    {"between_bf16", {0, 1e-39, -INFINITY, INFINITY}},
 };
 
 static const int rounding_modes[] = {
@@ -96,9 +121,9 @@ static const int rounding_modes[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static void run(const test_case *c, buffer *out, uint64_t start, size_t n, int threads)
+static void run(const test_case *c, buffer *out, fastinit_spans spans, int threads)
 {
-    call(c->function, out, start, n, SEED, c->parameter_1, c->parameter_2, threads);
+    call_spans(c->function, out, spans, SEED, c->parameters, threads);
 }
 
 static uint64_t digest(const unsigned char *bytes, size_t n)
@@ -111,16 +136,25 @@ static uint64_t digest(const unsigned char *bytes, size_t n)
 
 static void fail(const test_case *c, const char *what)
 {
-    fprintf(stderr, "%s %s(%g, %g): %s\n", fastinit_isa(), c->function, c->parameter_1,
-            c->parameter_2, what);
+    fprintf(stderr, "%s %s(%g, %g): %s\n", fastinit_isa(), c->function, c->parameters[0],
+            c->parameters[1], what);
     exit(1);
+}
+
+static void print_case(const test_case *c)
+{
+    const double *p = c->parameters;
+    printf("%s %s(%.17g,%.17g", fastinit_isa(), c->function, p[0], p[1]);
+    if (!strncmp(c->function, "between_", 8))
+        printf(",%.17g,%.17g", p[2], p[3]);
+    printf(")");
 }
 
 static void line(const test_case *c, buffer *out, uint64_t start, size_t n)
 {
-    run(c, out, start, n, 1);
-    printf("%s %s(%.17g,%.17g) start=%" PRIu64 " n=%zu %016" PRIx64 "\n", fastinit_isa(),
-           c->function, c->parameter_1, c->parameter_2, start, n, digest(out->bytes, bytes(c, n)));
+    run(c, out, (fastinit_spans){&start, 1, n, 0}, 1);
+    print_case(c);
+    printf(" start=%" PRIu64 " n=%zu %016" PRIx64 "\n", start, n, digest(out->bytes, bytes(c, n)));
 }
 
 /* The matrices have one panel, just fill one, or have several; they are tall, wide and square, the
@@ -151,7 +185,7 @@ static void orthogonal_lines(buffer *out, buffer *other)
         for (int f64 = 0; f64 < 2; f64++) {
             const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
             const size_t bytes = count * m * n * (f64 ? 8 : 4);
-            const test_case c = {"orthogonal", (double)m, (double)n};
+            const test_case c = {"orthogonal", {(double)m, (double)n}};
             orthogonal(i, f64, out, 1);
             printf("%s orthogonal_f%d(%.17g) first=%zu count=%zu %zux%zu %016" PRIx64 "\n",
                    fastinit_isa(), f64 ? 64 : 32, matrices[i].gain, i, count, m, n,
@@ -168,12 +202,13 @@ static void orthogonal_lines(buffer *out, buffer *other)
 }
 
 /* Make the array in out again, on several threads and in all rounding modes, and compare. */
-static void compare(const test_case *c, const buffer *out, buffer *other, uint64_t start, size_t n)
+static void compare(const test_case *c, const buffer *out, buffer *other, fastinit_spans spans)
 {
+    const size_t n = spans.count * spans.length;
     /* These are volatile, so that the sums are computed at run time, in the mode of the moment. */
     volatile double one = 1, tiny = 0x1p-60;
 
-    run(c, other, start, n, THREADS);
+    run(c, other, spans, THREADS);
     if (memcmp(out, other, bytes(c, n)))
         fail(c, "differs on several threads");
 
@@ -182,7 +217,7 @@ static void compare(const test_case *c, const buffer *out, buffer *other, uint64
         if (fesetround(rounding_modes[i]))
             fail(c, "no such rounding mode");
         volatile double up = one + tiny, down = one - tiny;
-        run(c, other, start, n, THREADS);
+        run(c, other, spans, THREADS);
         /* fegetround() alone would not tell, as it asks the x87 on x86. */
         volatile double up_after = one + tiny, down_after = one - tiny;
         int kept = fegetround() == rounding_modes[i] && up == up_after && down == down_after;
@@ -191,6 +226,57 @@ static void compare(const test_case *c, const buffer *out, buffer *other, uint64
             fail(c, "changed the caller's rounding mode");
         if (memcmp(out, other, bytes(c, n)))
             fail(c, "differs in another rounding mode");
+    }
+}
+
+/* Rows start anywhere: near the beginning, the end, and far from each other; keys are any numbers.
+ */
+static void row_lines(const test_case *c, buffer *out, buffer *other)
+{
+    static uint64_t starts[ROWS_MAX];
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int keyed = 0; keyed < 2; keyed++) {
+            const size_t count = rows[i].count, length = rows[i].length;
+            const fastinit_spans spans = {starts, count, length, keyed};
+            for (size_t j = 0; j < count; j++)
+                starts[j] = (uint64_t)j * 0x9E3779B97F4A7C15 >> !keyed;
+            starts[count - 1] = UINT64_MAX - (keyed ? 0 : length - 1);
+            run(c, out, spans, 1);
+            print_case(c);
+            printf(" %s=%zux%zu %016" PRIx64 "\n", keyed ? "keyed" : "spans", count, length,
+                   digest(out->bytes, bytes(c, count * length)));
+            if (i == COUNT(rows) - 1)
+                compare(c, out, other, spans);
+        }
+}
+
+/* Print the last columns of a row of 2^32, as bytes.  No function of fastinit.h makes a part of a
+ * row, so this calls the kernels: they are told which elements of the spans to make. */
+static void last_column_lines(buffer *out)
+{
+    static const char *const functions[] = {"bits_u32",    "bits_u64",    "normal_f32",
+                                            "normal_f64",  "normal_bf16", "between_f32",
+                                            "between_f64", "between_f16"};
+    static fastinit_window window;
+    const size_t length = (size_t)1 << 32, n = 40;
+    const uint64_t key = SEED;
+    const fastinit_spans spans = {&key, 1, length, 1};
+    const fastinit_args args = {SEED, 1, 0, -1, 1, &window};
+
+    fastinit_window_init(&window, -1, 1);
+    for (size_t i = 0; i < COUNT(functions); i++) {
+        const fastinit_ops *ops = fastinit_ops_in_use();
+        const fastinit_type type = type_of(functions[i]);
+        const size_t size = n * bits_per_element(functions[i]) / 8;
+        fastinit_kernel *const kernel = functions[i][0] == 'n'   ? ops->normal[type]
+                                        : functions[i][1] == 'e' ? ops->between[type]
+                                                                 : ops->bits[type];
+        kernel(out, &spans, length - n, n, &args);
+        printf("%s %s last columns ", fastinit_isa(), functions[i]);
+        for (size_t j = 0; j < size; j++)
+            printf("%02x", out->bytes[j]);
+        printf("\n");
     }
 }
 
@@ -222,9 +308,11 @@ int main(int argc, char **argv)
                 for (size_t k = 0; k < COUNT(sizes); k++)
                     line(&cases[i], &out, starts[j], sizes[k]);
             line(&cases[i], &out, long_start, N_MAX);
-            compare(&cases[i], &out, &other, long_start, N_MAX);
+            compare(&cases[i], &out, &other, (fastinit_spans){&long_start, 1, N_MAX, 0});
+            row_lines(&cases[i], &out, &other);
         }
         orthogonal_lines(&out, &other);
+        last_column_lines(&out);
         lines++;
     }
     return lines ? 0 : 2;

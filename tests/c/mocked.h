@@ -8,7 +8,8 @@
  */
 extern int mocked_counting;
 
-/* Set the words of a block: in later attempts, and in first ones if not counting. */
-void mocked_words(uint64_t position, uint32_t attempt, uint32_t words[4]);
+/* Set the words of the block with this counter: in later attempts, and in first ones if not
+ * counting. */
+void mocked_words(const uint32_t counter[4], uint32_t words[4]);
 
 #endif

@@ -94,6 +94,8 @@ PARAMETERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "stddev": (_number, "X", "Standard deviation, >= 0, before any truncation."),
     "minval": (_number, "X", "Lower bound, which is possible itself."),
     "maxval": (_number, "X", "Upper bound, which is never returned unless it equals --minval."),
+    "lower": (_number, "X", "Lower bound in standard deviations; --lower=-inf for none."),
+    "upper": (_number, "X", "Upper bound in standard deviations; inf for none."),
     "scale": (_number, "X", "Variance times fan, > 0."),
     "mode": (
         str,

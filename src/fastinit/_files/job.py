@@ -12,8 +12,10 @@ import numpy as np
 
 from .._kernels import STREAM_VERSION
 from .._seeds import key
+from .._sources import RangeSource
 from ..initializers._base import Initializer
 from ..initializers._catalog import CATALOG
+from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS
 
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 
 _ENTRIES = {entry.name: entry for entry in CATALOG}
 
-# The initializers whose arrays can be made in parts.
+# The initializers whose arrays can be made in pieces of any size.  A piece of an orthogonal matrix
+# takes as long as the matrix, so `lazy` is not enough.
 IN_PARTS = {
-    name: entry for name, entry in _ENTRIES.items() if entry.cls.lazy is not Initializer.lazy
+    name: entry
+    for name, entry in _ENTRIES.items()
+    if entry.cls.lazy is not Initializer.lazy and entry.cls is not Orthogonal
 }
 
 
@@ -90,6 +95,8 @@ class Job:
 
     def __init__(self, target: Path, options: Mapping[str, Any]) -> None:
         self.lazy, parameters = _lazy(options)
+        assert isinstance(self.lazy.source, RangeSource)
+        self.source = self.lazy.source
         shape, dtype = self.lazy.shape, self.lazy.dtype
         first, end = _row_range(options.get("rows", (None, None)), shape[0])
         self.shape = (end - first, *shape[1:])
@@ -114,7 +121,7 @@ class Job:
     def fill(self, out: Array, offset: int) -> None:
         """Fill an array with the values that begin at that byte."""
         start = self.start + offset // out.itemsize
-        self.lazy.source.fill_range(out, start, self.lazy.shape)
+        self.source.fill_range(out, start, self.lazy.shape)
 
     def is_in(self, path: Path) -> bool:
         """Return whether a file is finished, by its header, size, first and last values."""

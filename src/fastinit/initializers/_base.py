@@ -12,9 +12,11 @@ from ._encoding import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import SupportsIndex
 
     from numpy.typing import DTypeLike
 
+    from .._keyed import KeyedArray
     from .._lazy import LazyArray
     from .._typing import Array, Shape
 
@@ -85,8 +87,8 @@ class Initializer:
         Raises
         ------
         NotImplementedError
-            The elements of this initializer depend on each other (Orthogonal, DeltaOrthogonal), or
-            its arrays are always small (STFT).
+            The elements of this initializer depend on each other (DeltaOrthogonal, and Orthogonal
+            without ``batch_axis``), or its arrays are always small (STFT).
         OverflowError
             The shape has more than 2**64 elements.
         ValueError, TypeError
@@ -95,6 +97,34 @@ class Initializer:
         raise NotImplementedError(
             f"{type(self).__name__} has no parts that could be made alone: "
             "call it for the whole array"
+        )
+
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return the rows of a table that are found by 64-bit keys, such as hashes.
+
+        Parameters
+        ----------
+        dim : int
+            Elements of a row; at most 2**32.
+        dtype : str or numpy.dtype, optional
+            float32 where it is left out.
+
+        Returns
+        -------
+        KeyedArray
+            It has one seed: None draws fresh entropy once, a generator advances once.  Its rows are
+            others than those of :meth:`lazy`.
+
+        Raises
+        ------
+        NotImplementedError
+            The elements of this initializer depend on a shape or on each other; the uniform, the
+            normal, the truncated normal and the constants have keyed rows.
+        ValueError, TypeError
+            As for the array.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no rows by key: its elements depend on the shape of a whole"
         )
 
     def _names(self) -> list[str]:
@@ -112,6 +142,10 @@ class Initializer:
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._names() if hasattr(self, name)}
 
+    def _shown(self) -> dict[str, Any]:
+        """Return the arguments that a configuration and a repr have."""
+        return self._arguments()
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor as a dictionary that JSON can hold.
 
@@ -120,7 +154,7 @@ class Initializer:
         TypeError
             An argument that JSON cannot hold, such as a numpy.random.Generator.
         """
-        return {name: encode(value) for name, value in self._arguments().items()}
+        return {name: encode(value) for name, value in self._shown().items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -147,5 +181,5 @@ class Initializer:
         return hash(type(self))  # the arguments may change, and arrays have no hash
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
         return f"{type(self).__name__}({arguments})"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
 from .._buffers import acquire, resolve, result
+from .._keyed import KeyedArray, check_row
 from .._lazy import LazyArray
 from .._memory import empty
 from .._parameters import check_gain
@@ -80,6 +81,10 @@ class Zeros(Initializer):
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
         return _lazy_constant(shape, 0, dtype)
 
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        return _keyed_constant(dim, 0, dtype)
+
 
 def ones(
     shape: Shape | None = None, dtype: DTypeLike | None = None, *, out: Out | None = None
@@ -131,6 +136,10 @@ class Ones(Initializer):
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
         return _lazy_constant(shape, 1, dtype)
 
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        return _keyed_constant(dim, 1, dtype)
+
 
 def _as_value(value: Any) -> Array:
     """Return the value as an array; raise TypeError where it holds no numbers."""
@@ -169,6 +178,11 @@ def _fit_value(shape: Dimensions, dtype: np.dtype[Any], value: Any) -> Array:
             f"and a value of shape {values.shape}"
         )
     return _cast("value", values, dtype)
+
+
+def _keyed_constant(dim: SupportsIndex, value: Any, dtype: DTypeLike | None) -> KeyedArray:
+    length, dtype = check_row(dim, dtype, NUMBERS)
+    return KeyedArray(length, dtype, ConstantSource(_fit_value((length,), dtype, value)))
 
 
 def _lazy_constant(shape: Shape, value: Any, dtype: DTypeLike | None) -> LazyArray:
@@ -244,6 +258,10 @@ class Constant(Initializer):
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
         return _lazy_constant(shape, self.value, dtype)
+
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        return _keyed_constant(dim, self.value, dtype)
 
 
 def _fit_gain(shape: Dimensions, dtype: np.dtype[Any], gain: SupportsFloat) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -11,6 +12,8 @@ import numpy as np
 
 from .. import _kernels, _threads
 from .._buffers import acquire, resolve, result
+from .._indexing import offsets
+from .._lazy import LazyArray
 from .._memory import empty
 from .._parameters import check_gain
 from .._seeds import check_seed, key
@@ -21,14 +24,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from .._indexing import Axis
     from .._typing import Array, Dimensions, Out, Seed, Shape
 
     BatchAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 
 _SINGLE = np.dtype("float32")  # float16 and bfloat16 are computed in it
 
-# Elements of float32 that are computed at a time for float16 and bfloat16; at least one matrix.
+# Elements that are computed at a time where they are rounded to float16 and bfloat16, or where
+# parts are cut from matrices; at least one matrix.
 _TEMPORARY = 1 << 20
+
+# Matrices of a lazy stack whose numbers are listed at once.
+_NUMBERS_AT_ONCE = 1 << 20
 
 
 def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
@@ -47,7 +55,7 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
 
 
 def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
-    """Return how many leading axes count matrices."""
+    """Return how many leading axes count matrices; two dimensions must be left for these."""
     axes = _batch_axes(batch_axis)
     found = sorted(axis + len(shape) if axis < 0 else axis for axis in axes)
     if found != list(range(len(axes))):
@@ -55,6 +63,9 @@ def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
             f"batch_axis must name the first axes, each once, received {batch_axis!r} "
             f"for shape {shape}"
         )
+    if len(shape) - len(axes) < 2:
+        besides = " besides batch_axis" if axes else ""
+        raise ValueError(f"shape must have at least two dimensions{besides}, received {shape}")
     return len(axes)
 
 
@@ -74,30 +85,83 @@ def _work_space(rows: int, columns: int, count: int, dtype: np.dtype[Any]) -> tu
 
 
 def _fill_matrices(
-    array: Array, rows: int, columns: int, seed: int, gain: float, zeroed: Array | None = None
+    array: Array,
+    rows: int,
+    columns: int,
+    seed: int,
+    gain: float,
+    first: int = 0,
+    zeroed: Array | None = None,
 ) -> None:
-    """Fill a contiguous array with matrices, the first, the second, ... of the seed.
+    """Fill a contiguous array with the matrices first, first + 1, ... of the seed.
 
     ``zeroed`` is the larger array that it is part of.  It is zeroed first, but only once the
     work space is allocated.
     """
     count = array.size // (rows * columns)
-    dtype = _SINGLE if array.itemsize == 2 else array.dtype
-    group = min(count, max(1, _TEMPORARY // (rows * columns))) if dtype is _SINGLE else count
+    narrow = array.itemsize == 2
+    dtype = _SINGLE if narrow else array.dtype
+    group = min(count, max(1, _TEMPORARY // (rows * columns))) if narrow else count
     work, threads = _work_space(rows, columns, group, dtype)
-    computed = None if array.dtype == dtype else empty((group, rows * columns), dtype)
+    computed = empty((group, rows * columns), dtype) if narrow else None
     if zeroed is not None:
         zeroed.fill(0)
     if computed is None:
-        _kernels.orthogonal(array, work, 0, rows, columns, seed, gain, threads)
+        _kernels.orthogonal(array, work, first, rows, columns, seed, gain, threads)
         return
     matrices = array.reshape(count, rows * columns)
-    for first in range(0, count, group):
-        part = matrices[first : first + group]
+    for at in range(0, count, group):
+        part = matrices[at : at + group]
         single = computed[: len(part)]
-        _kernels.orthogonal(single, work, first, rows, columns, seed, gain, threads)
+        _kernels.orthogonal(single, work, first + at, rows, columns, seed, gain, threads)
         with np.errstate(all="ignore"):  # the caller's may raise
             np.copyto(part, single, casting="unsafe")  # rounded once
+
+
+def _as_slice(axis: Axis) -> slice:
+    assert isinstance(axis, range)  # an array of indices counts along the first axis only
+    return slice(axis.start, axis.stop if axis.stop >= 0 else None, axis.step)
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """Orthogonal matrices, one for each index of the first axes."""
+
+    batch_ndim: int
+    gain: float
+    seed: int
+
+    def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
+        """Fill ``out`` with the elements at those places; parts of a matrix are cut from it."""
+        counts, dims = shape[: self.batch_ndim], shape[self.batch_ndim :]
+        cut = tuple(_as_slice(axis) for axis in axes[self.batch_ndim :])
+        whole = cut == tuple(slice(0, n, 1) for n in dims)
+        size = prod(dims)
+        # Whole matrices are made in place, others in a temporary array.
+        most = _NUMBERS_AT_ONCE if whole else max(1, _TEMPORARY // size)
+        strides = [prod(counts[i + 1 :]) for i in range(len(counts))]
+        parts = out.reshape(-1, *out.shape[self.batch_ndim :])
+        for first in range(0, len(parts), _NUMBERS_AT_ONCE):
+            last = min(len(parts), first + _NUMBERS_AT_ONCE)
+            numbers = offsets(axes[: self.batch_ndim], strides, first, last)
+            # Neighbours are made together, on all threads.
+            ends = [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
+            at = 0
+            for end in ends:
+                while at < end:
+                    count = min(most, end - at)
+                    part = parts[first + at : first + at + count]
+                    self._fill_parts(part, int(numbers[at]), dims, None if whole else cut)
+                    at += count
+
+    def _fill_parts(
+        self, out: Array, first: int, dims: Dimensions, cut: tuple[slice, ...] | None
+    ) -> None:
+        """Fill ``out`` with the same part of the matrices first, first + 1, ..., or all of each."""
+        matrices = out if cut is None else empty((len(out), *dims), out.dtype)
+        _fill_matrices(matrices, prod(dims[:-1]), dims[-1], self.seed, self.gain, first)
+        if cut is not None:
+            out[...] = matrices[:, *cut]
 
 
 def orthogonal(
@@ -147,11 +211,7 @@ def orthogonal(
     Numer. Anal. 17 (1980) 403-409.
     """
     dims, dtype, view = resolve(shape, dtype, out)
-    batch = _batch_ndim(dims, batch_axis)
-    flat = dims[batch:]
-    if len(flat) < 2:
-        besides = " besides batch_axis" if batch else ""
-        raise ValueError(f"shape must have at least two dimensions{besides}, received {dims}")
+    flat = dims[_batch_ndim(dims, batch_axis) :]
     gain = check_gain(gain, dtype)
     seed = key(seed)
     array = acquire(dims, dtype, view)
@@ -201,6 +261,27 @@ class Orthogonal(Initializer):
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the matrix in an array of that shape and dtype."""
         return orthogonal(shape, self.gain, self.seed, dtype, batch_axis=self.batch_axis)
+
+    def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
+        """Return the same stack without its memory: see :meth:`Initializer.lazy`.
+
+        It needs ``batch_axis``.  A part of a matrix is cut from it, so it takes as long as the
+        matrix, and its memory meanwhile.
+
+        Raises
+        ------
+        NotImplementedError
+            There is no ``batch_axis``: one matrix has no parts that could be made alone.
+        """
+        if not _batch_axes(self.batch_axis):
+            raise NotImplementedError(
+                "Orthogonal has no parts that could be made alone unless batch_axis makes it a "
+                "stack of matrices: call it for the whole array"
+            )
+        dims, dtype, _ = resolve(shape, dtype, None)
+        batch_ndim = _batch_ndim(dims, self.batch_axis)
+        gain = check_gain(self.gain, dtype)
+        return LazyArray(dims, dtype, StackSource(batch_ndim, gain, key(self.seed)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments; ``batch_axis`` only where it is given, since Keras lacks it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, SupportsFloat
 
 from .._buffers import resolve
-from .._distributions import draw, normal, uniform
-from .._distributions import truncated_normal as truncated
+from .._distributions import draw, normal, truncated_at, uniform
+from .._keyed import KeyedArray, check_row
 from .._lazy import LazyArray
 from .._parameters import WIDEST
 from .._seeds import check_seed, key
@@ -15,21 +15,19 @@ from .._sources import RandomSource
 from ._base import Initializer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from typing import Any, SupportsIndex
 
-    import numpy as np
     from numpy.typing import DTypeLike
 
-    from .._distributions import Distribution
-    from .._typing import Array, Dimensions, Out, Seed, Shape
+    from .._distributions import Check
+    from .._typing import Array, Out, Seed, Shape
 
 
 def lazy_random(
     shape: Shape,
     dtype: DTypeLike | None,
     seed: Seed,
-    distribution: Callable[[Dimensions, np.dtype[Any], Any, Any], Distribution],
+    distribution: Check,
     first: Any,
     second: Any,
 ) -> LazyArray:
@@ -37,6 +35,20 @@ def lazy_random(
     dims, dtype, _ = resolve(shape, dtype, None, FLOATS)
     checked = distribution(dims, dtype, first, second)
     return LazyArray(dims, dtype, RandomSource(checked, key(seed)))
+
+
+def keyed_random(
+    dim: SupportsIndex,
+    dtype: DTypeLike | None,
+    seed: Seed,
+    distribution: Check,
+    first: Any,
+    second: Any,
+) -> KeyedArray:
+    """Return rows by keys from a distribution of these two parameters."""
+    length, dtype = check_row(dim, dtype)
+    checked = distribution((length,), dtype, first, second)
+    return KeyedArray(length, dtype, RandomSource(checked, key(seed)))
 
 
 def random_uniform(
@@ -121,6 +133,10 @@ class RandomUniform(Initializer):
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
         return lazy_random(shape, dtype, self.seed, uniform, self.minval, self.maxval)
+
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        return keyed_random(dim, dtype, self.seed, uniform, self.minval, self.maxval)
 
 
 def random_normal(
@@ -219,6 +235,10 @@ class RandomNormal(Initializer):
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
         return lazy_random(shape, dtype, self.seed, normal, self.mean, self.stddev)
 
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        return keyed_random(dim, dtype, self.seed, normal, self.mean, self.stddev)
+
 
 def truncated_normal(
     shape: Shape | None = None,
@@ -227,85 +247,127 @@ def truncated_normal(
     seed: Seed = None,
     dtype: DTypeLike | None = None,
     *,
+    lower: SupportsFloat = -2.0,
+    upper: SupportsFloat = 2.0,
     out: Out | None = None,
 ) -> Out:
-    """Return samples of the normal distribution, redrawn beyond two standard deviations.
+    """Return samples of the normal distribution between two bounds.
+
+    The bounds are two standard deviations from the mean unless others are given.
 
     Parameters
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.
     mean, stddev : float
-        Mean and standard deviation of the normal distribution before truncation; the result has
-        the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the mean.
+        Mean and standard deviation of the normal distribution before truncation; with the default
+        bounds the result has the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the
+        mean.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16 (float32's values, rounded).
+    lower, upper : float, optional
+        Bounds in standard deviations, ``lower < upper``; one or both may be infinite.
     out : array or buffer, optional
         It is filled in place and returned: as in :func:`random_normal`.
 
     Returns
     -------
     numpy.ndarray or out
-        ``mean - 2 * stddev <= x <= mean + 2 * stddev``, for the numbers given (but the mean itself,
-        rounded to the dtype, is always allowed).  Element i depends on
-        ``(seed, dtype, mean, stddev, i)`` alone, i counted in C order.
+        ``mean + lower * stddev <= x <= mean + upper * stddev``, for the numbers given (but where no
+        number of the dtype lies between these, one of the two around them).  Element i depends on
+        ``(seed, dtype, mean, stddev, lower, upper, i)`` alone, i counted in C order.
 
     Raises
     ------
     ValueError
-        ``mean - 2 * stddev`` or ``mean + 2 * stddev`` is not finite; and as :func:`random_normal`.
+        Not ``lower < upper``; both bounds are more than 2**100 standard deviations away; a finite
+        ``mean + lower * stddev`` or ``mean + upper * stddev`` is not finite in the dtype; and as
+        :func:`random_normal`.
     TypeError, OverflowError, MemoryError, OSError
         As :func:`random_normal` does.
 
     Notes
     -----
-    By rejection: the modified Ziggurat of McFarland (see :func:`random_normal`) built over the
-    density on [0, 2].
+    By rejection: for the default bounds the modified Ziggurat of McFarland (see
+    :func:`random_normal`) built over the density on [0, 2].  For others the Ziggurat of Marsaglia
+    and Tsang (J. Stat. Softw. 5 (2000), issue 8), built for these bounds, with an exponential for
+    what lies far out (Robert, Stat. Comput. 5 (1995) 121-125).  Of the points that a sample needs,
+    at least 98% are accepted, whatever the bounds.
 
     Examples
     --------
     >>> float(abs(truncated_normal((1000, 1000), stddev=0.05, seed=1)).max()) <= 0.1
     True
     """
-    return draw(shape, dtype, out, seed, truncated, mean, stddev)
+    return draw(shape, dtype, out, seed, truncated_at(lower, upper), mean, stddev)
 
 
 class TruncatedNormal(Initializer):
-    """Draw from the normal distribution and redraw beyond two standard deviations.
+    """Draw from the normal distribution between two bounds.
+
+    The bounds are two standard deviations from the mean unless others are given.
 
     Parameters
     ----------
     mean, stddev : float
-        Mean and standard deviation of the normal distribution before truncation; the result has
-        the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the mean.
+        Mean and standard deviation of the normal distribution before truncation; with the default
+        bounds the result has the standard deviation 0.8796 ``stddev``.  ``stddev=0`` gives the
+        mean.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
+    lower, upper : float, optional
+        Bounds in standard deviations, ``lower < upper``; one or both may be infinite.  A
+        configuration has them only where they are others than -2 and 2, as Keras knows these alone.
 
     Raises
     ------
     ValueError, TypeError
-        ``stddev`` is negative, or an argument is out of range or of the wrong type.
+        ``stddev`` is negative, not ``lower < upper``, or an argument is out of range or of the
+        wrong type.
     """
 
     _config_module = "keras.initializers"
 
     def __init__(
-        self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None
+        self,
+        mean: SupportsFloat = 0.0,
+        stddev: SupportsFloat = 0.05,
+        seed: Seed = None,
+        *,
+        lower: SupportsFloat = -2.0,
+        upper: SupportsFloat = 2.0,
     ) -> None:
         check_seed(seed)
-        truncated((), WIDEST, mean, stddev)
+        truncated_at(lower, upper)((), WIDEST, mean, stddev)
         self.mean = mean
         self.stddev = stddev
         self.seed = seed
+        self.lower = lower
+        self.upper = upper
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
-        return truncated_normal(shape, self.mean, self.stddev, self.seed, dtype)
+        return truncated_normal(
+            shape, self.mean, self.stddev, self.seed, dtype, lower=self.lower, upper=self.upper
+        )
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
-        return lazy_random(shape, dtype, self.seed, truncated, self.mean, self.stddev)
+        checked = truncated_at(self.lower, self.upper)
+        return lazy_random(shape, dtype, self.seed, checked, self.mean, self.stddev)
+
+    def keyed(self, dim: SupportsIndex, dtype: DTypeLike | None = None) -> KeyedArray:
+        """Return rows by 64-bit keys: see :meth:`Initializer.keyed`."""
+        checked = truncated_at(self.lower, self.upper)
+        return keyed_random(dim, dtype, self.seed, checked, self.mean, self.stddev)
+
+    def _shown(self) -> dict[str, Any]:
+        arguments = super()._shown()
+        if self.lower == -2 and self.upper == 2:
+            arguments.pop("lower", None)
+            arguments.pop("upper", None)
+        return arguments
