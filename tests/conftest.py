@@ -22,7 +22,7 @@ def _kernels_tested():
 def pytest_report_header():
     return [
         _kernels_tested(),
-        "2 to 3 minutes on two cores; exhaustive tests: python -m pytest -m exhaustive",
+        "5 to 7 minutes on two cores; exhaustive tests: python -m pytest -m exhaustive",
     ]
 
 
