@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _kernels
 from ._buffers import acquire, resolve
 from ._memory import empty
+from ._pickling import OfStream
 from ._shapes import FLOATS, as_dtype
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _as_keys(keys: Any) -> Array:
     return array.astype(np.int64 if array.dtype.kind == "i" else np.uint64).view(np.uint64)
 
 
-class KeyedArray:
+class KeyedArray(OfStream):
     """The rows of a table, found by 64-bit keys.
 
     :meth:`fastinit.initializers.Initializer.keyed` returns it.  ``keyed[keys]`` has one row for
@@ -69,18 +69,6 @@ class KeyedArray:
         self.dim = dim
         self.dtype = dtype
         self.source = source
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "stream_version": _kernels.STREAM_VERSION}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        stream = state.pop("stream_version")
-        if stream != _kernels.STREAM_VERSION:
-            raise ValueError(
-                f"pickled with stream version {stream}, received by version "
-                f"{_kernels.STREAM_VERSION}, which makes other values"
-            )
-        vars(self).update(state)
 
     def _fill(self, array: Array, keys: Array) -> None:
         if array.size:

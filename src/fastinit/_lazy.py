@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _kernels
 from ._buffers import acquire, resolve
 from ._indexing import UINT64, axis_size, select, select_rows
 from ._memory import empty
+from ._pickling import OfStream
 from ._sources import RandomSource
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Selection: TypeAlias = int | Array | list[Axis]
 
 
-class LazyArray:
+class LazyArray(OfStream):
     """An array without memory: its parts are made when they are asked for.
 
     :meth:`fastinit.initializers.Initializer.lazy` returns it.  ``lazy[index]`` equals
@@ -63,18 +63,6 @@ class LazyArray:
         self.shape = shape
         self.dtype = dtype
         self.source = source
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "stream_version": _kernels.STREAM_VERSION}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        stream = state.pop("stream_version")
-        if stream != _kernels.STREAM_VERSION:
-            raise ValueError(
-                f"pickled with stream version {stream}, received by version "
-                f"{_kernels.STREAM_VERSION}, which makes other values"
-            )
-        vars(self).update(state)
 
     @property
     def ndim(self) -> int:
