@@ -169,6 +169,21 @@ def parsed(path):
 
 
 @pytest.mark.usefixtures("small_chunks")
+def test_bounds(capsys):
+    """One may be infinite; a finished file is known by them, too."""
+    arguments = ["a.npy", "--init", "truncated_normal", "--shape", "300x7", "--seed", 1]
+    create(*arguments, "--lower=-inf", "--upper", "1")
+    expected = fastinit.truncated_normal((300, 7), seed=1, lower=-np.inf, upper=1)
+    assert np.array_equal(np.load("a.npy"), expected)
+    create(*arguments, "--lower=-inf", "--upper", "1", "--resume")
+    capsys.readouterr()
+    other = refused(capsys, *arguments, "--lower=-inf", "--upper", "1.5", "--resume")
+    assert "holds something else" in other
+    message = refused(capsys, *arguments, "--lower", "2", "--upper", "1", "--overwrite")
+    assert "lower must be < upper" in message
+
+
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_safetensors(dtype):
     create("a.safetensors", *TABLE, "--dtype", dtype, "--rows", "3:900", "--name", "é/kernel")
