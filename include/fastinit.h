@@ -144,11 +144,10 @@
  *    and tails of all sides are at most 512, else that of low.  k is high at the end.
  *
  *    The numbers 0, 1, ... are given to the layers of the first side in order, to those of the
- *    second, to the tails in the order of the sides.  The name of a number is its 9 bits in reverse
- *    order.  Layer of floor y and ceiling c = y + area / width(y), of a side of some direction:
- *      width_f64 = direction * width(y); width_f32 = width_f64 * 2^-31, rounded; but of the n
- *      layers of a side with width(y) = end, those from the floor(n / 2)-th on (from 0) have the
- *      next number towards 0 in both;
+ *    second, to the tails in the order of the sides.  The name of number n is (317 n) mod 512.
+ *    Layer k (from 0) of a side of some direction, of floor y and ceiling c = y + area / width(y):
+ *      width_f64 = direction * width(y); width_f32 = width_f64 * 2^-31, rounded; but if k is odd
+ *      and width(y) = end, the next number towards 0 in both;
  *      inner_f64 = width(c) / width(y), or 0 if c >= 1; inner_f32 = the next number below
  *      inner_f64 * 2^31, rounded, or 0 if that is 0;
  *      layer = (direction * width(y), y, area / width(y), 0).

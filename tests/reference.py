@@ -331,10 +331,9 @@ def window(lower, upper):
     numbers = count()
 
     def name():
-        return int(f"{next(numbers):09b}"[::-1], 2)
+        return 317 * next(numbers) % NAMES_BETWEEN
 
     for (direction, _), end, side in zip(sides, ends, made, strict=True):
-        whole = sum(wide == end for _, wide, _ in side)
         for k, (floor, wide, ceiling) in enumerate(side):
             i = name()
             t.layer[i] = (direction * wide, floor, area / wide, 0.0)
@@ -342,7 +341,7 @@ def window(lower, upper):
             t.inner_f32[i] = np.nextafter(np.float32(t.inner_f64[i] * 2**31), np.float32(0))
             t.width_f64[i] = direction * wide
             t.width_f32[i] = np.float32(direction * wide * 2.0**-31)
-            if whole // 2 <= k < whole:
+            if k % 2 and wide == end:
                 t.width_f64[i] = math.nextafter(direction * wide, 0)
                 t.width_f32[i] = np.nextafter(t.width_f32[i], np.float32(0))
     for direction, beyond in tails:

@@ -93,8 +93,9 @@ def test_kolmogorov_smirnov(dtype, bounds):
     ],
 )
 def test_chi_squared(dtype, bounds):
-    """Count samples in 1000 cells of equal probability; too good a fit fails, too."""
-    cells = 1000
+    """Count samples in cells of equal probability; too good a fit fails, too."""
+    # Near 30, one of 1000 cells would have 17 float32 numbers, or 18.
+    cells = 100 if (dtype, bounds) == ("float32", (30.0, INF)) else 1000
     at = np.minimum((probabilities(dtype, bounds) * cells).astype(int), cells - 1)
     counts = np.bincount(at, minlength=cells)
     assert P < stats.chisquare(counts).pvalue < 1 - P
