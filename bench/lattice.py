@@ -1,6 +1,6 @@
 """Compare the values that float32 normals can take, and write bench/lattice.md.
 
-    python bench/lattice.py                 make the whole report, in some minutes
+    python bench/lattice.py                 make the whole report, in 10 minutes on two cores
     python bench/lattice.py --only between  make the rows of this group, and keep the others
     python bench/lattice.py --halve 6       try it with 2^6 times fewer samples, and only print it
 
@@ -89,11 +89,11 @@ LARGE = 2**32, (2**26, 2**28, 2**30), 2**30
 WINDOWS = [
     Window("normal", "normal", -math.inf, math.inf, *LARGE),
     Window("truncated (-2, 2)", "truncated", -2.0, 2.0, *LARGE),
-    Window("between (-0.5, 2.5)", "between", -0.5, 2.5, bits=2**28),
-    Window("between (-1, 1)", "between", -1.0, 1.0, bits=2**28),
-    Window("between (-3, 3)", "between", -3.0, 3.0, bits=2**28),
-    Window("between (0, inf)", "between", 0.0, math.inf, bits=2**28),
-    Window("between (1, 2)", "between", 1.0, 2.0, bits=2**28),
+    Window("between (-0.5, 2.5)", "between", -0.5, 2.5, bits=2**26),
+    Window("between (-1, 1)", "between", -1.0, 1.0, bits=2**26),
+    Window("between (-3, 3)", "between", -3.0, 3.0, bits=2**26),
+    Window("between (0, inf)", "between", 0.0, math.inf, bits=2**26),
+    Window("between (1, 2)", "between", 1.0, 2.0, bits=2**26),
     Window("uniform [0, 1)", "uniform", near=2**32),  # no normal, but float16 uniforms
 ]
 GROUPS = list(dict.fromkeys(window.group for window in WINDOWS))
@@ -305,7 +305,7 @@ def near_figures(window, counts):
     mean, deviation = occupied(window, n, 0.0, NEAR, folded=True)
     expected = f"{mean:,.0f} ± {deviation / mean:.3%}"
     found = f"{values.size / mean - 1:+.3%}"
-    yield "different abs(z) < 2^-10", samples, expected, found
+    yield "different abs(z) < 2^-10, over expected", samples, expected, found
     mean = n * window.probability(0, NEAR)
     expected = f"{math.log(mean) + np.euler_gamma:.1f} ± {math.pi / math.sqrt(6):.1f}"
     found = f"{np.diff(values.astype(np.float64)).max() * mean / NEAR:.1f}"
@@ -337,7 +337,7 @@ def distinct_figures(window, counts):
     for n, found in counts.distinct:
         mean, deviation = occupied(window, n, 0.0, 2.0**COARSEST)
         expected = f"{mean:,.0f} ± {deviation / mean:.3%}"
-        yield "different values", power(n), expected, f"{found / mean - 1:+.3%}"
+        yield "different values, over expected", power(n), expected, f"{found / mean - 1:+.3%}"
 
 
 def excesses(window, counts):
@@ -391,22 +391,28 @@ TITLE = "# The lattice of the normals"
 FIGURES, LAST_BITS = "## Figures", "## The last bits of fastinit's values"
 
 TEXT = """\
-Written by `{command}` on {date}. With `--only` and names of groups ({groups}) a run makes their
-rows alone and keeps the others; this one made {made}.
+Written by `{command}` on {date}. With `--only` and names of groups ({groups}) a run
+makes their rows alone and keeps the others; this one made {made}.
 
-Machine: {machine}. Versions: {versions}.
+Machine: {machine}.
+Versions: {versions}.
 
 fastinit makes a float32 normal of one 32-bit word: ten bits name one of 1024 layers, which leaves
-2^22 values to each. The tables below show how fine the values of all layers together are, beside
-those of NumPy (a Ziggurat of 256 layers and 23 bits), of torch (Box-Muller) and, as a control of the
-expectations, of float64 normals that are rounded to float32.
+2^22 values to each. The tables show how fine the values of all layers together are, beside those of
+NumPy (a Ziggurat of 256 layers and 23 bits), of torch (Box-Muller) and, as a control of what is
+expected, of float64 normals that are rounded to float32.
 
-**Why 22 bits are enough.** The whole word, made odd, is the number that is multiplied by the edge of
-the layer, so its name is the end of that number: no two layers share a lattice. Lattices of
-different edges have different spacings, those of one edge are moved against each other, and
-together they fill each other's gaps. At z = 1 the float32 are 2^-23 apart; some 800 layers of the
-normal reach there, and each has every 4th to 16th of them. Near 0 all 1024 meet, 2^-31 times an edge
-is the finest step, and no value is 0, as an odd number is not.
+**Why 22 bits are enough.** The whole word, made odd, is the number that is multiplied by the edge
+of the layer, so the layer's name is the end of that number, and no two layers share a lattice:
+those of different edges have different spacings, and those of one edge are moved against each
+other. Together they interleave. At z = 1, where float32 are 2^-23 apart, each of some 800 layers
+of the normal has every 4th to 16th of them. Near 0 all 1024 meet; the smallest magnitude is 2^-31
+times an edge, and never 0. So the normals take as many different values as NumPy's to 0.2%, with
+smaller gaps and no zeros near 0. What remains of the normal's lattices is seen in cells so narrow
+that some 500 of their points lie in each: those of float16 at 2^-12, which get 0.02% of all
+samples, vary by 4% and NumPy's by 1% (beside Poisson's spread). The truncated normal keeps a
+little in its last bits, too, and what the normals between other bounds keep stands in their rows.
+torch takes 48 bits for two normals, and shows no lattice but in its zeros.
 """
 
 NOTES = """\
@@ -417,15 +423,16 @@ NOTES = """\
   that lie in it, as many of them on average. Uniforms are of float16; NumPy has none, so those
   of float32 are rounded.
 * *Expected*: what exact normals give that are rounded to float32, and its standard deviation.
-* *Different values*: how many there are beyond the number that is expected, which is the sum over
-  all float32 of 1 - (1 - p)^n, computed by 4096 blocks of each binade.
+* *Different values*: how many more there are than expected. Expected is the sum over all float32
+  of 1 - (1 - p)^n, computed by 4096 blocks of each binade.
 * *Largest gap*: between neighbours among the values that occurred, over the gap that is expected
   on average. Exact normals leave gaps as a Poisson process does.
 * *Cells*: the counts of the numbers that the samples are rounded to: chi-squared per degree of
   freedom, and in brackets their relative spread, beside Poisson's.
 * *Last bits*: the excess of ones over their probability, which takes the slope of the density into
-  account, in each of the last 12 bits (bit 0 is the last) of each binade from 2^-10 to 4. The worst
-  in units of its standard error, and in brackets the excess itself.
+  account, in each of the last 12 bits (bit 0 is the last) of each binade from 2^-10 to 4. The
+  figure is the worst in units of its standard error, and in brackets the excess itself. More
+  samples make an excess that is real more units, and do not change it.
 """
 
 DETAIL = """\
