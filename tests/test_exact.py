@@ -128,7 +128,8 @@ def test_positions_do_not_repeat(isa, distribution, dtype):
             assert (a == b).sum() < 60
 
 
-# Spans of 512 elements and more are made as runs, shorter ones by the list of blocks (kernel.c).
+# Spans of 512 elements and more are made as runs, those of one or two one by one, all others by the
+# list of blocks (kernel.c, short_spans.h).
 SHORT = [1, 2, 3, 5, 8, 63, 64, 65, 511, 512, 513]
 
 

@@ -134,7 +134,11 @@ def truncated_at(lower: object, upper: object) -> Check:
 
 
 def fill(
-    array: Array, start: int | Array, seed: int, distribution: Distribution, keyed: bool = False
+    array: Array,
+    start: int | Array | _kernels.Rows,
+    seed: int,
+    distribution: Distribution,
+    keyed: bool = False,
 ) -> None:
     """Fill an array with the elements from start on, or with rows (see _kernels.pyi)."""
     kernel, first, second = distribution

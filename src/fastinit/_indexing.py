@@ -63,14 +63,14 @@ def _out_of_bounds(lowest: int, highest: int, size: int, number: int = 0) -> Ind
     return IndexError(f"index {bad} is out of bounds for axis {number} with size {size}")
 
 
-def _row_starts(ids: Array, rows: int, stride: int) -> Array:
-    """Return where the rows of an array of int or uint begin, as uint64."""
+def _rows(ids: Array, rows: int, stride: int) -> _kernels.Rows:
+    """Return the rows of an array of int or uint, of so many rows of so many elements."""
     signed = ids.dtype.kind == "i"
     ids = np.asarray(ids, np.int64 if signed else np.uint64, order="C")
-    starts = np.empty(ids.shape, np.uint64)
-    if not _kernels.row_starts(ids, starts, signed, rows, stride):
+    found = _kernels.Rows(ids, signed, rows, stride)
+    if not found.inside:
         raise _out_of_bounds(int(ids.min()), int(ids.max()), rows)
-    return starts
+    return found
 
 
 def _row_ids(ids: Any, rows: int) -> Array:
@@ -85,7 +85,9 @@ def _row_ids(ids: Any, rows: int) -> Array:
             return (exact % rows).astype(np.uint64)
     if array.dtype.kind not in "iu":
         raise IndexError(f"an index array must hold integers, received {array.dtype}")
-    return _row_starts(array, rows, 1)
+    places = np.empty(array.shape, np.uint64)
+    _rows(array, rows, 1).starts(places.reshape(-1))
+    return places
 
 
 def _place(i: int, size: int, number: int) -> int:
@@ -107,8 +109,8 @@ def _one_place(item: Any, size: int, number: int) -> range | None:
     return range(place, place + 1)
 
 
-def select_rows(index: Any, shape: Dimensions) -> tuple[int | Array, Dimensions] | None:
-    """Return where whole rows begin, and the shape of the result; None for any other index.
+def select_rows(index: Any, shape: Dimensions) -> tuple[int | _kernels.Rows, Dimensions] | None:
+    """Return which whole rows an index means, one by its start, and the shape of the result; None for any other index.
 
     These are the commonest indices, one integer or a vector of them.  :func:`select` means the same
     by them, but it and the selection take several times as long as it takes to make a row.
@@ -120,7 +122,7 @@ def select_rows(index: Any, shape: Dimensions) -> tuple[int | Array, Dimensions]
     if kind is list:
         index, kind = np.asarray(index), np.ndarray
     if kind is np.ndarray and index.ndim == 1 and index.dtype.kind in "iu":
-        return _row_starts(index, shape[0], prod(row)), (len(index), *row)
+        return _rows(index, shape[0], prod(row)), (len(index), *row)
     if kind is int or kind is np.int64:
         return _place(int(index), shape[0], 0) * prod(row), row
     return None

@@ -36,19 +36,25 @@ def plain(out: object, shape: object, dtype: object) -> bool:
 def address(buffer: _Buffer) -> int:
     """Return the address of contiguous memory."""
 
-def row_starts(ids: _Buffer, starts: _Buffer, signed: bool, rows: int, stride: int) -> bool:
-    """Write the indices of the first elements of rows, and return whether all ids are within.
+class Rows:
+    """Rows of a table by their ids, to be given as ``start``.
 
     ``ids`` holds int64 or, if not ``signed``, uint64; a negative id counts from the end of the
-    ``rows``.  ``starts`` is a buffer of as many uint64.  ``stride`` is how many elements a row has.
+    ``rows``.  ``stride`` is how many elements a row has.  If an id is not ``inside`` of the table,
+    nothing can be filled.
     """
 
-def bits(out: _Buffer, start: int | _Buffer, seed: int, threads: int, keyed: bool = False) -> None:
+    inside: bool
+    def __init__(self, ids: _Buffer, signed: bool, rows: int, stride: int) -> None: ...
+    def starts(self, buffer: _Buffer) -> None:
+        """Write the indices of the first elements of all rows, as many uint64."""
+
+def bits(out: _Buffer, start: int | _Buffer | Rows, seed: int, threads: int, keyed: bool = False) -> None:
     """Fill a buffer with raw bits."""
 
 def uniform(
     out: _Buffer,
-    start: int | _Buffer,
+    start: int | _Buffer | Rows,
     seed: int,
     minval: float,
     maxval: float,
@@ -59,7 +65,7 @@ def uniform(
 
 def normal(
     out: _Buffer,
-    start: int | _Buffer,
+    start: int | _Buffer | Rows,
     seed: int,
     mean: float,
     stddev: float,
@@ -70,7 +76,7 @@ def normal(
 
 def truncated(
     out: _Buffer,
-    start: int | _Buffer,
+    start: int | _Buffer | Rows,
     seed: int,
     mean: float,
     stddev: float,
@@ -92,7 +98,7 @@ class Window:
     def fill(
         self,
         out: _Buffer,
-        start: int | _Buffer,
+        start: int | _Buffer | Rows,
         seed: int,
         mean: float,
         stddev: float,

@@ -2,8 +2,8 @@
 """The binding of the C core (include/fastinit.h).
 
 It passes pointers on and makes no values.  It also looks at the places of rows, which would take
-longer in Python than the rows themselves: `row_starts` checks and places their ids, and `fill_rows`
-joins rows that follow each other.
+longer in Python than the rows themselves: `Rows` checks and places their ids, and `fill_rows` joins
+rows that follow each other.
 """
 
 from cpython.buffer cimport (
@@ -15,7 +15,8 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_Occurred
 from cpython.long cimport PyLong_AsUnsignedLongLongMask
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef extern from "Python.h":
@@ -133,13 +134,25 @@ cdef void call(
         fastinit_bits(view.buf, type, spans, seed, run)
 
 
-# Return how many rows, from the first on, follow each other.  The core takes no span that goes on
-# at index 0, behind index 2**64 - 1.
-cdef size_t stretch_of(const uint64_t *starts, size_t count, size_t length) noexcept nogil:
-    cdef size_t n = 1
-    while n < count and starts[n] - starts[n - 1] == length and starts[n] > starts[n - 1]:
-        n += 1
-    return n
+# Rows of a list that follow each other.
+cdef struct stretch_of_rows:
+    size_t first, count
+
+
+# Return the first stretch of at least so many rows that follow each other, and no rows where there
+# is none.  The core takes no span that goes on at index 0, behind index 2**64 - 1.
+cdef stretch_of_rows next_stretch(
+    const uint64_t *starts, size_t count, size_t length, size_t least
+) noexcept nogil:
+    cdef size_t first = 0, i
+    for i in range(1, count):
+        if starts[i] - starts[i - 1] != length or starts[i] < length:
+            if i - first >= least:
+                return stretch_of_rows(first, i - first)
+            first = i
+    if count - first >= least:
+        return stretch_of_rows(first, count - first)
+    return stretch_of_rows(count, 0)
 
 
 # From this many bytes on the core wakes one thread more (THREAD_MIN of parallel.c).
@@ -162,36 +175,125 @@ cdef fill_rows(
     cdef fastinit_spans spans
     cdef size_t bytes_a_row = rows.length * view.itemsize
     cdef size_t least = LONG_STRETCH
-    cdef size_t apart, stretch
+    cdef stretch_of_rows stretch
     spans.keyed = 0
     if run.threads > 1 and view.len >= 2 * BYTES_A_THREAD:
         least = run.threads * <size_t>BYTES_A_THREAD // bytes_a_row + 1
+    least = min(least, rows.count)
     while rows.count:
         with nogil:
-            apart = stretch = 0
-            while apart < rows.count:
-                stretch = stretch_of(rows.starts + apart, rows.count - apart, rows.length)
-                if stretch >= least or stretch * bytes_a_row == <size_t>view.len:
-                    break
-                apart += stretch
-                stretch = 0
-            if apart:
-                spans.starts, spans.count, spans.length = rows.starts, apart, rows.length
+            stretch = next_stretch(rows.starts, rows.count, rows.length, least)
+            if stretch.first:
+                spans.starts, spans.count, spans.length = rows.starts, stretch.first, rows.length
                 call(d, &part, type_, spans, seed, run)
-                part.buf = <char *>part.buf + apart * bytes_a_row
+                part.buf = <char *>part.buf + stretch.first * bytes_a_row
         # A signal's exception stays set, and the next call would not look for it.
         if PyErr_CheckSignals() or PyErr_Occurred():
             return
-        if stretch:
-            spans.starts, spans.count = rows.starts + apart, 1
-            spans.length = stretch * rows.length
+        if stretch.count:
+            spans.starts, spans.count = rows.starts + stretch.first, 1
+            spans.length = stretch.count * rows.length
             with nogil:
                 call(d, &part, type_, spans, seed, run)
-            part.buf = <char *>part.buf + stretch * bytes_a_row
+            part.buf = <char *>part.buf + stretch.count * bytes_a_row
         if PyErr_CheckSignals() or PyErr_Occurred():
             return
-        rows.starts += apart + stretch
-        rows.count -= apart + stretch
+        rows.starts += stretch.first + stretch.count
+        rows.count -= stretch.first + stretch.count
+
+
+# Rows whose starts are listed at once, on each thread: their starts stay in the level-2 cache.
+cdef enum:
+    ROWS_AT_ONCE = 1 << 15
+
+
+cdef class Rows:
+    """Rows of a table by their ids; see `_kernels.pyi`."""
+
+    cdef Py_buffer ids
+    cdef size_t count
+    cdef bint signed
+    cdef uint64_t size, stride  # of the table in rows, of a row in elements, modulo 2**64
+    cdef readonly bint inside
+
+    def __cinit__(self, ids, bint signed, rows, stride):
+        cdef const uint64_t *id
+        cdef uint64_t below, width, outside = 0
+        cdef bint narrow = rows <= 1 << 62
+        cdef bint all_inside = rows >= (1 << 63 if signed else 1 << 64)
+        cdef size_t i
+        PyObject_GetBuffer(ids, &self.ids, PyBUF_C_CONTIGUOUS)
+        if self.ids.itemsize != 8:
+            raise ValueError("ids must be integers of 64 bits")
+        self.size = PyLong_AsUnsignedLongLongMask(rows)
+        self.stride = PyLong_AsUnsignedLongLongMask(stride)
+        self.signed = signed
+        self.count = self.ids.len // 8
+        id = <const uint64_t *>self.ids.buf
+        # An id is inside if id + below is in [0, width).
+        below, width = (self.size if signed else 0), self.size + (self.size if signed else 0)
+        with nogil:
+            if narrow:
+                # Bit 63 of x is set if x is negative, of width - 1 - x if x is too large.  That
+                # needs no comparison, which takes four times as long: SSE2 has none of 64 bits.
+                for i in range(self.count):
+                    outside |= (id[i] + below) | (width - 1 - (id[i] + below))
+                outside >>= 63
+            elif not all_inside:
+                for i in range(self.count):
+                    outside |= id[i] + below >= width
+        self.inside = not outside
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.ids)
+
+    # Write where rows begin, from row `first` on; all arithmetic is modulo 2**64.
+    cdef void list_starts(self, size_t first, size_t count, uint64_t *starts) noexcept nogil:
+        cdef const uint64_t *id = <const uint64_t *>self.ids.buf + first
+        cdef uint64_t stride = self.stride, from_the_end = self.size if self.signed else 0
+        cdef size_t i
+        for i in range(count):
+            starts[i] = id[i] + (from_the_end & -(id[i] >> 63))
+        # SSE2 has no product of 64 bits: it takes longer than all else here.
+        if stride != 1:
+            for i in range(count):
+                starts[i] *= stride
+
+    def starts(self, buffer):
+        """Write where all rows begin into a buffer of as many uint64."""
+        cdef uint64_t[::1] to = buffer
+        if <size_t>to.shape[0] != self.count:
+            raise ValueError("as many starts as ids are written")
+        if self.count:
+            self.list_starts(0, self.count, &to[0])
+
+
+# Fill rows by their ids.  The starts of many are listed a part at a time, since it takes as long to
+# get fresh memory for all of them as to fill it.
+cdef fill_rows_by_id(
+    distribution d, Py_buffer *view, fastinit_type type_, Rows rows, uint64_t seed, fastinit_run run
+):
+    cdef uint64_t few[256]
+    cdef uint64_t *starts = few
+    cdef size_t at_once = min(rows.count, ROWS_AT_ONCE * <size_t>run.threads), done = 0
+    cdef Py_buffer part = view[0]
+    cdef fastinit_spans spans
+    spans.length = view.len // view.itemsize // rows.count
+    if at_once > 256:
+        starts = <uint64_t *>malloc(at_once * sizeof(uint64_t))
+        if starts == NULL:
+            PyBuffer_Release(view)
+            raise MemoryError
+    while done < rows.count and not PyErr_Occurred():
+        spans.starts, spans.count = starts, min(at_once, rows.count - done)
+        part.len = spans.count * spans.length * view.itemsize
+        with nogil:
+            rows.list_starts(done, spans.count, starts)
+        fill_rows(d, &part, type_, spans, seed, run)
+        part.buf = <char *>part.buf + part.len
+        done += spans.count
+    if starts != few:
+        free(starts)
 
 
 # Fill contiguous memory.
@@ -208,6 +310,10 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
         first = start
         spans.starts = &first
         spans.count = 1
+    elif type(start) is Rows:
+        spans.count = (<Rows>start).count
+        if not (<Rows>start).inside or not spans.count:
+            raise ValueError("no rows, or rows outside of the table")
     else:
         starts = start
         if starts.shape[0] == 0:
@@ -220,7 +326,9 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
     # Releasing the GIL takes 0.05 us, a sixth of the call for a few elements.  A fill of less than
     # 4096 bytes takes 30 us at most (float16 in plain C), if it is one span.  It is less than a
     # piece, so poll() is never called under the GIL.
-    if spans.count > 1 and not keyed:
+    if type(start) is Rows:
+        fill_rows_by_id(d, &view, type_, start, seed, run)
+    elif spans.count > 1 and not keyed:
         fill_rows(d, &view, type_, spans, seed, run)
     elif view.len < 4096 and spans.count == 1:
         call(d, &view, type_, spans, seed, run)
@@ -264,49 +372,6 @@ def address(buffer):
     where = <size_t>view.buf
     PyBuffer_Release(&view)
     return where
-
-
-def row_starts(ids, starts, bint signed, rows, stride):
-    """Write where rows begin and return whether all ids are within them; see `_kernels.pyi`."""
-    cdef Py_buffer given, to
-    cdef uint64_t size = PyLong_AsUnsignedLongLongMask(rows)  # all arithmetic is modulo 2**64
-    cdef uint64_t step = PyLong_AsUnsignedLongLongMask(stride)
-    cdef int64_t lowest = INT64_MIN, highest = INT64_MAX
-    cdef bint unbounded = rows >= 1 << 64
-    cdef bint outside = False
-    cdef const int64_t *id
-    cdef uint64_t *start
-    cdef uint64_t place
-    cdef Py_ssize_t i, n
-    if rows < 1 << 63:
-        lowest, highest = -<int64_t>size, <int64_t>size - 1
-    PyObject_GetBuffer(ids, &given, PyBUF_C_CONTIGUOUS)
-    try:
-        PyObject_GetBuffer(starts, &to, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    except BaseException:
-        PyBuffer_Release(&given)
-        raise
-    n = given.len // 8
-    if given.itemsize != 8 or to.itemsize != 8 or to.len != given.len:
-        PyBuffer_Release(&given)
-        PyBuffer_Release(&to)
-        raise ValueError("ids and starts must be as many integers of 64 bits")
-    id, start = <const int64_t *>given.buf, <uint64_t *>to.buf
-    with nogil:
-        if signed:
-            for i in range(n):
-                outside |= (id[i] < lowest) | (id[i] > highest)
-                place = <uint64_t>id[i] + (size if id[i] < 0 else 0)
-                start[i] = place * step
-        else:
-            for i in range(n):
-                place = <uint64_t>id[i]
-                outside |= place >= size
-                start[i] = place * step
-            outside &= not unbounded
-    PyBuffer_Release(&given)
-    PyBuffer_Release(&to)
-    return not outside
 
 
 def bits(out, start, uint64_t seed, int threads, bint keyed=False):

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ._indexing import Axis
+    from ._kernels import Rows
     from ._sources import Source
     from ._typing import Array, Dimensions, Out
 
-    # Where whole rows of a RandomSource begin, or the places along each axis.
-    Selection: TypeAlias = int | Array | list[Axis]
+    # Whole rows of a RandomSource, one by its start, or the places along each axis.
+    Selection: TypeAlias = int | Rows | list[Axis]
 
 
 class LazyArray(OfStream):

@@ -14,6 +14,7 @@ from ._indexing import UINT64, axis_size, offsets, places, uint64
 if TYPE_CHECKING:
     from ._distributions import Distribution
     from ._indexing import Axis
+    from ._kernels import Rows
     from ._typing import Array, Dimensions
 
 # Rows whose starts are listed at once; elements of one temporary array.
@@ -56,9 +57,9 @@ class RandomSource:
         """See RangeSource."""
         fill(out, start, self.seed, self.distribution)
 
-    def fill_rows(self, out: Array, starts: int | Array) -> None:
-        """Fill ``out`` with rows of equal length, whose first elements have these indices."""
-        fill(out, starts, self.seed, self.distribution)
+    def fill_rows(self, out: Array, rows: int | Rows) -> None:
+        """Fill ``out`` with whole rows, or with the one that begins at that index."""
+        fill(out, rows, self.seed, self.distribution)
 
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
         """See Source."""
