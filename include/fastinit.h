@@ -5,7 +5,7 @@
  * implementation; tests/reference.py is one, tests/golden holds values to compare with.
  *
  *
- * THE STREAM, VERSION 1
+ * THE STREAM, VERSION 1, FINAL
  *
  * Every element is a function of (seed, distribution, dtype, index i in the whole array in C order,
  * parameters), and of nothing else.  An element of a row that has a key is a function of the key
@@ -203,8 +203,7 @@
  *    At the end, unless gain is 1 in the computing type, each element is multiplied by it; float16
  *    and bfloat16 are then rounded.
  *
- * Until the first release a flaw that is found may still change version 1.  After it, any change of
- * any bit makes another FASTINIT_STREAM_VERSION.
+ * Version 1 is final: any change of any bit makes another FASTINIT_STREAM_VERSION.
  */
 #ifndef FASTINIT_H
 #define FASTINIT_H

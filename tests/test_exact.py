@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import reference
-from fills import FILLS, assert_same_bits, fill
+from fills import FILLS, PARAMETERS, assert_same_bits, fill
 
 from fastinit import _kernels
 
@@ -184,6 +184,22 @@ def test_rows_that_are_all_rejected(isa):
     starts = np.tile(starts, 15_000 // starts.size + 1)  # fifteen times what is kept at once
     expected = whole("normal", "float32", 0, many.size)[starts]
     assert_same_bits(fill("normal", "float32", starts, starts.size), expected)
+
+
+@pytest.mark.parametrize(("distribution", "dtype"), [("normal", "float32"), ("bits", "uint64")])
+def test_streamed_fills(isa, distribution, dtype):
+    """From 24 threads and 256 MiB on, elements are stored past the caches (streaming.c)."""
+    size = np.dtype(dtype).itemsize
+    n = (256 << 20) // size + 12_345
+    parameters = PARAMETERS[distribution]
+    # It starts and ends within vectors, and in the middle of a page.
+    array = np.zeros(n + 3, dtype)
+    getattr(_kernels, distribution)(array[3:], 7, 1, *parameters, 24)
+    assert not array[:3].any()
+    part = 1 << 24
+    for start in range(0, n, part):
+        piece = array[3 + start : 3 + start + part]
+        assert_same_bits(piece, fill(distribution, dtype, 7 + start, piece.size))
 
 
 # Rows by key

@@ -2,6 +2,7 @@
  * ISA.  Everything here is static but one struct of pointers, so that instructions that the
  * processor may lack never leave this file. */
 #include <float.h>
+#include <string.h>
 
 #include "batches.h"
 #include "ops.h"
@@ -155,6 +156,21 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
     }
 }
 
+/* Copy past the caches: all but the ends, which are not whole vectors. */
+static void stream(void *to, const void *from, size_t bytes)
+{
+#ifdef VEC_STREAMS
+    size_t done = size_min(bytes, -(uintptr_t)to % sizeof(vu));
+    memcpy(to, from, done);
+    for (; bytes - done >= sizeof(vu); done += sizeof(vu))
+        vec_stream((char *)to + done, (const char *)from + done);
+    vec_stream_end();
+    memcpy((char *)to + done, (const char *)from + done, bytes - done);
+#else
+    memcpy(to, from, bytes);
+#endif
+}
+
 #define JOIN(a, b) a##b
 #define OPS(isa) JOIN(fastinit_ops_, isa)
 #define HOUSEHOLDER(isa) JOIN(fastinit_householder_, isa)
@@ -177,5 +193,6 @@ const fastinit_ops OPS(FASTINIT_ISA) = {
     .truncated = BY_TYPE(truncated),
     .between = BY_TYPE(between),
     .orthogonal = {[FASTINIT_F32] = orthogonal_f32, [FASTINIT_F64] = orthogonal_f64},
+    .stream = stream,
     .householder = &HOUSEHOLDER(FASTINIT_ISA),
 };

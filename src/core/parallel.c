@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "fpenv.h"
+#include "streaming.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -65,6 +66,7 @@ typedef struct {
     char *out;
     size_t size;     /* bytes of an element */
     size_t n, piece; /* elements */
+    int streamed;
     const fastinit_spans *spans;
     const fastinit_args *args;
     fastinit_watch watch;
@@ -112,7 +114,11 @@ static void do_piece(job *j, size_t i, int callers_thread)
     size_t first = i * j->piece;
     size_t count = size_min(j->n - first, j->piece);
     fastinit_fpenv saved = fastinit_fpenv_enter();
-    j->kernel(j->out + first * j->size, j->spans, first, count, j->args);
+    char *out = j->out + first * j->size;
+    if (j->streamed)
+        fastinit_stream(j->kernel, out, j->size, j->spans, first, count, j->args);
+    else
+        j->kernel(out, j->spans, first, count, j->args);
     fastinit_fpenv_leave(saved);
     if (callers_thread && j->watch.poll)
         look(&j->watch);
@@ -129,7 +135,8 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fa
         bytes = n * size / (threads * PIECES_A_THREAD) / PIECE_MIN * PIECE_MIN;
         bytes = bytes < PIECE_MIN ? PIECE_MIN : bytes > PIECE_MAX ? PIECE_MAX : bytes;
     }
-    job j = {kernel, out, size, n, bytes / size, spans, args, {run.poll, 0, 0}};
+    const int streamed = fastinit_streams(threads, n * size);
+    job j = {kernel, out, size, n, bytes / size, streamed, spans, args, {run.poll, 0, 0}};
     size_t pieces = n / j.piece + (n % j.piece != 0);
     if (pieces > 1)
         j.watch = fastinit_watch_begin(run);

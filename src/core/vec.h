@@ -25,6 +25,9 @@
  *                       to float16, to nearest even, subnormals kept
  *   vf_store_bf16(p, even, odd)  to bfloat16 likewise, numbers that are no NaN
  *
+ * Where VEC_STREAMS is defined, vec_stream(to, from) copies one vector past the caches, to an
+ * aligned place, and vec_stream_end() makes such copies visible to other threads.
+ *
  * VEC_GROUPS is how many groups of VEC_W Philox blocks are kept in flight to hide the latency of
  * the multiplier, and VEC_GROUPS_LONG how many of them where many blocks follow each other.  With
  * VEC_AHEAD the words of one step are converted between the rounds of the next.  VEC_TILE_ROWS

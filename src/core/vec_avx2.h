@@ -5,6 +5,7 @@
 #define VEC_GROUPS 2
 #define VEC_GROUPS_LONG 2
 #define VEC_AHEAD 1
+#define VEC_STREAMS
 #define VEC_TILE_ROWS 6
 #define VEC_TILE_VECTORS 2
 
@@ -54,6 +55,12 @@ VEC vu vu_load_blocks(const uint64_t *p) { return _mm256_permute4x64_epi64(vu_lo
 
 VEC void vu_store64(uint64_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
+
+VEC void vec_stream(void *to, const void *from)
+{
+    _mm256_stream_si256(to, _mm256_loadu_si256(from));
+}
+VEC void vec_stream_end(void) { _mm_sfence(); }
 
 VEC vu vu_srl32(vu a, int n) { return _mm256_srli_epi32(a, n); }
 VEC vu vu_sra32(vu a, int n) { return _mm256_srai_epi32(a, n); }

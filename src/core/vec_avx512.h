@@ -5,6 +5,7 @@
 #define VEC_GROUPS 2
 #define VEC_GROUPS_LONG 4
 #define VEC_AHEAD 1
+#define VEC_STREAMS
 #define VEC_TILE_ROWS 12
 #define VEC_TILE_VECTORS 2
 
@@ -57,6 +58,12 @@ VEC vu vu_load_blocks(const uint64_t *p)
 
 VEC void vu_store64(uint64_t *p, vu a) { _mm512_storeu_si512(p, a); }
 VEC void vu_store32(uint32_t *p, vu a) { _mm512_storeu_si512(p, a); }
+
+VEC void vec_stream(void *to, const void *from)
+{
+    _mm512_stream_si512(to, _mm512_loadu_si512(from));
+}
+VEC void vec_stream_end(void) { _mm_sfence(); }
 
 VEC vu vu_srl32(vu a, unsigned n) { return _mm512_srli_epi32(a, n); }
 VEC vu vu_sra32(vu a, unsigned n) { return _mm512_srai_epi32(a, n); }

@@ -1,0 +1,34 @@
+/* A normal store reads the line that it writes from memory first, so a fill moves each byte twice.
+ * That costs nothing as long as the cores make their elements slower than the memory takes them.  A
+ * streaming store moves each byte once, but the elements must then be complete: the kernels, which
+ * redraw some later, fill a buffer in the cache, and the copy from it takes a tenth of the time of a
+ * kernel.  So few threads lose by it, and many gain; bench/NOTES.md has the arithmetic. */
+#include "streaming.h"
+
+#include "dispatch.h"
+
+/* From so many threads on the memory of today's servers is what binds. */
+enum { STREAM_THREADS = 24 };
+
+/* What is larger does not stay in the last cache, where its user would find it. */
+#define STREAM_BYTES ((size_t)256 << 20)
+
+/* The buffer stays in the level-1 or 2 cache. */
+enum { BUFFER_BYTES = 1 << 15 };
+
+int fastinit_streams(size_t threads, size_t bytes)
+{
+    return threads >= STREAM_THREADS && bytes >= STREAM_BYTES;
+}
+
+void fastinit_stream(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
+                     size_t first, size_t n, const fastinit_args *args)
+{
+    _Alignas(64) char made[BUFFER_BYTES];
+
+    for (size_t done = 0, count; done < n; done += count) {
+        count = size_min(n - done, BUFFER_BYTES / size);
+        kernel(made, spans, first + done, count, args);
+        fastinit_ops_in_use()->stream((char *)out + done * size, made, count * size);
+    }
+}
