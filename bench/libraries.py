@@ -90,8 +90,17 @@ class Fastinit(Library):
             lazy = fastinit.initializers.TruncatedNormal(0.0, 1.0, seed=1).lazy((2**40, *shape[1:]))
             ids = np.random.default_rng(1).integers(0, 2**40, shape[0])
             return lambda: lazy.read(ids, out)
+        if name == "lookup":
+            lazy = fastinit.initializers.TruncatedNormal(0.0, 1.0, seed=1).lazy((10**8, shape[1]))
+            ids = np.random.default_rng(1).integers(0, 10**6, shape[0])
+            return lambda: lazy[ids]
         if name == "create":
             return partial(self.create, shape, dtype)
+        if name.startswith("between "):
+            lower, upper = map(float, name.split()[1:])
+            return lambda: fastinit.truncated_normal(
+                shape, 0.0, 1.0, 1, dtype, lower=lower, upper=upper, out=out
+            )
         if name in OURS:
             return partial(OURS[name], shape, dtype, out)
         return None
@@ -122,6 +131,10 @@ class NumPy(Library):
                 return np.multiply(q, np.sign(np.diagonal(r)), out=out)
 
             return orthogonal
+        if name == "lookup" and self.bit_generator is np.random.PCG64:
+            table = rng.standard_normal((10**6, shape[1]), dtype)
+            ids = np.random.default_rng(1).integers(0, 10**6, shape[0])
+            return lambda: table[ids]
         if name in NUMPY and self.threads == 1:
             return partial(NUMPY[name], rng, shape, np.dtype(dtype).type, out)
         return None

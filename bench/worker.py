@@ -203,6 +203,9 @@ def verify(library, name, result):
 
     if name in ("rows", "create"):
         name = "truncated"
+    if name.startswith("between "):
+        lower, upper = map(float, name.split()[1:])
+        assert lower <= result.min() < result.max() <= upper
     if name in EXPECTED and result is not None:
         check(name, library.array(result).reshape(-1)[: 1 << 24])
     elif name == "orthogonal" and type(library).__name__ != "Limit":

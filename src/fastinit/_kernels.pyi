@@ -49,7 +49,9 @@ class Rows:
     def starts(self, buffer: _Buffer) -> None:
         """Write the indices of the first elements of all rows, as many uint64."""
 
-def bits(out: _Buffer, start: int | _Buffer | Rows, seed: int, threads: int, keyed: bool = False) -> None:
+def bits(
+    out: _Buffer, start: int | _Buffer | Rows, seed: int, threads: int, keyed: bool = False
+) -> None:
     """Fill a buffer with raw bits."""
 
 def uniform(
