@@ -2,12 +2,14 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
 
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
+from fastinit._files import write as writing
 
 TABLE = ["--init", "truncated_normal", "--shape", "1000x33", "--stddev", "0.1", "--seed", "7"]
 
@@ -39,13 +41,24 @@ def files():
     return sorted(os.listdir())
 
 
-def stop_after(monkeypatch, n, error, kept=None):
-    """Make a run fail after n chunks; if `kept` is given, once it is set."""
+class NoThread(threading.Thread):
+    """A thread that the system refuses."""
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+def without_threads(monkeypatch):
+    """Let the main thread write alone, so that every run takes the same steps."""
+    monkeypatch.setattr(writing, "Thread", NoThread)
+
+
+def stop_after(monkeypatch, n, error):
+    """Make a run fail after n chunks."""
     plain, count = partials.Partial.write, iter(range(10**6))
 
     def write(self, values, offset):
         if next(count) >= n:
-            assert kept is None or kept.wait(30)
             raise error
         plain(self, values, offset)
 

@@ -7,12 +7,11 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from creating import TABLE, create, files, refused, saved, stop_after
+from creating import TABLE, create, files, refused, saved, stop_after, without_threads
 from processes import run_python
 
 import fastinit
@@ -30,10 +29,9 @@ def _in_an_empty_directory(tmp_path, monkeypatch):
 def interrupted(small_chunks, monkeypatch, capsys):
     """Write a part of a.npy.partial; the whole has 33 chunks."""
     with monkeypatch.context() as patched:
-        kept, keep = threading.Event(), partials.Partial.keep
-        patched.setattr(partials.Partial, "keep", lambda *args: keep(*args) or kept.set())
-        stop_after(patched, 20, KeyboardInterrupt, kept)
-        assert main(["create", "a.npy", *TABLE, "--threads", "1"]) == 130
+        without_threads(patched)
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", "a.npy", *TABLE]) == 130
     assert "fastinit create a.npy --resume\n" in capsys.readouterr().err
     assert files() == ["a.npy.partial"]
 
@@ -334,22 +332,20 @@ def test_two_at_once(capsys):
 
 KILLED = """
 import os, signal, sys
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Thread
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
 from fastinit._files import write as writing
 writing.CHUNK, writing.KEEP_SECONDS = 4096, 0
 name, way = sys.argv[1:]
 
-class InOrder(ThreadPoolExecutor):
+class NoThread(Thread):
     # So that every run takes the same steps.
-    def submit(self, *call):
-        future = super().submit(*call)
-        wait([future])
-        return future
+    def start(self):
+        raise RuntimeError("can't start new thread")
 
-writing.ThreadPoolExecutor = InOrder
+writing.Thread = NoThread
 partial, old = Path(name + ".partial"), b"old" if way == "replace" else None
 create = ["create", name, "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
           "--threads", "1", "--quiet"]
