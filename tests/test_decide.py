@@ -27,9 +27,7 @@ NOT_OURS = (
     "dir/a.npy.partial was not begun by this command, or is damaged: "
     "--overwrite without --resume begins anew"
 )
-COMPLETE_ALONE = (
-    "dir/a.npy.partial is complete: --resume alone renames it; with all options"
-)
+COMPLETE_ALONE = "dir/a.npy.partial is complete: --resume alone renames it; with all options"
 
 # What is found: the content of a.npy.partial, whether a.npy exists; what is asked: resume,
 # overwrite, the options; then the action, or the message of the refusal.
