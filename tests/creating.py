@@ -9,7 +9,6 @@ import numpy as np
 
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
-from fastinit._files import write as writing
 
 TABLE = ["--init", "truncated_normal", "--shape", "1000x33", "--stddev", "0.1", "--seed", "7"]
 
@@ -41,16 +40,13 @@ def files():
     return sorted(os.listdir())
 
 
-class NoThread(threading.Thread):
-    """A thread that the system refuses."""
+def without_threads(monkeypatch):
+    """Let the system give no threads: the main one writes alone, and every run takes its steps."""
 
-    def start(self):
+    def refuse(thread):
         raise RuntimeError("can't start new thread")
 
-
-def without_threads(monkeypatch):
-    """Let the main thread write alone, so that every run takes the same steps."""
-    monkeypatch.setattr(writing, "Thread", NoThread)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
 def stop_after(monkeypatch, n, error):
