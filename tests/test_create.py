@@ -279,6 +279,7 @@ ERRORS = [
     (["a.npy", *TABLE, "--rows", f"0:{'9' * 5000}"], "--rows: must be like"),
     (["a.npy", *TABLE, "--threads", "9" * 5000], "--threads: must be from 1 to 4096"),
     (["a.npy", *TABLE, "--stddev", "9" * 5000], "stddev"),
+    (["a.npy", *TABLE, "--stddev", "9" * 4000], "--stddev must be a number that float64 holds"),
     ([f"{'a' * 300}.npy", *TABLE], "File name too long"),
     (["a\n.npz", *TABLE], "a\\n.npz must end in"),
     (["a.safetensors", *TABLE, "--name", "\udcff"], "--name must be text of UTF-8"),

@@ -77,8 +77,8 @@ LOADERS = {
 }
 
 
-# safetensors.numpy knows bfloat16 only where it reads the file itself, and JAX has no float64 unless
-# the whole process is told so.
+# safetensors.numpy knows bfloat16 only where it reads the file itself, and JAX has no float64
+# unless the whole process is told so.
 LACKING = {("safetensors.numpy, bytes", "bfloat16"), ("safetensors.flax", "float64")}
 
 

@@ -158,6 +158,9 @@ def create(creation: Creation) -> str:
             creation, replace(found, target_exists=os.path.lexists(target), content=content)
         )
         written = 0
+        if action is Action.BEGIN:
+            job = job or Job(target, creation.options)
+            _tell_seed(creation, job)
         try:
             if action is Action.PUBLISH:
                 file.publish(creation.file, creation.overwrite)
@@ -169,8 +172,10 @@ def create(creation: Creation) -> str:
                 job = resumed_job(target, creation.options, recorded, path)
                 file.resume(job.header, job.nbytes, job.lazy.dtype.itemsize)
             else:
-                job = job or Job(target, creation.options)
-                _begin(creation, job, file)
+                assert job is not None
+                file.begin(job.header, job.nbytes, job.asked)
+                if creation.overwrite:
+                    file.hide_like(creation.file)
             return _write(creation, job, file, written)
         except (OSError, MemoryError) as error:
             raise RefusedError(_failure(creation, file, error, written)) from None
@@ -178,14 +183,12 @@ def create(creation: Creation) -> str:
             raise KeyboardInterrupt(*_interruption(creation, file)) from None
 
 
-def _begin(creation: Creation, job: Job, file: Partial) -> None:
+def _tell_seed(creation: Creation, job: Job) -> None:
+    """Print a drawn seed that the file will not hold: what happens later cannot lose it."""
     if creation.must_tell_seed and not creation.tell(
         f"{creation.target}: the seed is {job.asked['seed']}"
     ):
         raise RefusedError("--seed is needed where nothing can be printed: the drawn one is lost")
-    file.begin(job.header, job.nbytes, job.asked)
-    if creation.overwrite:
-        file.hide_like(creation.file)
 
 
 def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, written: int) -> str:

@@ -58,6 +58,14 @@ def draws_seed(options: Mapping[str, Any]) -> bool:
     return takes_seed(options) is True and options.get("seed") is None
 
 
+def _plain(name: str, value: float) -> float:
+    """Return a number as a float, as long as that is exact: 0 is 0.0, however it is written."""
+    try:
+        return float(value) if float(value) == value else value
+    except OverflowError:
+        raise RefusedError(f"--{name} must be a number that float64 holds") from None
+
+
 def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
     """Return the array that the options mean, and all parameters of its initializer."""
     for name in ("init", "shape"):
@@ -81,9 +89,9 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
         raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
     parameters = {name: options.get(name, default) for name, default in known.items()}
     try:
-        for name, value in parameters.items():  # 0 is 0.0, however it is written
-            if isinstance(known[name], float) and float(value) == value:
-                parameters[name] = float(value)
+        for name, value in parameters.items():
+            if isinstance(known[name], float):
+                parameters[name] = _plain(name, value)
         if "seed" in known:
             parameters["seed"] = key(parameters["seed"])
         cls: Any = IN_PARTS[init].cls
