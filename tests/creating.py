@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,21 @@ def files():
     return sorted(os.listdir())
 
 
-def stop_after(monkeypatch, n, error, kept=None):
-    """Make a run fail after n chunks; if `kept` is given, once it is set."""
+def without_threads(monkeypatch):
+    """Let the system give no threads: the main one writes alone, and every run takes its steps."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def stop_after(monkeypatch, n, error):
+    """Make a run fail after n chunks."""
     plain, count = partials.Partial.write, iter(range(10**6))
 
     def write(self, values, offset):
         if next(count) >= n:
-            assert kept is None or kept.wait(30)
             raise error
         plain(self, values, offset)
 

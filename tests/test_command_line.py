@@ -1,5 +1,7 @@
 """The command `fastinit`."""
 
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -51,7 +53,7 @@ def test_errors_are_one_line(arguments, capsys):
     assert stop.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"fastinit: error: .+\n", err)
+    assert re.fullmatch(r"fastinit: error: .+ \(see fastinit --help\)\n", err)
 
 
 def test_info(capsys):
@@ -60,6 +62,132 @@ def test_info(capsys):
     assert main(["info"]) == 0
     assert capsys.readouterr().out == expected
     assert fastinit.__version__ in expected
+    version = re.search(r"(?m)^OpenMP: +(\d\.\d)$", expected)
+    assert version, "the version of OpenMP, not its date"
+
+
+# Programs without fastinit's code: `python -m` and the script
+
+
+PROGRAMS = [
+    [sys.executable, "-m", "fastinit"],
+    [shutil.which("fastinit", path=sysconfig.get_path("scripts"))],
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=["module", "script"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("FASTINIT_ISA", "zzz"), ("FASTINIT_HIDE_ISA", "portable")]
+)
+def test_kernels_that_are_not_there(program, name, value):
+    """The import fails before the command begins; for the command this is an error like others."""
+    done = subprocess.run(
+        [*program, "info"], env={**os.environ, name: value}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"fastinit: error: {name}={value} .+\n", done.stderr)
+
+
+def test_a_program_gets_the_exception(tmp_path):
+    """Only the command itself ends; a package that is run by -m, and imports this one, does not."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import fastinit")
+    (package / "__main__.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "package"],
+        env={**os.environ, "FASTINIT_ISA": "zzz"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("RuntimeError: FASTINIT_ISA=zzz is none of")
+
+
+# Output that nobody takes
+
+
+class Full:
+    """A stream on a full disk, or a pipe that nobody reads; it holds back what is written."""
+
+    encoding = "utf-8"
+    closed = False
+
+    def __init__(self, number):
+        self.error = OSError(number, os.strerror(number))
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        raise self.error
+
+    def close(self):
+        self.closed = True
+        raise self.error
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC])
+@pytest.mark.parametrize("command", ["info", "selftest", "bench"])
+def test_output_that_nobody_takes_is_an_error(command, number, monkeypatch, capsys):
+    before = _kernels_in_use()
+    stream = Full(number)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main([command]) == 2
+    err = capsys.readouterr().err
+    assert err == f"fastinit {command}: error: stdout: {os.strerror(number)}\n"
+    assert stream.closed  # or Python would flush it at its end, complain, and return 120
+    assert _kernels_in_use() == before
+
+
+def _kernels_in_use():
+    return fastinit.show_config("dicts")["ISA in use"]
+
+
+@pytest.mark.parametrize("command", ["info", "--help", "nonsense"])
+def test_closed_streams(command, monkeypatch):
+    """Python has None for a stream that is closed at its start."""
+    codes = {"info": 0, "--help": 0, "nonsense": 2}
+    for names in (["stdout"], ["stderr"], ["stdout", "stderr"]):
+        with monkeypatch.context() as patched:
+            for name in names:
+                patched.setattr(sys, name, None)
+            try:
+                code = main([command])
+            except SystemExit as stop:
+                code = stop.code
+        assert code == codes[command]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe of a shell")
+@pytest.mark.parametrize("arguments", ["info", "selftest", "create --help"])
+def test_a_pipe_that_is_closed(arguments):
+    """Nothing of Python is printed, whether its streams have buffers or not."""
+    for unbuffered in ("", "1"):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [sys.executable, "-m", "fastinit", *arguments.split()],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(write)
+        if arguments == "create --help":
+            assert (done.returncode, done.stderr) == (0, "")
+        else:
+            message = f"fastinit {arguments}: error: stdout: {os.strerror(errno.EPIPE)}\n"
+            assert (done.returncode, done.stderr) == (2, message)
+
+
+def test_messages_are_short(capsys):
+    with pytest.raises(SystemExit):
+        main(["create", "a.npy", "--init", "zeros", f"--{'x' * 5000}\n\x1b[31m"])
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"fastinit: error: [ -~]+\n", err)
+    assert len(err) < 1100
 
 
 def test_bench(monkeypatch, capsys):

@@ -4,18 +4,21 @@ import errno
 import json
 import os
 import re
+import shlex
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
-from creating import TABLE, create, files, refused, saved
+from creating import TABLE, create, files, refused, saved, without_threads
 from fills import FLOATS, assert_same_bits
 from processes import run_python
 
 import fastinit
-from fastinit import initializers
+from fastinit import _distributions, initializers
 from fastinit._cli.create import PARAMETERS
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
@@ -100,13 +103,42 @@ def test_shapes(shape):
 
 @pytest.mark.usefixtures("small_chunks")
 def test_chunks_and_threads_change_nothing(monkeypatch):
-    before = fastinit.get_num_threads()
     create("a.npy", *TABLE)
     for number, (chunk, threads) in enumerate([(64, 1), (1 << 20, 3), (8 * 999, 40)]):
         monkeypatch.setattr(writing, "CHUNK", chunk)
         create(f"{number}.npy", *TABLE, "--threads", threads)
         assert Path(f"{number}.npy").read_bytes() == Path("a.npy").read_bytes()
-    assert fastinit.get_num_threads() == before
+
+
+@pytest.mark.parametrize("shape", ["3000x1000", "7"])
+def test_where_the_system_gives_no_threads(shape, monkeypatch):
+    create("a.npy", *TABLE, "--shape", shape, "--threads", 1)
+    without_threads(monkeypatch)
+    create("b.npy", *TABLE, "--shape", shape, "--threads", 8, "--progress")
+    assert Path("b.npy").read_bytes() == Path("a.npy").read_bytes()
+
+
+def test_the_threads_of_the_process_stay_as_they_are(monkeypatch):
+    """Each writing thread fills its own chunk, and what other threads of the process see stays."""
+    before, seen, used = fastinit.get_num_threads(), set(), set()
+    write, fill = partials.Partial.write, _distributions._KERNELS["truncated"]
+    monkeypatch.setattr(
+        partials.Partial,
+        "write",
+        lambda *arguments: seen.add(fastinit.get_num_threads()) or write(*arguments),
+    )
+    monkeypatch.setitem(
+        _distributions._KERNELS,
+        "truncated",
+        lambda *arguments: used.add(arguments[5]) or fill(*arguments),
+    )
+    fastinit.set_num_threads(5)
+    try:
+        create("a.npy", *TABLE, "--shape", "3000x1000")
+        assert fastinit.get_num_threads() == 5
+    finally:
+        fastinit.set_num_threads(before)
+    assert (seen, used) == ({5}, {1})
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (6, 6), (1, 9), (9, 1), (0, 3), (3, 0)])
@@ -141,6 +173,14 @@ def test_rows_far_beyond_memory():
     create("a.npy", *TABLE, "--shape", f"{2**50}x33", "--rows", rows)
     lazy = initializers.TruncatedNormal(stddev=0.1, seed=7).lazy((2**50, 33))
     assert_same_bits(np.load("a.npy"), lazy[10**12 : 10**12 + 3])
+
+
+@pytest.mark.parametrize("shape", ["1000x33", "0x4", "4x0", "1"])
+@pytest.mark.parametrize("mode", [None, "r", "r+", "c"])
+def test_numpy_loads_it_in_every_mode(mode, shape):
+    create("a.npy", *TABLE, "--shape", shape)
+    dims = tuple(map(int, shape.split("x")))
+    assert_same_bits(np.load("a.npy", mmap_mode=mode), fastinit.truncated_normal(dims, 0, 0.1, 7))
 
 
 def test_bfloat16_is_loaded_as_the_help_says(capsys):
@@ -191,6 +231,7 @@ def test_safetensors(dtype):
     assert name == "é/kernel"
     assert_same_bits(array, fastinit.truncated_normal((1000, 33), 0, 0.1, 7, dtype)[3:900])
     assert metadata == {
+        "format": "pt",
         "init": "truncated_normal",
         "shape": "[1000, 33]",
         "dtype": dtype,
@@ -224,12 +265,30 @@ ERRORS = [
     (["a.npy", *TABLE, "--shape", "3xx3"], "--shape: must be like 1000x64"),
     (["a.npy", *TABLE, "--shape", f"{2**40}x{2**40}"], "more than 2**64 elements"),
     (["a.npy", *TABLE, "--shape", f"{2**60}x3"], "more than a file can have"),
+    (["a.npy", *TABLE, "--shape", f"{2**61}"], "more than a file can have"),
+    (["a.npy", *TABLE, "--shape", f"{2**62}x4", "--dtype", "float64"], "2**63 bytes or more"),
+    (["a.npy", *TABLE, "--shape", f"{2**64 - 1}", "--dtype", "float64"], "2**63 bytes or more"),
+    (["a.npy", "--init", "ones", "--shape", f"{2**63 - 2**21}", "--dtype", "int8"], "2**63 bytes"),
+    (["a.npy", *TABLE, "--shape", f"0x{10**20 - 1}"], "more than a file can have"),
+    (["a.npy", *TABLE, "--shape", f"0x{2**40}x{2**40}"], "more than a file can have"),
+    (["a.npy", *TABLE, "--shape", "9" * 5000], "--shape: must be like 1000x64"),
+    (["a.npy", *TABLE, "--shape", "x".join(["1"] * 65)], "--shape has 65 dimensions; arrays of"),
+    (["a.safetensors", *TABLE, "--shape", "x".join(["2"] * 25001)], "has 25001 dimensions"),
+    (["a.npy", *TABLE, "--seed", "9" * 5000], "--seed: must be an integer"),
+    (["a.npy", *TABLE, "--seed", "9" * 4000], "seed must be in"),
+    (["a.npy", *TABLE, "--rows", f"0:{'9' * 5000}"], "--rows: must be like"),
+    (["a.npy", *TABLE, "--threads", "9" * 5000], "--threads: must be from 1 to 4096"),
+    (["a.npy", *TABLE, "--stddev", "9" * 5000], "stddev"),
+    (["a.npy", *TABLE, "--stddev", "9" * 4000], "--stddev must be a number that float64 holds"),
+    ([f"{'a' * 300}.npy", *TABLE], "File name too long"),
+    (["a\n.npz", *TABLE], "a\\n.npz must end in"),
+    (["a.safetensors", *TABLE, "--name", "\udcff"], "--name must be text of UTF-8"),
     (["a.npy", *TABLE, "--shape", f"{2**50}x33"], "a.npy: "),
     (["a.npy", *TABLE, "--dtype", "int32"], "dtype must be float32, float64"),
     (["a.npy", *TABLE, "--stddev", "-1"], "stddev must be >= 0, received -1"),
     (["a.npy", *TABLE, "--stddev", "x"], "--stddev: must be a number, received 'x'"),
     (["a.npy", *TABLE, "--seed", "-1"], "seed must be in 0 <= seed < 2**64, received -1"),
-    (["a.npy", *TABLE, "--seed", "1.5"], "--seed"),
+    (["a.npy", *TABLE, "--seed", "1.5"], "--seed: must be an integer, received '1.5'"),
     (["a.npy", *TABLE, "--rows", "5"], "--rows: must be like 1000:2000"),
     (["a.npy", *TABLE, "--rows", "5:5"], "--rows 5:5 is empty or not within the 1000 rows"),
     (["a.npy", *TABLE, "--rows", "0:1001"], "--rows 0:1001 is empty or not within the 1000 rows"),
@@ -252,7 +311,9 @@ ERRORS = [
 
 @pytest.mark.parametrize(("arguments", "message"), ERRORS, ids=[m for _, m in ERRORS])
 def test_errors(capsys, arguments, message):
-    assert message in refused(capsys, *arguments)
+    said = refused(capsys, *arguments)
+    assert message in said
+    assert len(said) < 1100
     assert files() == []
 
 
@@ -275,6 +336,26 @@ def test_a_directory_in_its_place(capsys):
     assert "is a directory" in refused(capsys, "a.npy", *TABLE, "--overwrite")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link to a pipe"])
+def test_a_target_that_is_no_regular_file(kind, capsys):
+    """It is neither opened, which would wait for a pipe's other end, nor replaced."""
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "socket":
+            server.bind("a.npy")
+        elif kind == "device":
+            os.symlink("/dev/null", "a.npy")
+        elif kind == "pipe":
+            os.mkfifo("a.npy")
+        else:
+            os.mkfifo("pipe")
+            os.symlink("pipe", "a.npy")
+        there = files()
+        for options in ([], ["--resume"], ["--overwrite"], ["--resume", "--overwrite"]):
+            assert "a.npy is no regular file" in refused(capsys, "a.npy", *TABLE, *options)
+            assert files() == there
+
+
 def test_a_seed_is_drawn_and_printed(capsys):
     create("a.npy", *TABLE[:-2])
     create("b.npy", *TABLE[:-2])
@@ -294,7 +375,8 @@ def test_progress(capsys):
 def test_no_progress_where_stderr_is_no_terminal(capsys):
     create("a.npy", *TABLE)
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"a.npy: 1000x33 float32, seed 7; 132 kB in .* s, .*/s\n", out)
+    took = re.fullmatch(r"a.npy: 1000x33 float32, seed 7; 132 kB in (.*) s, .*/s\n", out)
+    assert float(took[1]) > 0  # however quick it was
     assert err == ""
     create("b.npy", *TABLE, "--quiet")
     assert capsys.readouterr() == ("", "")
@@ -314,6 +396,104 @@ def test_without_tqdm(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "pip install tqdm" in err
+
+
+# Streams that are full or closed, or cannot encode a name
+
+STREAMS = [
+    *("2>/dev/full", "2>&-", ">/dev/full", ">&-"),
+    *(">/dev/full 2>/dev/full", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full 2>&-"),
+]
+
+
+def run_in_shell(arguments, streams, **environment):
+    """Run the command with its streams as a shell makes them; return the code and what it prints.
+
+    PYTHONUNBUFFERED is unset: with buffers an error may show as late as at the end of Python.
+    """
+    command = shlex.join([sys.executable, "-m", "fastinit", "create", *map(str, arguments)])
+    env = {**os.environ, "PYTHONUNBUFFERED": "", **environment}
+    run = f"{command} {streams}"
+    done = subprocess.run(["sh", "-c", run], env=env, capture_output=True, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("streams", STREAMS)
+def test_an_error_of_a_stream_is_none_of_the_file(streams, expected):
+    code, out, err = run_in_shell(["a.npy", *TABLE, "--progress"], streams)
+    assert code == 0
+    assert Path("a.npy").read_bytes() == expected
+    assert files() == ["a.npy"]
+    if "2>" not in streams:  # the report is printed where it can be
+        assert "a.npy: 1000x33 float32, seed 7" in err
+    if not streams.startswith((">", "<")):
+        assert "a.npy: 1000x33 float32, seed 7" in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("streams", ["", *STREAMS])
+def test_a_drawn_seed_is_never_lost(streams):
+    code, out, err = run_in_shell(["a.npy", *TABLE[:-2]], streams)
+    seeds = set(re.findall(r"seed(?: is)? (\d+)", out + err))
+    if streams.count(">") < 2:
+        assert code == 0
+        [seed] = seeds
+        create("b.npy", *TABLE[:-2], "--seed", seed)
+        assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
+    else:
+        assert code == 2
+        assert files() == []
+
+
+def test_a_name_that_a_stream_cannot_encode():
+    code, out, err = run_in_shell(["tablé.npy", *TABLE[:-2]], "", PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, "")
+    told, report = out.splitlines()
+    assert re.fullmatch(r"tabl\\xe9.npy: the seed is (\d+)", told)
+    assert report.startswith(r"tabl\xe9.npy: 1000x33 float32, seed ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+def test_a_name_that_is_no_text(capsys):
+    create("a\udcff.npy", *TABLE, "--progress")
+    out, err = capsys.readouterr()
+    assert out.startswith("a\\udcff.npy: 1000x33")
+    assert "a\\udcff.npy: 100%" in err
+
+
+TOLD = """
+import os, sys
+from fastinit._cli.main import main
+from fastinit._files import partial
+def begin(*arguments):
+    os._exit(9)
+partial.Partial.begin = begin
+main(["create", *sys.argv[1:]])
+"""
+
+
+def test_a_drawn_seed_is_told_before_anything_is_written():
+    arguments = [sys.executable, "-c", TOLD, "a.npy", *TABLE[:-2]]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 9
+    assert re.fullmatch(r"a.npy: the seed is \d+\n", done.stdout)
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from fastinit._files.partial import open_partial
+for fd in range(3):
+    os.close(fd)
+with open_partial(Path("a.npy.partial")) as file:
+    os._exit(file.fd)
+"""
+
+
+def test_nothing_that_is_printed_gets_into_the_file():
+    """A file that is opened where stderr is closed has its number, to which libraries print."""
+    assert subprocess.run([sys.executable, "-c", CLOSED]).returncode > 2
 
 
 # Memory

@@ -18,17 +18,16 @@ EXISTS = "dir/a.npy exists: --overwrite replaces it"
 PARTIAL_EXISTS = "dir/a.npy.partial exists: --resume goes on, --overwrite begins anew"
 MADE_BEFORE = (
     "dir/a.npy exists, and there is no a.npy.partial to go on with: it was finished, or made by "
-    "other means; with all options and --seed a part of it is compared"
+    "other means; with all options"
 )
+RANDOM, UNKNOWN = " and --seed", ", and --seed if values are random,"
+COMPARED = " a part of it is compared"
 NO_PARTIAL = "there is no dir/a.npy.partial to go on with"
 NOT_OURS = (
     "dir/a.npy.partial was not begun by this command, or is damaged: "
     "--overwrite without --resume begins anew"
 )
-COMPLETE_ALONE = (
-    "dir/a.npy.partial is complete: --resume alone renames it; with all options and --seed a "
-    "part of it is compared"
-)
+COMPLETE_ALONE = "dir/a.npy.partial is complete: --resume alone renames it; with all options"
 
 # What is found: the content of a.npy.partial, whether a.npy exists; what is asked: resume,
 # overwrite, the options; then the action, or the message of the refusal.
@@ -44,8 +43,8 @@ TABLE = [
     # The target exists alone.
     (ABSENT, True, False, False, ALL, EXISTS),
     (ABSENT, True, False, True, ALL, BEGIN),
-    (ABSENT, True, True, False, NONE, MADE_BEFORE),
-    (ABSENT, True, True, False, MOST, MADE_BEFORE),
+    (ABSENT, True, True, False, NONE, MADE_BEFORE + UNKNOWN + COMPARED),
+    (ABSENT, True, True, False, MOST, MADE_BEFORE + RANDOM + COMPARED),
     (ABSENT, True, True, False, ALL, COMPARE),
     (ABSENT, True, True, True, ALL, BEGIN),
     (ABSENT, True, True, True, NONE, NO_PARTIAL),
@@ -71,15 +70,16 @@ TABLE = [
     *((FOREIGN, False, True, w, o, NOT_OURS) for w in (False, True) for o in (NONE, ALL)),
     (COMPLETE, False, True, False, NONE, PUBLISH),
     (COMPLETE, True, True, True, NONE, PUBLISH),
-    (COMPLETE, False, True, False, SOME, COMPLETE_ALONE),
-    (COMPLETE, False, True, False, MOST, COMPLETE_ALONE),
+    (COMPLETE, False, True, False, SOME, COMPLETE_ALONE + UNKNOWN + COMPARED),
+    (COMPLETE, False, True, False, MOST, COMPLETE_ALONE + RANDOM + COMPARED),
     (COMPLETE, False, True, False, ALL, COMPARE),
 ]  # fmt: skip
 
 
 def request_of(resume=False, overwrite=False, options=NONE, loses_seed=False):
     """Return a request for an initializer that has a seed."""
-    return Request(resume, overwrite, options, options >= ALL, loses_seed)
+    takes_seed = True if "init" in options else None
+    return Request(resume, overwrite, options, options >= ALL, loses_seed, takes_seed)
 
 
 def outcome(request, found):
@@ -153,11 +153,18 @@ def test_places_where_no_file_can_be(resume):
     request = request_of(resume, overwrite=True, options=ALL)
     found = Found(**NAMES, target_is_directory=True, target_exists=True)
     assert outcome(request, found) == "dir/a.npy is a directory"
+    found = Found(**NAMES, target_is_special=True, target_exists=True)
+    assert outcome(request, found) == "dir/a.npy is no regular file"
     found = Found(**NAMES, has_parent=False)
     assert outcome(request, found) == "dir/a.npy: there is no directory dir"
 
 
 def test_an_initializer_without_a_seed_needs_none():
-    request = Request(resume=True, options=MOST, decides_values=True)
+    request = Request(resume=True, options=MOST, decides_values=True, takes_seed=False)
     assert outcome(request, Found(**NAMES, content=COMPLETE)) is COMPARE
     assert outcome(request, Found(**NAMES, target_exists=True)) is COMPARE
+    request = Request(resume=True, options=frozenset({"init"}), takes_seed=False)
+    message = outcome(request, Found(**NAMES, content=COMPLETE))
+    assert message == COMPLETE_ALONE + COMPARED
+    message = outcome(request, Found(**NAMES, target_exists=True))
+    assert message == MADE_BEFORE + COMPARED

@@ -2,17 +2,20 @@
 
 import errno
 import fcntl
+import json
 import os
 import resource
+import shlex
 import shutil
+import socket
+import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from creating import TABLE, create, files, refused, saved, stop_after
+from creating import TABLE, create, files, refused, saved, stop_after, without_threads
 from processes import run_python
 
 import fastinit
@@ -30,10 +33,9 @@ def _in_an_empty_directory(tmp_path, monkeypatch):
 def interrupted(small_chunks, monkeypatch, capsys):
     """Write a part of a.npy.partial; the whole has 33 chunks."""
     with monkeypatch.context() as patched:
-        kept, keep = threading.Event(), partials.Partial.keep
-        patched.setattr(partials.Partial, "keep", lambda *args: keep(*args) or kept.set())
-        stop_after(patched, 20, KeyboardInterrupt, kept)
-        assert main(["create", "a.npy", *TABLE, "--threads", "1"]) == 130
+        without_threads(patched)
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", "a.npy", *TABLE]) == 130
     assert "fastinit create a.npy --resume\n" in capsys.readouterr().err
     assert files() == ["a.npy.partial"]
 
@@ -153,6 +155,18 @@ def test_resume_of_what_has_no_trailer(content, expected, capsys):
     assert Path("a.npy").read_bytes() == expected
 
 
+def npy_header(descr, shape, fortran=False):
+    text = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape}, }}"
+    text = text.replace("'1L'", "1L").ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def safetensors_header(shape, offsets):
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+    text = json.dumps({"__metadata__": {"stream_version": "1"}, "a": tensor}).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 @pytest.mark.parametrize(
     "content",
@@ -160,7 +174,24 @@ def test_resume_of_what_has_no_trailer(content, expected, capsys):
         *(b"x", b"\xff" * 1000, b"\0" * 8 + b"fastinit", b"\x93NUMPY\x01\x00\x05\x00{'a'}"),
         *(b"\x93NUMPY\x01\x00\x01\x00(", b"\2" + bytes(7) + b"[]", b"\2" + bytes(7) + b"{}"),
         b"\x38" + bytes(7) + b'{"another\'s":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}\n',
+        bytes(64) + b"values of another",
+        bytes(3 << 20) + b"\1" + bytes(3 << 20),
+        npy_header("|O", (0,)),
+        npy_header("<f4", (0, 3), fortran=True),
+        npy_header(">f4", (2,)) + bytes(8),
+        npy_header("<f4", (-2, -3)) + bytes(24),
+        npy_header("<f4", (2, "1L")) + bytes(8),
+        *(
+            safetensors_header(shape, offsets) + bytes(8)
+            for shape, offsets in (
+                ([2], [0, 4]),
+                ([2], [4, 8]),
+                ([-1, -2], [0, 8]),
+                ([2.0], [0, 8]),
+            )
+        ),
     ],
+    ids=range(19),
 )
 def test_resume_of_the_file_of_another(content, suffix, expected, capsys):
     path = Path(f"a{suffix}.partial")
@@ -281,25 +312,133 @@ def test_a_huge_file_is_not_read_to_find_no_trailer(end, expected, capsys):
         file.truncate(2**40)
         os.pwrite(file.fileno(), end, 2**40 - len(end))
     try:
-        assert "is required" in refused(capsys, "a.npy", "--resume")
-        create("a.npy", *TABLE, "--resume")
+        if end:  # it is of another program
+            assert "was not begun by this command" in refused(capsys, "a.npy", *TABLE, "--resume")
+            create("a.npy", *TABLE, "--overwrite")
+        else:
+            assert "is required" in refused(capsys, "a.npy", "--resume")
+            create("a.npy", *TABLE, "--resume")
     finally:
         Path("a.npy.partial").unlink(missing_ok=True)
     assert Path("a.npy").read_bytes() == expected
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_a_mark_beyond_the_values(capsys):
-    with open("a.npy.partial", "r+b") as file:
-        os.pwrite(file.fileno(), (1000 * 33 * 4 + 1).to_bytes(8, "little"), 128 + 1000 * 33 * 4)
-    assert "a.npy.partial is damaged" in refused(capsys, "a.npy", "--resume")
+def test_a_bit_of_the_trailer_that_is_flipped(capsys):
+    path = Path("a.npy.partial")
+    data = bytearray(path.read_bytes())
+    first = 128 + 1000 * 33 * 4  # the end of the values is a multiple of 16
+    with partials.open_partial(path) as file:
+        asked, written = file.read_record()
+        assert asked["seed"] == 7
+        assert 0 < written < 1000 * 33 * 4
+        for bit in range(8 * first, 8 * len(data)):
+            data[bit // 8] ^= 1 << bit % 8
+            os.pwrite(file.fd, data, 0)
+            assert file.read_record() is None, bit
+            data[bit // 8] ^= 1 << bit % 8
+    for place in (first, first + 20, len(data) - 12, len(data) - 1):
+        data[place] ^= 64
+        path.write_bytes(data)
+        for options in ([], TABLE):
+            message = refused(capsys, "a.npy", *options, "--resume")
+            assert "a.npy.partial was not begun by this command, or is damaged" in message
+        assert path.read_bytes() == data
+        data[place] ^= 64
+
+
+BEGUN = {
+    "init": "truncated_normal",
+    "shape": [1000, 33],
+    "dtype": "float32",
+    "rows": [0, 1000],
+    "mean": 0.0,
+    "stddev": 0.1,
+    "lower": -2.0,
+    "upper": 2.0,
+    "seed": 7,
+    "stream_version": 1,
+}
+
+
+def begin_with(asked, written=0):
+    """Make a.npy.partial with a valid trailer of these settings."""
+    with partials.open_partial(Path("a.npy.partial")) as file:
+        file.begin(npy_header("<f4", (1000, 33)), 1000 * 33 * 4, asked)
+        file.keep(written)
+
+
+def test_the_settings_that_a_run_writes(expected):
+    begin_with(BEGUN)
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"shape": s} for s in (None, 5, "ab", [1000, "x"], [[1000, 33]], [10**30, 33], {}, [])),
+        *({"shape": s} for s in ([1000.0, 33], [True, 33], [1000, -33], [1] * 30_000)),
+        *({"rows": r} for r in (None, 5, [0], [0, 1000, 3], ["0", 1000], {}, [None, None])),
+        *({"init": i} for i in (None, 5, [], {}, "nonsense", "orthogonal")),
+        *({"seed": s} for s in (None, "x", -1, 2**64, 1.5, [7], True)),
+        *({"stddev": s} for s in (None, "x", [1], {}, -1, float("nan"), 10**400)),
+        *({"dtype": d} for d in (None, 5, "nonsense", "int32", "f4", [])),
+        *({"stream_version": v} for v in (None, "1", True, 1.0, [])),
+        *({n: 1} for n in ("name", "nonsense", "input_axes", "gain", "--resume", "")),
+        *({n: ...} for n in ("init", "shape", "rows", "stddev", "seed", "stream_version")),
+    ],
+    ids=str,
+)
+def test_settings_that_no_run_has_written(settings, capsys):
+    """The checksum is right, so somebody has meant it."""
+    asked = {n: v for n, v in {**BEGUN, **settings}.items() if v is not ...}
+    begin_with(asked)
+    data = Path("a.npy.partial").read_bytes()
+    for options in ([], TABLE, ["--seed", 7]):
+        message = refused(capsys, "a.npy", *options, "--resume")
+        assert len(message) < 1100
+    assert Path("a.npy.partial").read_bytes() == data
     create("a.npy", *TABLE, "--overwrite")
 
 
-def test_a_pipe_in_its_place(capsys):
-    os.mkfifo("a.npy.partial")
-    message = refused(capsys, "a.npy", *TABLE, "--resume")
-    assert "a.npy.partial is no regular file" in message
+@pytest.mark.parametrize("asked", [[], [1], "init", 5, None, {}])
+def test_settings_that_are_none(asked, capsys):
+    begin_with(asked)
+    assert "damaged" in refused(capsys, "a.npy", "--resume")
+
+
+@pytest.mark.parametrize("written", [1, 1000 * 33 * 4 - 2, 1000 * 33 * 4 + 4, 2**63])
+def test_a_count_that_no_run_has_written(written, capsys):
+    begin_with(BEGUN, written)
+    assert "a.npy.partial is damaged" in refused(capsys, "a.npy", "--resume")
+
+
+@pytest.mark.parametrize("version", [0, 2, 10**30])
+def test_a_file_of_another_version_of_the_stream(version, expected, capsys):
+    begin_with({**BEGUN, "stream_version": version, "stddev": "of that version"})
+    for options in ([], TABLE, ["--seed", 7]):
+        message = refused(capsys, "a.npy", *options, "--resume")
+        assert f"a.npy.partial was begun with version {version} of the stream" in message
+        assert "this is version 1" in message
+        assert "--stream" not in message
+    create("a.npy", *TABLE, "--overwrite")
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "directory"])
+def test_what_is_no_file_in_its_place(kind, capsys):
+    if kind == "pipe":
+        os.mkfifo("a.npy.partial")
+    elif kind == "directory":
+        os.mkdir("a.npy.partial")
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("a.npy.partial")
+    for options in ([], ["--resume"], ["--overwrite"]):
+        message = refused(capsys, "a.npy", *TABLE, *options)
+        assert options == [] or "a.npy.partial is no regular file" in message
+        assert files() == ["a.npy.partial"]
 
 
 def test_the_target_exists(expected, capsys):
@@ -320,7 +459,24 @@ def test_finished_already(expected, capsys):
     assert "a.npy exists" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
     for options in ([], ["--seed", 7]):
         assert "no a.npy.partial to go on with" in refused(capsys, "a.npy", *options, "--resume")
+    assert "with all options and --seed" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
     assert Path("a.npy").read_bytes() == expected
+
+
+def test_finished_zeros_need_no_seed(capsys):
+    """What a message asks for is what the command takes."""
+    zeros = ["--init", "zeros", "--shape", "100x3"]
+    create("a.npy", *zeros)
+    capsys.readouterr()
+    assert "and --seed if values are random" in refused(capsys, "a.npy", "--resume")
+    message = refused(capsys, "a.npy", *zeros[:2], "--resume")
+    assert "with all options a part of it is compared" in message
+    create("a.npy", *zeros, "--resume")
+    os.rename("a.npy", "a.npy.partial")
+    capsys.readouterr()
+    message = refused(capsys, "a.npy", *zeros[:2], "--resume")
+    assert "with all options a part of it is compared" in message
+    create("a.npy", *zeros, "--resume")
 
 
 def test_two_at_once(capsys):
@@ -332,24 +488,193 @@ def test_two_at_once(capsys):
     create("a.npy", *TABLE)
 
 
+# File systems without locks
+
+NO_LOCKS = [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]
+
+
+@pytest.fixture(params=NO_LOCKS, ids=errno.errorcode.get)
+def no_locks(request, monkeypatch):
+    def flock(*arguments):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_file_takes_their_place(expected, monkeypatch, capsys):
+    seen, write = [], partials.Partial.write
+
+    def look(*arguments):
+        if not seen:
+            seen.append(files())
+            seen.append(refused(capsys, "a.npy", *TABLE, "--resume"))
+        write(*arguments)
+
+    monkeypatch.setattr(partials.Partial, "write", look)
+    create("a.npy", *TABLE, "--quiet")
+    there, message = seen
+    assert there == ["a.npy.partial", "a.npy.partial.lock"]
+    assert f"a.npy.partial: process {os.getpid()} of " in message
+    assert "if it runs no more, remove a.npy.partial.lock" in message
+    assert Path("a.npy").read_bytes() == expected
+    assert files() == ["a.npy"]
+
+
+@pytest.mark.usefixtures("no_locks", "small_chunks")
+def test_without_locks_it_goes_on_after_an_interruption(expected, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", "a.npy", *TABLE]) == 130
+    assert files() == ["a.npy.partial"]
+    Path("a.npy.partial.lock").touch()  # as kill -9 leaves it
+    capsys.readouterr()
+    message = refused(capsys, "a.npy", "--resume")
+    assert "another run is writing it, or was killed" in message
+    os.unlink("a.npy.partial.lock")
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
+    os.link("a.npy", "a.npy.partial")
+    create("a.npy", "--resume")
+    assert files() == ["a.npy"]
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_where_no_lock_can_be_made_nothing_is_left(monkeypatch, capsys):
+    plain = os.open
+
+    def refuse(path, *arguments, **keywords):
+        if str(path).endswith(".lock"):
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), str(path))
+        return plain(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "open", refuse)
+    message = refused(capsys, "a.npy", *TABLE)
+    assert f"a.npy.partial.lock: {os.strerror(errno.EDQUOT)}" in message
+    assert files() == []
+
+
+# What is replaced
+
+
+def test_a_symbolic_link_stays_one(expected, capsys):
+    os.mkdir("there")
+    Path("there/data").write_bytes(b"old")
+    os.symlink("there/data", "a.npy")
+    assert "a.npy exists: --overwrite" in refused(capsys, "a.npy", *TABLE)
+    assert Path("a.npy").read_bytes() == b"old"
+    create("a.npy", *TABLE, "--overwrite")
+    create("a.npy", *TABLE, "--resume")  # it is finished
+    assert os.readlink("a.npy") == "there/data"
+    assert Path("there/data").read_bytes() == expected
+    assert os.listdir("there") == ["data"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_is_written_through_a_link_can_be_resumed(expected, monkeypatch, capsys):
+    os.mkdir("there")
+    os.symlink("there/data", "a.npy")  # there is no such file yet
+    assert "a.npy exists: --overwrite" in refused(capsys, "a.npy", *TABLE)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", "a.npy", *TABLE, "--overwrite"]) == 130
+    assert os.listdir("there") == ["data.partial"]
+    create("a.npy", "--resume", "--overwrite")
+    assert Path("there/data").read_bytes() == expected
+    assert os.readlink("a.npy") == "there/data"
+
+
+def test_a_loop_of_links(capsys):
+    os.symlink("a.npy", "b.npy")
+    os.symlink("b.npy", "a.npy")
+    for options in ([], ["--resume"], ["--overwrite"]):
+        assert "a.npy is a loop of symbolic links" in refused(capsys, "a.npy", *TABLE, *options)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666, 0o2664])
+def test_mode_and_owner_stay(mode, expected, monkeypatch):
+    Path("a.npy").write_bytes(b"old")
+    owner = (1234, 2345) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown("a.npy", *owner)
+    os.chmod("a.npy", mode)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", "a.npy", *TABLE, "--overwrite"]) == 130
+    # Meanwhile nobody may read the values who may not read what they replace.
+    between = stat.S_IMODE(os.stat("a.npy.partial").st_mode)
+    assert between & ~0o600 & ~mode == 0
+    assert between & 0o600 == 0o600
+    create("a.npy", "--resume", "--overwrite")
+    status = os.stat("a.npy")
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (mode, *owner)
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("group", ["is kept", "is not kept"])
+def test_an_owner_that_cannot_be_given(group, monkeypatch):
+    """Only root gives a file away; its group's rights are not for another group."""
+    Path("a.npy").write_bytes(b"old")
+    os.chmod("a.npy", 0o2664)
+    status, fstat = os.stat("a.npy"), os.fstat
+
+    def chown(fd, user, group_id):
+        if user != -1 or group == "is not kept":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    class Other:
+        def __init__(self, status):
+            self.st_uid, self.st_gid = status.st_uid + 1, status.st_gid + 1
+            self.st_mode, self.st_size, self.st_blocks = (
+                status.st_mode,
+                status.st_size,
+                status.st_blocks,
+            )
+            self.st_ino, self.st_dev = status.st_ino, status.st_dev
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fchown", chown)
+        patched.setattr(os, "fstat", lambda fd: Other(fstat(fd)))
+        create("a.npy", *TABLE, "--overwrite")
+    expected = 0o664 if group == "is kept" else 0o604
+    assert stat.S_IMODE(os.stat("a.npy").st_mode) == expected
+    assert status.st_ino != os.stat("a.npy").st_ino
+
+
+# Names
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("name", ["-x.npy", "--resume.npy", "-1.npy", "a b.npy", "--.npy"])
+def test_the_command_that_goes_on_is_right(name, expected, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20, KeyboardInterrupt)
+        assert main(["create", *TABLE, "--", name]) == 130
+    hint = capsys.readouterr().err.strip().removeprefix("interrupted; to go on: ")
+    program, *arguments = shlex.split(hint)
+    assert program == "fastinit"
+    assert main(arguments) == 0
+    assert Path(name).read_bytes() == expected
+    assert files() == [name]
+
+
+# Interruptions
+
+
 KILLED = """
 import os, signal, sys
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Thread
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
 from fastinit._files import write as writing
 writing.CHUNK, writing.KEEP_SECONDS = 4096, 0
 name, way = sys.argv[1:]
 
-class InOrder(ThreadPoolExecutor):
-    # So that every run takes the same steps.
-    def submit(self, *call):
-        future = super().submit(*call)
-        wait([future])
-        return future
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
 
-writing.ThreadPoolExecutor = InOrder
+Thread.start = refuse  # so that every run takes the same steps
 partial, old = Path(name + ".partial"), b"old" if way == "replace" else None
 create = ["create", name, "--init", "truncated_normal", "--shape", "200x33", "--seed", "1",
           "--threads", "1", "--quiet"]
@@ -468,6 +793,52 @@ def test_the_order_of_the_end(monkeypatch):
     assert steps[:3] == ["ftruncate", "fsync", "fsync"]  # the trailer's, and the directory's
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_ctrl_c_while_it_is_published(overwrite, expected, monkeypatch, capsys):
+    """Whenever it comes, the message tells of the file as it is."""
+    options = ["--overwrite"] if overwrite else []
+    steps = ["_write_at", "_sync", "_sync_directory", "link", "unlink", "replace", "fsync"]
+    said = set()
+    for before in (True, False):  # the step itself
+        for number in range(12):
+            calls = iter(range(100))
+
+            def interrupted(step, before=before, number=number, calls=calls):
+                def call(*arguments, **keywords):
+                    stop = next(calls) == number
+                    if stop and before:
+                        raise KeyboardInterrupt
+                    step(*arguments, **keywords)
+                    if stop:
+                        raise KeyboardInterrupt
+
+                return call
+
+            if overwrite:
+                Path("a.npy").write_bytes(b"old")
+            with monkeypatch.context() as patched:
+                for name in steps:
+                    module = partials if name.startswith("_") else os
+                    patched.setattr(module, name, interrupted(getattr(module, name)))
+                code = main(["create", "a.npy", *TABLE, *options])
+            err = capsys.readouterr().err
+            if code:
+                assert code == 130
+                said.add(err.strip())
+            if "to go on" in err:
+                assert (
+                    main(shlex.split(err.strip().removeprefix("interrupted; to go on:"))[1:]) == 0
+                )
+            elif code and err == "":  # nothing has begun
+                assert files() == ["a.npy"] * overwrite
+                continue
+            assert files() == ["a.npy"]
+            assert Path("a.npy").read_bytes() == expected
+            os.unlink("a.npy")
+    hint = shlex.join(["fastinit", "create", "a.npy", "--resume", *options])
+    assert said == {f"interrupted; to go on: {hint}", "interrupted, but a.npy is finished", ""}
+
+
 # Full disks
 
 
@@ -521,6 +892,50 @@ def test_a_full_disk_removes_a_file_that_was_just_begun(call, monkeypatch, capsy
     message = refused(capsys, "a.npy", "--resume")
     assert "a.npy: No space left on device; nothing of it is left there" in message
     assert files() == []
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO])
+def test_the_name_of_a_complete_file_finds_no_room(
+    number, overwrite, expected, monkeypatch, capsys
+):
+    def full(*arguments):
+        raise OSError(number, os.strerror(number), *map(str, arguments[:1]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", full)
+        patched.setattr(os, "replace", full)
+        for options in ([*TABLE, *overwrite], ["--resume", *overwrite]):
+            message = refused(capsys, "a.npy", *options)
+            hint = shlex.join(["fastinit", "create", "a.npy", "--resume", *overwrite])
+            kept = f"a.npy.partial is kept; to go on: {hint}\n"
+            assert f"a.npy: {os.strerror(number)}; {kept}" in message
+            assert Path("a.npy.partial").read_bytes() == expected
+    create("a.npy", "--resume", *overwrite)
+    assert Path("a.npy").read_bytes() == expected
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])  # the header, and what stores it
+def test_a_disk_that_is_full_at_the_very_end(call, expected, monkeypatch, capsys):
+    finish, plain = partials.Partial.finish, {n: getattr(os, n) for n in ("pwrite", "fsync")}
+    with monkeypatch.context() as patched:
+
+        def finishing(file):
+            calls = iter(range(10))
+            for name in plain:
+
+                def full(*arguments, name=name):
+                    if next(calls) == call:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    return plain[name](*arguments)
+
+                patched.setattr(os, name, full)
+            finish(file)
+
+        patched.setattr(partials.Partial, "finish", finishing)
+        assert "a.npy.partial is kept; to go on" in refused(capsys, "a.npy", *TABLE)
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
 
 
 def test_a_full_disk_without_a_file_of_ours(monkeypatch, capsys):

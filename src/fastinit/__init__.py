@@ -8,7 +8,13 @@ parameters, and on nothing else: not on the number of threads, nor on the proces
 part of the array that was asked for.
 """
 
-from . import initializers
+try:
+    from . import initializers
+except RuntimeError as error:  # FASTINIT_ISA names kernels that are not here
+    from ._cli.startup import end_command
+
+    end_command(error)
+    raise
 from ._config import show_config
 from ._kernels import STREAM_VERSION
 from ._kernels import VERSION as __version__

@@ -8,6 +8,12 @@ import numpy as np
 
 from . import _kernels, _threads
 
+# The values of _OPENMP, months of a year, are those of these versions of its specification.
+_OPENMP = {
+    201107: "3.1", 201307: "4.0", 201511: "4.5", 201811: "5.0", 202011: "5.1", 202111: "5.2",
+    202411: "6.0",
+}  # fmt: skip
+
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Show the version, the stream, the kernels and the threads.
@@ -41,6 +47,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         return config
     if mode != "stdout":
         raise ValueError(f"mode must be 'stdout' or 'dicts', received {mode!r}")
+    if _kernels.openmp() in _OPENMP:
+        config["OpenMP"] = _OPENMP[_kernels.openmp()]
     for name, value in config.items():
         print(f"{name + ':':16} {', '.join(value) if isinstance(value, list) else value}")
     return None

@@ -139,11 +139,12 @@ def fill(
     seed: int,
     distribution: Distribution,
     keyed: bool = False,
+    threads: int | None = None,
 ) -> None:
     """Fill an array with the elements from start on, or with rows (see _kernels.pyi)."""
     kernel, first, second = distribution
     run = _KERNELS[kernel] if isinstance(kernel, str) else kernel.fill
-    run(array, start, seed, first, second, _threads.count, keyed)
+    run(array, start, seed, first, second, threads or _threads.count, keyed)
 
 
 def draw(

@@ -110,9 +110,9 @@ def _one_place(item: Any, size: int, number: int) -> range | None:
 
 
 def select_rows(index: Any, shape: Dimensions) -> tuple[int | _kernels.Rows, Dimensions] | None:
-    """Return which whole rows an index means, one by its start, and the shape of the result; None for any other index.
+    """Return which whole rows an index means, and the shape of the result; None for other indices.
 
-    These are the commonest indices, one integer or a vector of them.  :func:`select` means the same
+    One row is named by its start.  These are the commonest indices, one integer or a vector of them.  :func:`select` means the same
     by them, but it and the selection take several times as long as it takes to make a row.
     """
     kind = type(index)

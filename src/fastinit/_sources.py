@@ -36,7 +36,10 @@ class RangeSource(Source, Protocol):
     """A source whose elements can be made in pieces of any size, as files are written."""
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
-        """Fill ``out``, a vector, with the elements from start on, in C order of the shape."""
+        """Fill ``out``, a vector, with the elements from start on, in C order of the shape.
+
+        It runs on the calling thread alone: several of them write a file, each a part of its own.
+        """
 
 
 class KeyedSource(Protocol):
@@ -55,7 +58,7 @@ class RandomSource:
 
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
         """See RangeSource."""
-        fill(out, start, self.seed, self.distribution)
+        fill(out, start, self.seed, self.distribution, threads=1)
 
     def fill_rows(self, out: Array, rows: int | Rows) -> None:
         """Fill ``out`` with whole rows, or with the one that begins at that index."""

@@ -65,7 +65,7 @@ def run(arguments: Any) -> int:
     print(f"fastinit {_kernels.VERSION}, {_kernels.isa()} kernels; NumPy {np.__version__}")
     print("In brackets: how many times faster than NumPy\n")
     line = "{:30}{:>10}" + "{:>20}" * len(threads)
-    print(line.format(*head))
+    print(line.format(*head), flush=True)
     try:
         for case, times in _cases(threads):
             cells = [

@@ -11,7 +11,8 @@ from .._files.create import Creation, create
 from .._files.errors import RefusedError
 from .._files.headers import ENCODERS
 from .._files.job import IN_PARTS, parameters_of
-from .._files.partial import HAS_LOCKS
+from .._files.locks import HAS_LOCKS
+from .output import Steady, is_terminal, one_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,11 @@ the interruptions; a .npy file equals the one that numpy.save() writes of them.
 Until all values are there the file is called NAME.npy.partial.  After an interruption, be it
 kill -9 or a loss of power, `fastinit create NAME.npy --resume` continues it.  Options that are
 given again must be the same; where --init and --shape are among them, all must be given.  When the
-disk is full the partial file is removed, unless an earlier run has written a part of it.
+disk is full the partial file is removed, unless an earlier run has written a part of it, or all
+values are there.
 
-If NAME.npy is finished, --resume with all options and --seed finds that out and succeeds.
+If NAME.npy is finished, --resume with all options, and --seed where values are random, finds that
+out and succeeds.  A NAME that begins with - goes last, after --.
 """
 
 EPILOG = """\
@@ -46,10 +49,16 @@ NumPy has no bfloat16.  This loads such a .npy file without reading it:
 """
 
 
+def _misfit(wanted: str, text: str) -> argparse.ArgumentTypeError:
+    received = repr(text if len(text) <= 60 else f"{text[:50]}...")
+    return argparse.ArgumentTypeError(f"must be {wanted}, received {received}")
+
+
 def _shape(text: str) -> list[int]:
     dims = text.replace(",", "x").split("x")
-    if not all(d.isascii() and d.isdecimal() for d in dims):
-        raise argparse.ArgumentTypeError(f"must be like 1000x64 or 1000,64, received {text!r}")
+    # Python converts no more than 4300 digits; 20 are enough for all dimensions there are.
+    if not all(d.isascii() and d.isdecimal() and len(d) <= 20 for d in dims):
+        raise _misfit("like 1000x64 or 1000,64", text)
     return [int(d) for d in dims]
 
 
@@ -60,13 +69,20 @@ def _rows(text: str) -> list[int | None]:
             return [int(part) if part.strip() else None for part in (first, end)]
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"must be like 1000:2000, :2000 or -500:, received {text!r}")
+    raise _misfit("like 1000:2000, :2000 or -500:", text)
 
 
 def _thread_count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 4096):
-        raise argparse.ArgumentTypeError(f"must be from 1 to 4096, received {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= 4096):
+        raise _misfit("from 1 to 4096", text)
     return int(text)
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _misfit("an integer", text) from None
 
 
 def _number(text: str) -> float:
@@ -77,14 +93,14 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, received {text!r}") from None
+        raise _misfit("a number", text) from None
 
 
 def _axes(text: str) -> list[int]:
     try:
         return [int(axis) for axis in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be like 0,1, received {text!r}") from None
+        raise _misfit("like 0,1", text) from None
 
 
 # For every parameter of an initializer: what converts its text, its placeholder, its help.
@@ -110,10 +126,10 @@ PARAMETERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     ),
     "gain": (_number, "X", "The number on the diagonal."),
     "seed": (
-        int,
+        _integer,
         "N",
         "0 <= N < 2**64 gives the same values every time.  Without it a seed is drawn, and printed "
-        "at the end.",
+        "before anything is written.",
     ),
     "input_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_in, with --output-axes."),
     "output_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_out, with --input-axes."),
@@ -187,29 +203,35 @@ class _NoProgress:
 
 def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress:
     """Return a progress bar; it shows nothing where none is wanted or tqdm is missing."""
-    if not (arguments.progress or (sys.stderr.isatty() and not arguments.quiet)):
+    shown = arguments.progress or (is_terminal(sys.stderr) and not arguments.quiet)
+    if sys.stderr is None or not shown:
         return _NoProgress()
     try:
         from tqdm import tqdm
     except ImportError:
-        print(
+        say(
             "fastinit create: no progress bar without tqdm, the extra 'cli': pip install tqdm",
-            file=sys.stderr,
+            sys.stderr,
         )
         return _NoProgress()
-    bar: Progress = tqdm(
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0  # a thread would watch it, where the system may have none to give
+
+    bar: Progress = Bar(
         total=job.nbytes,
         initial=written,
-        desc=arguments.target.name,
+        desc=one_line(arguments.target.name),
         unit="B",
         unit_scale=True,
         disable=False,
+        file=Steady(sys.stderr),
     )
     return bar
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file and return the exit code."""
+    """Write the file and return the exit code, which tells of the file, whatever is printed."""
     own = {"run", "command", "target", "resume", "overwrite", "threads", "progress", "quiet"}
     target = arguments.target
     if target.suffix not in ENCODERS:
@@ -224,17 +246,17 @@ def run(arguments: argparse.Namespace) -> int:
         quiet=arguments.quiet,
         threads=arguments.threads,
         progress=lambda job, written: _progress(arguments, job, written),
+        tell=lambda line: say(line, sys.stdout, sys.stderr),
     )
     try:
         report = create(creation)
     except KeyboardInterrupt as stop:
         if stop.args:  # it has begun to write
-            print(f"\n{stop}", file=sys.stderr)
+            say("", sys.stderr)
+            say(str(stop), sys.stderr)
         raise
-    except MemoryError as error:
-        raise RefusedError(str(error) or "out of memory") from None
     except OSError as error:
         raise RefusedError(f"{error.filename or target}: {error.strerror or error}") from None
     if not arguments.quiet:
-        print(report)
+        say(report, sys.stdout, sys.stderr)
     return 0

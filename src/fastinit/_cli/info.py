@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .._config import show_config
@@ -21,4 +22,6 @@ def add_parser(commands: Any) -> None:
 def run(arguments: Any) -> int:
     """Print the configuration and return the exit code."""
     show_config()
+    if sys.stdout is not None:
+        sys.stdout.flush()  # an error shows here, not at the end of the process
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .._files.errors import RefusedError
 from .._kernels import VERSION
 from . import bench, create, info, selftest
+from .output import say, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,11 @@ class _Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"-\.?\d|-inf")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        say(f"{self.prog}: error: {message} (see {self.prog} --help)", sys.stderr)
+        raise SystemExit(2)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _Parser(
         prog="fastinit", description="Initial values for neural networks on the CPU.", epilog=EPILOG
     )
@@ -50,7 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.run(chosen))
     except RefusedError as error:
-        print(f"fastinit {chosen.command}: error: {error}", file=sys.stderr)
-        return 2
+        message = str(error)
+    except MemoryError as error:
+        message = str(error) or "out of memory"
+    except OSError as error:  # nobody takes what the command prints; those of files are refusals
+        message = f"stdout: {error.strerror or error}"
     except KeyboardInterrupt:
         return 130
+    say(f"fastinit {chosen.command}: error: {message}", sys.stderr)
+    return 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    try:
+        return _run(arguments)
+    finally:
+        settle(sys.stdout, sys.stderr)

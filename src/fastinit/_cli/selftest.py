@@ -26,5 +26,5 @@ def run(arguments: Any) -> int:
     for name, holds in checks():
         print(f"{'ok    ' if holds else 'WRONG '} {name}", flush=True)
         failed += not holds
-    print(f"{failed} WRONG" if failed else "all values are right")
+    print(f"{failed} WRONG" if failed else "all values are right", flush=True)
     return 1 if failed else 0

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._disk import DISK_FULL
-from .._threads import get_num_threads, set_num_threads
+from .._threads import get_num_threads
 from .decide import Action, Content, Found, Request, decide
 from .errors import RefusedError
-from .job import Job, draws_seed, resumed_job
+from .job import Job, draws_seed, resumed_job, takes_seed
 from .partial import Partial, is_same_file, open_partial
 from .write import Progress, write_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,41 @@ class Creation:
     quiet: bool
     threads: int | None
     progress: Callable[[Job, int], Progress]  # (job, bytes that are written already)
+    tell: Callable[[str], bool]  # it prints a line, and returns whether it could
+
+    @cached_property
+    def file(self) -> Path:
+        """The file that is written: where NAME is a symbolic link, what it points to."""
+        if not self.target.is_symlink():
+            return self.target
+        file = Path(os.path.realpath(self.target))
+        if file.is_symlink():
+            raise RefusedError(f"{self.target} is a loop of symbolic links")
+        return file
 
     @property
     def path(self) -> Path:
         """NAME.partial."""
-        return self.target.with_name(self.target.name + ".partial")
+        return self.file.with_name(self.file.name + ".partial")
 
     def request(self, loses_seed: bool = False) -> Request:
         """Return what the decision depends on."""
         options = frozenset(self.options)
         decides_values = {"init", "shape"} <= options and not draws_seed(self.options)
-        return Request(self.resume, self.overwrite, options, decides_values, loses_seed)
+        takes = takes_seed(self.options)
+        return Request(self.resume, self.overwrite, options, decides_values, loses_seed, takes)
 
     @property
-    def loses_seed(self) -> bool:
-        """Whether a seed is drawn that is neither printed nor written."""
-        return self.quiet and self.target.suffix == ".npy" and draws_seed(self.options)
+    def must_tell_seed(self) -> bool:
+        """Whether a seed is drawn that the file will not hold."""
+        return self.target.suffix == ".npy" and draws_seed(self.options)
 
     @property
     def command_to_resume(self) -> str:
         """The command that continues after an interruption."""
-        command = ["fastinit", "create", str(self.target), "--resume"]
-        return shlex.join(command + ["--overwrite"] * self.overwrite)
+        name, options = str(self.target), ["--resume"] + ["--overwrite"] * self.overwrite
+        arguments = [*options, "--", name] if name.startswith("-") else [name, *options]
+        return shlex.join(["fastinit", "create", *arguments])
 
 
 def _remove_second_name(path: Path, target: Path) -> bool:
@@ -78,19 +94,24 @@ def _content(file: Partial, suffix: str) -> Content:
 
 def _look(creation: Creation) -> Found:
     """Return what is there before NAME.partial is opened."""
-    target, path = creation.target, creation.path
+    target, file, path = creation.target, creation.file, creation.path
+    try:
+        mode = os.stat(file).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = stat.S_IFREG
     found = Found(
         target=str(target),
         partial=str(path),
-        parent=str(target.parent),
-        has_parent=target.parent.is_dir(),
-        target_is_directory=target.is_dir(),
+        parent=str(file.parent),
+        has_parent=file.parent.is_dir(),
+        target_is_directory=stat.S_ISDIR(mode),
+        target_is_special=not stat.S_ISREG(mode),
     )
-    if found.target_is_directory or not found.has_parent:
+    if found.target_is_special or not found.has_parent:
         return found
     return replace(
         found,
-        was_published=_remove_second_name(path, target),
+        was_published=_remove_second_name(path, file),
         target_exists=os.path.lexists(target),
         content=Content.UNREAD if os.path.lexists(path) else Content.ABSENT,
     )
@@ -100,12 +121,13 @@ def _decide(creation: Creation, found: Found) -> Action:
     """Return the action; raise RefusedError where there is none."""
     decision = decide(creation.request(), found)
     if decision.action is Action.COMPARE:
-        path = creation.path if found.content is Content.COMPLETE else creation.target
+        path = creation.path if found.content is Content.COMPLETE else creation.file
         same = Job(creation.target, creation.options).is_in(path)
         decision = decide(creation.request(), replace(found, holds_what_was_asked=same))
     if decision.action is Action.BEGIN:
         Job(creation.target, creation.options)  # errors in the options are reported first
-        decision = decide(creation.request(creation.loses_seed), found)
+        loses_seed = creation.quiet and creation.must_tell_seed
+        decision = decide(creation.request(loses_seed), found)
     if decision.action is Action.REFUSE:
         raise RefusedError(decision.message)
     return decision.action
@@ -119,7 +141,7 @@ def create(creation: Creation) -> str:
     RefusedError
         There is something that the user has to change.
     OSError
-        The file system failed.
+        The file system failed before anything was written.
     KeyboardInterrupt
         The run was interrupted; what is written is kept, and the message says how to go on.
     """
@@ -135,34 +157,64 @@ def create(creation: Creation) -> str:
         action = _decide(
             creation, replace(found, target_exists=os.path.lexists(target), content=content)
         )
-        if action is Action.PUBLISH:
-            file.publish(target, creation.overwrite)
-            return f"{target}: {path.name} was complete and has been renamed"
         written = 0
-        if action is Action.RESUME:
-            record = file.read_record()
-            assert record is not None  # _content() has just read it, and the file is locked
-            recorded, written = record
-            job = resumed_job(target, creation.options, recorded, path)
-        job = job or Job(target, creation.options)
+        if action is Action.BEGIN:
+            job = job or Job(target, creation.options)
+            _tell_seed(creation, job)
         try:
+            if action is Action.PUBLISH:
+                file.publish(creation.file, creation.overwrite)
+                return f"{target}: {path.name} was complete and has been renamed"
             if action is Action.RESUME:
-                file.resume(job.header, job.nbytes)
+                record = file.read_record()
+                assert record is not None  # _content() has just read it, and the file is locked
+                recorded, written = record
+                job = resumed_job(target, creation.options, recorded, path)
+                file.resume(job.header, job.nbytes, job.lazy.dtype.itemsize)
             else:
+                assert job is not None
                 file.begin(job.header, job.nbytes, job.asked)
+                if creation.overwrite:
+                    file.hide_like(creation.file)
             return _write(creation, job, file, written)
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            if written:  # by an earlier run: it is not lost because this one fails
-                kept = f"{path} is kept; to go on: {creation.command_to_resume}"
-            else:
-                path.unlink()
-                kept = "nothing of it is left there"
-            raise RefusedError(f"{target}: {error.strerror}; {kept}") from None
+        except (OSError, MemoryError) as error:
+            raise RefusedError(_failure(creation, file, error, written)) from None
         except KeyboardInterrupt:
-            message = f"interrupted; to go on: {creation.command_to_resume}"
-            raise KeyboardInterrupt(message) from None
+            raise KeyboardInterrupt(*_interruption(creation, file)) from None
+
+
+def _tell_seed(creation: Creation, job: Job) -> None:
+    """Print a drawn seed that the file will not hold: what happens later cannot lose it."""
+    if creation.must_tell_seed and not creation.tell(
+        f"{creation.target}: the seed is {job.asked['seed']}"
+    ):
+        raise RefusedError("--seed is needed where nothing can be printed: the drawn one is lost")
+
+
+def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, written: int) -> str:
+    """Return what to say of an error; a file that holds nothing to go on with is removed."""
+    full = isinstance(error, OSError) and error.errno in DISK_FULL
+    if full and not written and not file.holds_all:
+        # What an earlier run has written is not lost because this one fails.
+        creation.path.unlink()
+        kept = "; nothing of it is left there"
+    elif file.is_empty():
+        kept = ""
+    else:
+        kept = f"; {creation.path} is kept; to go on: {creation.command_to_resume}"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{creation.target}: {reason or str(error) or 'out of memory'}{kept}"
+
+
+def _interruption(creation: Creation, file: Partial) -> list[str]:
+    """Return what to say after Ctrl-C, nothing where nothing has begun."""
+    if file.is_published(creation.file):
+        with suppress(FileNotFoundError):
+            creation.path.unlink()
+        return [f"interrupted, but {creation.target} is finished"]
+    if file.is_empty():
+        return []
+    return [f"interrupted; to go on: {creation.command_to_resume}"]
 
 
 def _write(creation: Creation, job: Job, file: Partial, written: int) -> str:
@@ -170,22 +222,20 @@ def _write(creation: Creation, job: Job, file: Partial, written: int) -> str:
     target, left = creation.target, job.nbytes - written
     start = time.monotonic()
     progress = creation.progress(job, written)
-    threads = get_num_threads()
-    set_num_threads(1)  # each of the writing threads fills its own chunk
     try:
-        write_values(job, file, written, creation.threads or threads, progress)
+        write_values(job, file, written, creation.threads or get_num_threads(), progress)
         progress.set_postfix_str("waiting for the disk")
         file.finish()
-        file.publish(target, creation.overwrite)
+        file.publish(creation.file, creation.overwrite)
     finally:
         progress.close()  # the bar's line ends before any other begins
-        set_num_threads(threads)
-    seconds = time.monotonic() - start
+    seconds = max(time.monotonic() - start, 1e-3)
+    took = f"{seconds:.1f}" if seconds >= 10 else f"{seconds:.2g}"
     shape = "x".join(map(str, job.shape))
     seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
     return (
-        f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {seconds:.1f} s, "
-        f"{_size(left / max(seconds, 1e-3))}/s"
+        f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {took} s, "
+        f"{_size(left / seconds)}/s"
     )
 
 

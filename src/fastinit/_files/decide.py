@@ -15,7 +15,7 @@ class Content(Enum):
     ABSENT = auto()  # there is no such file
     UNREAD = auto()  # there is one, not yet opened
     EMPTY = auto()
-    BLANK = auto()  # zeros at its beginning, no trailer: a run was killed early
+    BLANK = auto()  # zeros alone: a loss of power took what a run had written early
     UNFINISHED = auto()  # a trailer says what an earlier run was asked for
     COMPLETE = auto()  # only its name is wrong
     FOREIGN = auto()  # another program's, or damaged
@@ -42,6 +42,7 @@ class Request:
     options: frozenset[str] = frozenset()  # names of the options that were given
     decides_values: bool = False  # --init and --shape are given, and a seed where one is needed
     loses_seed: bool = False  # a seed is drawn, and would be neither printed nor written
+    takes_seed: bool | None = None  # whether the initializer takes one; None: none is named
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Found:
     parent: str
     has_parent: bool = True
     target_is_directory: bool = False
+    target_is_special: bool = False  # a pipe, a socket, a device
     target_exists: bool = False
     was_published: bool = False  # both names were one file: a run was killed in publish()
     content: Content = Content.ABSENT
@@ -75,6 +77,8 @@ def decide(request: Request, found: Found) -> Decision:
     """Return the decision for a request and what was found."""
     if found.target_is_directory:
         return _refuse(f"{found.target} is a directory")
+    if found.target_is_special:
+        return _refuse(f"{found.target} is no regular file")
     if not found.has_parent:
         return _refuse(f"{found.target}: there is no directory {found.parent}")
     if found.was_published and request.resume and not request.options:
@@ -103,6 +107,12 @@ def _compared(found: Found, if_equal: Action, message: str) -> Decision:
     return Decision(if_equal) if found.holds_what_was_asked else _refuse(message)
 
 
+def _to_compare(request: Request) -> str:
+    """Return how a finished file is compared."""
+    seed = {True: " and --seed", False: "", None: ", and --seed if values are random,"}
+    return f"with all options{seed[request.takes_seed]} a part of it is compared"
+
+
 def _decide_beside_target(request: Request, found: Found) -> Decision:
     """Return the decision where the target exists and may not be replaced."""
     if request.resume and found.content is Content.ABSENT:
@@ -110,7 +120,7 @@ def _decide_beside_target(request: Request, found: Found) -> Decision:
             name = found.partial.rpartition("/")[2]
             return _refuse(
                 f"{found.target} exists, and there is no {name} to go on with: it was finished, or "
-                "made by other means; with all options and --seed a part of it is compared"
+                f"made by other means; {_to_compare(request)}"
             )
         message = f"{found.target} exists and holds something else: --overwrite replaces it"
         return _compared(found, Action.FINISHED, message)
@@ -133,8 +143,7 @@ def _decide_resume(request: Request, found: Found) -> Decision:
         return Decision(Action.PUBLISH)
     if not request.decides_values:
         return _refuse(
-            f"{found.partial} is complete: --resume alone renames it; with all options and --seed "
-            "a part of it is compared"
+            f"{found.partial} is complete: --resume alone renames it; {_to_compare(request)}"
         )
     message = f"{found.partial} is complete, but holds something else: --overwrite begins anew"
     return _compared(found, Action.PUBLISH, message)

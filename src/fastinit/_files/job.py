@@ -18,6 +18,7 @@ from ..initializers._catalog import CATALOG
 from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS
+from .partial import LARGEST_ARRAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .._lazy import LazyArray
     from .._typing import Array
     from ..initializers._catalog import Entry
+
+_MOST_DIMENSIONS = 64  # of an array of NumPy 2
 
 _ENTRIES = {entry.name: entry for entry in CATALOG}
 
@@ -44,10 +47,23 @@ def parameters_of(entry: Entry) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.name not in ("shape", "dtype", "out")}
 
 
+def takes_seed(options: Mapping[str, Any]) -> bool | None:
+    """Return whether the initializer takes a seed; None where none is known by its name."""
+    entry = _ENTRIES.get(options.get("init", ""))
+    return None if entry is None else "seed" in parameters_of(entry)
+
+
 def draws_seed(options: Mapping[str, Any]) -> bool:
     """Return whether the initializer takes a seed and none is given."""
-    entry = _ENTRIES.get(options.get("init", ""))
-    return entry is not None and "seed" in parameters_of(entry) and options.get("seed") is None
+    return takes_seed(options) is True and options.get("seed") is None
+
+
+def _plain(name: str, value: float) -> float:
+    """Return a number as a float, as long as that is exact: 0 is 0.0, however it is written."""
+    try:
+        return float(value) if float(value) == value else value
+    except OverflowError:
+        raise RefusedError(f"--{name} must be a number that float64 holds") from None
 
 
 def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
@@ -55,6 +71,11 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
     for name in ("init", "shape"):
         if name not in options:
             raise RefusedError(f"--{name} is required")
+    if len(options["shape"]) > _MOST_DIMENSIONS:
+        raise RefusedError(
+            f"--shape has {len(options['shape'])} dimensions; arrays of NumPy have up to "
+            f"{_MOST_DIMENSIONS}"
+        )
     init = options["init"]
     if init not in _ENTRIES:
         raise RefusedError(f"unknown initializer {init!r}: one of {', '.join(IN_PARTS)}")
@@ -68,9 +89,9 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
         raise RefusedError(f"{init} has no --{name.replace('_', '-')}; it has: {has}")
     parameters = {name: options.get(name, default) for name, default in known.items()}
     try:
-        for name, value in parameters.items():  # 0 is 0.0, however it is written
-            if isinstance(known[name], float) and float(value) == value:
-                parameters[name] = float(value)
+        for name, value in parameters.items():
+            if isinstance(known[name], float):
+                parameters[name] = _plain(name, value)
         if "seed" in known:
             parameters["seed"] = key(parameters["seed"])
         cls: Any = IN_PARTS[init].cls
@@ -102,6 +123,9 @@ class Job:
         self.shape = (end - first, *shape[1:])
         self.start = first * prod(shape[1:])
         self.nbytes = prod(self.shape) * dtype.itemsize
+        # NumPy multiplies the others where one dimension is 0, too.
+        if prod(d or 1 for d in self.shape) * dtype.itemsize > LARGEST_ARRAY:
+            raise RefusedError("the array has 2**63 bytes or more, more than a file can have")
         self.asked: dict[str, Any] = {
             "init": options["init"],
             "shape": list(shape),
@@ -163,10 +187,36 @@ def _check_equal(
             )
 
 
+def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:
+    """Return the job of a record, which must be as a run of this version has written it."""
+    version = recorded.get("stream_version")
+    if type(version) is int and version != STREAM_VERSION:
+        raise RefusedError(
+            f"{path} was begun with version {version} of the stream, and this is version "
+            f"{STREAM_VERSION}: --overwrite without --resume begins anew"
+        )
+    damaged = RefusedError(f"{path} is damaged: --overwrite without --resume begins anew")
+    if not {"init", "shape", "stream_version"} <= recorded.keys():
+        raise damaged
+    try:
+        job = Job(target, {n: v for n, v in recorded.items() if n != "stream_version"})
+        same = json.dumps(job.asked, sort_keys=True) == json.dumps(recorded, sort_keys=True)
+    except RefusedError:
+        raise
+    except Exception:  # settings that no run has written can raise anything
+        raise damaged from None
+    if not same:
+        raise damaged
+    return job
+
+
 def resumed_job(
     target: Path, given: Mapping[str, Any], recorded: Mapping[str, Any], path: Path
 ) -> Job:
     """Return the job that a record describes; options that are given again must be the same."""
+    job = _recorded_job(target, recorded, path)
+    if not given:
+        return job
     options = dict(given)
     if not {"init", "shape"} <= given.keys():
         # These two come first: they decide what the others mean.

@@ -6,12 +6,13 @@ the trailer, from which an interrupted run is resumed.  It is written first, and
 the header is on the disk.  So a file without a trailer is complete by its header, or nothing yet:
 
     how many bytes of the values are on the disk for certain    8 bytes
+    CRC-32 of all else in the trailer                           8 bytes
     what was asked for                                          JSON
     where the trailer begins                                    8 bytes
     b"fastinit"                                                 8 bytes
 
-A trailer begins at a multiple of 8, so that its first number lies in one sector: after a loss of
-power it is the old one or the new one.  Numbers are little-endian.
+A trailer begins at a multiple of 16, so that its first two numbers lie in one sector: after a loss
+of power they are the old ones or the new ones.  Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -21,19 +22,14 @@ import json
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+from binascii import crc32
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .._disk import reserve_blocks
 from .errors import RefusedError
 from .headers import promised_size
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    HAS_LOCKS = False
-else:
-    HAS_LOCKS = True
+from .locks import above_standard_streams, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +37,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"fastinit"
-_LARGEST_FILE = (1 << 63) - 1  # bytes
 _LARGEST_HEAD = 1 << 20  # bytes of a header, or of a trailer: a longer one is not ours
+# Bytes of the values: a file has 2^63 - 1 at most, with header and trailer.
+LARGEST_ARRAY = (1 << 63) - 4 * _LARGEST_HEAD
+_BLOCK = 1 << 20  # bytes that are read at a time
+_SEEK_DATA = getattr(os, "SEEK_DATA", None)  # not on all systems
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -72,6 +71,17 @@ def _reserve_file(fd: int, size: int) -> None:
         done += n
 
 
+def _next_data(fd: int, offset: int) -> int | None:
+    """Return from where on a file may hold data; None where only a hole is left, which is zeros."""
+    if _SEEK_DATA is not None:
+        try:
+            return os.lseek(fd, offset, _SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None
+    return offset
+
+
 def _sync_directory(path: Path) -> None:
     with suppress(OSError):  # some file systems cannot: there the name is stored later
         directory = os.open(path.parent, os.O_RDONLY)
@@ -87,24 +97,28 @@ class Partial:
     def __init__(self, path: Path, file: FileIO) -> None:
         self.path = path
         self.fd = file.fileno()
+        self.holds_all = False  # whether all values are on the disk
 
     def read_record(self) -> tuple[dict[str, Any], int] | None:
         """Return what an earlier run was asked for, and how many bytes of values it has written.
 
-        None means that there is no trailer.
+        None means that there is no trailer, or a damaged one.
         """
         size = os.fstat(self.fd).st_size
         end = os.pread(self.fd, 16, max(0, size - 16))
         at = int.from_bytes(end[:8], "little")
-        if end[8:] != _MAGIC or not 0 < at <= size - 24 or size - at > _LARGEST_HEAD:
+        if end[8:] != _MAGIC or not 0 < at <= size - 32 or size - at > _LARGEST_HEAD:
             return None
         trailer = os.pread(self.fd, size - at, at)
+        self._trailer_at, self._written = at, int.from_bytes(trailer[:8], "little")
+        self._rest = trailer[16:]
+        if trailer[:16] != self._numbers(self._written):
+            return None
         try:
-            asked = json.loads(trailer[8:-16])
+            asked = json.loads(trailer[16:-16])
         except (ValueError, RecursionError):  # other content
             return None
-        self._trailer_at, self._written = at, int.from_bytes(trailer[:8], "little")
-        return (asked, self._written) if isinstance(asked, dict) and "init" in asked else None
+        return (asked, self._written) if isinstance(asked, dict) else None
 
     def is_empty(self) -> bool:
         """Return whether the file has no content."""
@@ -116,35 +130,46 @@ class Partial:
         return size == os.fstat(self.fd).st_size
 
     def is_blank(self) -> bool:
-        """Return whether a file without a trailer may be one whose run was killed early."""
-        return not any(os.pread(self.fd, 64, 0))
+        """Return whether the file holds only zeros, as a loss of power may leave it."""
+        offset = _next_data(self.fd, 0)
+        while offset is not None:
+            block = os.pread(self.fd, _BLOCK, offset)
+            if block.count(0) != len(block):
+                return False
+            if not block:
+                break
+            offset = _next_data(self.fd, offset + len(block))
+        return True
 
     def begin(self, header: bytes, nbytes: int, asked: dict[str, Any]) -> None:
         """Reserve the disk space of a new file, and write its trailer."""
         self._lay_out(header, nbytes)
-        trailer = bytes(8) + json.dumps(asked).encode()
-        trailer += self.mark.to_bytes(8, "little") + _MAGIC
-        if self.mark + len(trailer) > _LARGEST_FILE:
-            raise RefusedError(f"{nbytes} bytes are more than a file can have")
+        self._rest = json.dumps(asked).encode() + self.mark.to_bytes(8, "little") + _MAGIC
+        trailer = self._numbers(0) + self._rest
         os.ftruncate(self.fd, 0)
         _write_at(self.fd, trailer, self.mark)
         os.fsync(self.fd)
         _sync_directory(self.path)
         _reserve_file(self.fd, self.mark + len(trailer))
 
-    def resume(self, header: bytes, nbytes: int) -> None:
+    def resume(self, header: bytes, nbytes: int, itemsize: int) -> None:
         """Continue a file whose record has been read."""
         self._lay_out(header, nbytes)
         if self._trailer_at != self.mark:
             raise RefusedError(f"{self.path} has another header: --overwrite begins anew")
-        if self._written > nbytes:
+        if self._written > nbytes or self._written % itemsize:
             raise RefusedError(f"{self.path} is damaged: --overwrite begins anew")
         _reserve_file(self.fd, os.fstat(self.fd).st_size)
 
     def _lay_out(self, header: bytes, nbytes: int) -> None:
         self.header = header
         self.size = len(header) + nbytes
-        self.mark = -(-self.size // 8) * 8  # where the trailer begins
+        self.mark = -(-self.size // 16) * 16  # where the trailer begins
+
+    def _numbers(self, written: int) -> bytes:
+        """Return the first 16 bytes of the trailer."""
+        count = written.to_bytes(8, "little")
+        return count + crc32(self._rest, crc32(count)).to_bytes(8, "little")
 
     def write(self, values: Any, offset: int) -> None:
         """Write bytes of the values; any thread may call it."""
@@ -153,19 +178,51 @@ class Partial:
     def keep(self, written: int) -> None:
         """Note that so many bytes, written before, need not be written again."""
         _sync(self.fd)
-        _write_at(self.fd, written.to_bytes(8, "little"), self.mark)
+        _write_at(self.fd, self._numbers(written), self.mark)
 
     def finish(self) -> None:
         """Make the file complete; what is left is to publish() it."""
         self.keep(self.size - len(self.header))
+        self.holds_all = True
         _write_at(self.fd, self.header, 0)
         os.fsync(self.fd)
         os.ftruncate(self.fd, self.size)
         os.fsync(self.fd)
 
+    def hide_like(self, target: Path) -> None:
+        """Let nobody read the values who may not read the file that they will replace."""
+        with suppress(OSError):  # there is none, or the file system has no modes
+            mode = os.stat(target).st_mode | stat.S_IRUSR | stat.S_IWUSR
+            os.fchmod(self.fd, mode & stat.S_IMODE(os.fstat(self.fd).st_mode))
+
+    def _follow(self, target: Path) -> None:
+        """Take the owner and the mode of the file that is replaced, as far as the system allows."""
+        try:
+            old = os.stat(target)
+        except FileNotFoundError:
+            return
+        mode, new = stat.S_IMODE(old.st_mode), os.fstat(self.fd)
+        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+            try:
+                os.fchown(self.fd, old.st_uid, old.st_gid)
+            except OSError:  # only root gives a file away
+                mode &= 0o777
+                try:
+                    os.fchown(self.fd, -1, old.st_gid)
+                except OSError:
+                    mode &= ~stat.S_IRWXG  # these rights are not for another group
+        elif stat.S_IMODE(new.st_mode) == mode:
+            return
+        with suppress(OSError):  # a file system without modes
+            os.fchmod(self.fd, mode)
+        os.fsync(self.fd)
+
     def publish(self, target: Path, overwrite: bool) -> None:
         """Rename the complete file to the target, which is replaced if `overwrite`."""
-        if not overwrite:
+        self.holds_all = True
+        if overwrite:
+            self._follow(target)
+        else:
             try:
                 os.link(self.path, target)  # unlike renaming, this replaces nothing
             except OSError:  # some file systems have no links
@@ -181,6 +238,12 @@ class Partial:
         os.replace(self.path, target)
         _sync_directory(target)
 
+    def is_published(self, target: Path) -> bool:
+        """Return whether the file has the target's name, also if it still has its own."""
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(self.fd), os.lstat(target))
+        return False
+
 
 def is_same_file(path: Path, target: Path) -> bool:
     """Return whether both names are one file: a run was killed in publish()."""
@@ -190,23 +253,36 @@ def is_same_file(path: Path, target: Path) -> bool:
         return False
 
 
+def _open(path: Path) -> int:
+    """Return a descriptor of a regular file, which is made where there is none."""
+    with suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode  # to open a pipe or a device may hang, or do something to it
+        if stat.S_ISLNK(mode):
+            raise RefusedError(f"{path} is a symbolic link")
+        if not stat.S_ISREG(mode):
+            raise RefusedError(f"{path} is no regular file")
+    return above_standard_streams(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666))
+
+
+def _remove_if_empty(fd: int, path: Path) -> None:
+    if not os.fstat(fd).st_size:  # nothing was begun
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 @contextmanager
 def open_partial(path: Path) -> Iterator[Partial]:
     """Open a Partial and lock it against other runs; make the file where there is none."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        fd = os.open(path, flags, 0o666)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RefusedError(f"{path} is a symbolic link") from None
-        raise
-    with os.fdopen(fd, "r+b", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise RefusedError(f"{path} is no regular file")
+    was_there = os.path.lexists(path)
+    with ExitStack() as stack:
+        file = stack.enter_context(os.fdopen(_open(path), "r+b", buffering=0))
+        fd = file.fileno()
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(f"{path}: another run is writing it") from None
+            stack.enter_context(locked(fd, path))
+        except OSError:
+            if not was_there:
+                _remove_if_empty(fd, path)
+            raise
         # The other run may have finished between opening and locking: then the name belongs to
         # another file, or to none.
         if not os.path.lexists(path) or not os.path.samestat(os.lstat(path), os.fstat(fd)):
@@ -214,6 +290,4 @@ def open_partial(path: Path) -> Iterator[Partial]:
         try:
             yield Partial(path, file)
         finally:
-            if not os.fstat(fd).st_size:  # nothing was begun
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+            _remove_if_empty(fd, path)
