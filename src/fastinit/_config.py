@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, _threads
+from ._messages import shown
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
@@ -40,7 +41,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     if mode == "dicts":
         return config
     if mode != "stdout":
-        raise ValueError(f"mode must be 'stdout' or 'dicts', received {mode!r}")
+        raise ValueError(f"mode must be 'stdout' or 'dicts', received {shown(mode)}")
     for name, value in config.items():
         print(f"{name + ':':16} {', '.join(value) if isinstance(value, list) else value}")
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _kernels
+from ._messages import shown, shown_text
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -60,7 +61,9 @@ def uint64(x: int) -> np.uint64:
 
 def _out_of_bounds(lowest: int, highest: int, size: int, number: int = 0) -> IndexError:
     bad = highest if highest >= size else lowest
-    return IndexError(f"index {bad} is out of bounds for axis {number} with size {size}")
+    return IndexError(
+        f"index {shown(bad)} is out of bounds for axis {number} with size {shown(size)}"
+    )
 
 
 def _row_starts(ids: Array, rows: int, stride: int) -> Array:
@@ -84,7 +87,7 @@ def _row_ids(ids: Any, rows: int) -> Array:
                 raise _out_of_bounds(exact.min(), exact.max(), rows)
             return (exact % rows).astype(np.uint64)
     if array.dtype.kind not in "iu":
-        raise IndexError(f"an index array must hold integers, received {array.dtype}")
+        raise IndexError(f"an index array must hold integers, received {shown_text(array.dtype)}")
     return _row_starts(array, rows, 1)
 
 
@@ -146,7 +149,9 @@ def select(index: Any, shape: Dimensions) -> tuple[list[Axis], Dimensions]:
     if len(dots) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
     if len(items) - len(dots) > len(shape):
-        raise IndexError(f"too many indices: array is {len(shape)}-dimensional, received {index!r}")
+        raise IndexError(
+            f"too many indices: array is {len(shape)}-dimensional, received {shown(index)}"
+        )
     at = dots[0] if dots else len(items)
     items[at : at + len(dots)] = [slice(None)] * (len(shape) - len(items) + len(dots))
     axes: list[Axis] = []
@@ -165,6 +170,6 @@ def select(index: Any, shape: Dimensions) -> tuple[list[Axis], Dimensions]:
         else:
             raise IndexError(
                 "an index must be an integer, a slice, an Ellipsis, a tuple of these, or "
-                f"an array of integers for the first axis, received {item!r}"
+                f"an array of integers for the first axis, received {shown(item)}"
             )
     return axes, tuple(kept)
