@@ -27,6 +27,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     ValueError
         Another mode.
     """
+    if not isinstance(mode, str) or mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', received {shown(mode)}")
     config = {
         "version": _kernels.VERSION,
         "stream version": _kernels.STREAM_VERSION,
@@ -40,8 +42,6 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     }
     if mode == "dicts":
         return config
-    if mode != "stdout":
-        raise ValueError(f"mode must be 'stdout' or 'dicts', received {shown(mode)}")
     for name, value in config.items():
         print(f"{name + ':':16} {', '.join(value) if isinstance(value, list) else value}")
     return None

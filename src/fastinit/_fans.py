@@ -36,7 +36,7 @@ def _as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
         return None
     try:
         found = tuple(axes)
-        if any(isinstance(axis, (bool, np.bool_)) for axis in found):
+        if isinstance(axes, (bytes, bytearray)) or any(type(a) in (bool, np.bool_) for a in found):
             raise TypeError
         return tuple([index(axis) for axis in found])
     except TypeError:
@@ -151,10 +151,10 @@ def check_scaling(scale: object, mode: object, distribution: object) -> Rule:
         raise ValueError(f"scale must be a positive number, received {scale}")
     if not isinstance(mode, str) or mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, received {shown(mode)}")
-    name = distribution.lower() if isinstance(distribution, str) else distribution
+    name = distribution.lower() if isinstance(distribution, str) else ""
     if name == "normal":
         name = "truncated_normal"
-    if not isinstance(name, str) or name not in DISTRIBUTIONS:
+    if name not in DISTRIBUTIONS:
         names = ", ".join(DISTRIBUTIONS)
         raise ValueError(
             f"distribution must be one of {names}, normal, received {shown(distribution)}"

@@ -142,6 +142,8 @@ def as_shape(shape: Any) -> Dimensions:
         dims = (_dimension(shape),)
     except TypeError:
         try:
+            if isinstance(shape, (bytes, bytearray)):  # sequences of integers
+                raise TypeError
             dims = tuple([_dimension(d) for d in shape])
         except TypeError:
             message = f"shape must be an integer or a sequence of them, received {shown(shape)}"

@@ -79,7 +79,7 @@ def for_activation(
     family = _BY_PLAIN_NAME.get(_plain(text))
     if family is None:
         raise ValueError(f"name must be one of {', '.join(_FAMILIES)}, received {shown(name)}")
-    if distribution not in ("normal", "uniform"):
+    if not isinstance(distribution, str) or distribution not in ("normal", "uniform"):
         raise ValueError(f"distribution must be normal or uniform, received {shown(distribution)}")
     cls: Any = CLASSES[f"{family}_{distribution}"]
     initializer: Initializer = cls(seed=seed)

@@ -30,7 +30,7 @@ def _named_window(name: str, length: int, periodic: bool) -> Array:
             "a window with a name needs scipy, the extra 'stft': pip install scipy"
         ) from None
     try:
-        return np.asarray(get_window(name, length, fftbins=periodic))
+        return np.asarray(get_window(name, length, fftbins=bool(periodic)))
     except ValueError as error:
         raise ValueError(
             "window must be a name that scipy.signal.get_window knows, "
@@ -38,11 +38,13 @@ def _named_window(name: str, length: int, periodic: bool) -> Array:
         ) from None
 
 
-def _check(side: object, window: object, scaling: object) -> None:
+def _check(side: object, window: object, scaling: object, periodic: object) -> None:
     for name, value, known in (("side", side, _SIDES), ("scaling", scaling, _SCALINGS)):
         if not (value is None or isinstance(value, str)) or value not in known:
             names = ", ".join(map(repr, known))
             raise ValueError(f"{name} must be one of {names}, received {shown(value)}")
+    if not isinstance(periodic, (int, np.bool_)) or periodic not in (False, True):
+        raise TypeError(f"periodic must be True or False, received {shown(periodic)}")
     if isinstance(window, str):
         _named_window(window, 2, False)
     elif window is not None:
@@ -99,7 +101,7 @@ def _prepare(
     dims: Dimensions,
     dtype: np.dtype[Any],
 ) -> Fill:
-    _check(side, window, scaling)
+    _check(side, window, scaling, periodic)
     if len(dims) != 3 or dims[1] != 1:
         raise ValueError(f"shape must be (frame length, 1, frequencies), received {shown(dims)}")
     length, _, frequencies = dims
@@ -208,7 +210,7 @@ class STFT(Initializer):
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
-        _check(side, window, scaling)
+        _check(side, window, scaling, periodic)
         self.side = side
         self.window = window
         self.scaling = scaling

@@ -51,7 +51,7 @@ def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -
     """Return the class or function that a configuration names; None where it is unknown."""
     custom = custom_objects or {}
     name = config["class_name"]
-    if name == "function":
+    if isinstance(name, str) and name == "function":
         return custom.get(config["config"]) if isinstance(config.get("config"), str) else None
     for candidate in (config.get("registered_name"), name):
         if isinstance(candidate, str) and candidate in custom:

@@ -50,7 +50,9 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
         return ()
     axes = batch_axis if isinstance(batch_axis, Sequence) else (batch_axis,)
     try:
-        if any(isinstance(axis, (bool, np.bool_)) for axis in axes):
+        if isinstance(axes, (bytes, bytearray)) or any(
+            isinstance(axis, (bool, np.bool_)) for axis in axes
+        ):
             raise TypeError
         return tuple([index(axis) for axis in axes])
     except TypeError:
