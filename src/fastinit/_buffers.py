@@ -15,7 +15,7 @@ from ._entry import release_views
 from ._kernels import enter_default_modes, leave_default_modes, plain
 from ._memory import LARGE, FreshMemory, advise_huge_pages, empty
 from ._messages import shown, shown_text
-from ._seeds import key
+from ._seeds import LARGEST_SEED, key
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ def make(
         dims, dtype, view = resolve(shape, dtype, out, allowed)
         fill = prepare(dims, dtype)
         array = allocate(dims, dtype) if view is None else view
-        word = key(seed)
+        # The first is the common case of key(), without the call.
+        word = seed if type(seed) is int and 0 <= seed <= LARGEST_SEED else key(seed)
         if out is not None:
             acquire(view, out)
         fill(array, word)

@@ -32,16 +32,16 @@ def _fresh_zeros(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
         return empty(shape, dtype)  # it is too large: this raises, and says how large
 
 
-def _fill_zeros(array: Array, key: int) -> None:
-    array.fill(0)
+def _prepare_nothing(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: None
 
 
-def _fill_ones(array: Array, key: int) -> None:
-    array.fill(1)
+def _prepare_zeros(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: array.fill(0)
 
 
-def _fill_nothing(array: Array, key: int) -> None:
-    pass
+def _prepare_ones(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: array.fill(1)
 
 
 def zeros(
@@ -67,8 +67,8 @@ def zeros(
     ValueError, TypeError
         An argument is out of range or of the wrong type.  Nothing is written then.
     """
-    fill = _fill_nothing if out is None else _fill_zeros
-    return make(shape, dtype, out, lambda dims, dtype: fill, NUMBERS, allocate=_fresh_zeros)
+    prepare = _prepare_nothing if out is None else _prepare_zeros
+    return make(shape, dtype, out, prepare, NUMBERS, allocate=_fresh_zeros)
 
 
 class Zeros(Initializer):
@@ -121,7 +121,7 @@ def ones(
     ValueError, TypeError
         An argument is out of range or of the wrong type.  Nothing is written then.
     """
-    return make(shape, dtype, out, lambda dims, dtype: _fill_ones, NUMBERS)
+    return make(shape, dtype, out, _prepare_ones, NUMBERS)
 
 
 class Ones(Initializer):

@@ -190,11 +190,11 @@ def _prepare_orthogonal(
 ) -> Fill:
     batch_ndim = _batch_ndim(dims, batch_axis)
     gain = check_gain(gain, dtype)
-    check_size(dims)
-    if not prod(dims):
+    rows, columns, count = prod(dims[batch_ndim:-1]), dims[-1], prod(dims[:batch_ndim])
+    if not rows * columns * count:
         return _fill_nothing
-    rows, columns = prod(dims[batch_ndim:-1]), dims[-1]
-    return _Matrices(prod(dims[:batch_ndim]), rows, columns, dtype, gain).fill
+    check_size(dims)
+    return _Matrices(count, rows, columns, dtype, gain).fill
 
 
 def orthogonal(
