@@ -176,7 +176,8 @@ def acquire(view: Array, out: Any) -> None:
         The disk is full.
     """
     owner = _owner(view)
-    if owner is not None and type(owner) is not FreshMemory:  # NumPy does as `empty` does
+    # NumPy asks for huge pages for its own memory, as `empty` does for fresh memory.
+    if owner is not None and type(owner) is not FreshMemory:
         if isinstance(owner, mmap):
             reserve_mapped(view, owner)
         elif view.nbytes >= LARGE:
