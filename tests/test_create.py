@@ -285,6 +285,14 @@ ERRORS = [
     (["a.safetensors", *TABLE, "--name", "\udcff"], "--name must be text of UTF-8"),
     (["a.npy", *TABLE, "--shape", f"{2**50}x33"], "a.npy: "),
     (["a.npy", *TABLE, "--dtype", "int32"], "dtype must be float32, float64"),
+    (
+        ["a.npy", "--init", "he_normal", "--shape", "3x4", "--input-axes", "0"],
+        "input_axes and output_axes must be given together, received input_axes=(0,) alone",
+    ),
+    (
+        ["a.npy", "--init", "he_normal", "--shape", "3x4", "--output-axes", "0"],
+        "received output_axes=(0,) alone",
+    ),
     (["a.npy", *TABLE, "--stddev", "-1"], "stddev must be >= 0, received -1"),
     (["a.npy", *TABLE, "--stddev", "x"], "--stddev: must be a number, received 'x'"),
     (["a.npy", *TABLE, "--seed", "-1"], "seed must be in 0 <= seed < 2**64, received -1"),

@@ -12,6 +12,7 @@ from fastinit.initializers._catalog import CATALOG
 
 same_cases_every_run = settings(derandomize=True, deadline=None, max_examples=200)
 shapes = st.lists(st.integers(0, 6), max_size=5).map(tuple)
+SCALED = [entry for entry in CATALOG if issubclass(entry.cls, initializers.VarianceScaling)]
 PRESETS = [entry for entry in CATALOG if entry.cls.__base__ is initializers.VarianceScaling]
 
 
@@ -133,6 +134,37 @@ def test_axes_may_be_any_iterable():
         (3, 4), **scaling, input_axes=iter([1]), output_axes=iter([0])
     )
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["input_axes", "output_axes"])
+@pytest.mark.parametrize("entry", SCALED, ids=lambda entry: entry.name)
+def test_axes_alone_are_refused(entry, name):
+    """Keras ignores them, so that a typing error gives other values in silence."""
+    for axes in ([0], (), iter([0])):
+        for call in (
+            lambda **k: entry.function((3, 4), **k),
+            lambda **k: entry.function(out=np.zeros((3, 4)), **k),
+            entry.cls,
+            entry.cls.from_config,
+        ):
+            arguments = {name: axes}
+            with pytest.raises(
+                ValueError, match=f"must be given together, received {name}=.* alone"
+            ):
+                call(arguments) if call == entry.cls.from_config else call(**arguments)
+    initializer = entry.cls(input_axes=[0], output_axes=[1])
+    setattr(initializer, name, None)
+    for call in (initializer, initializer.lazy):
+        with pytest.raises(ValueError, match="must be given together"):
+            call((3, 4))
+    assert entry.cls.from_config({"input_axes": None, "output_axes": None}) == entry.cls()
+
+
+@pytest.mark.parametrize("axes", [(True,), b"\0", np.array([True])], ids=repr)
+def test_axes_that_only_look_like_integers(axes):
+    for make in (fastinit.he_normal, lambda shape, **k: initializers.HeNormal(**k)):
+        with pytest.raises(TypeError, match="output_axes must be a sequence of integers"):
+            make((3, 4), input_axes=[0], output_axes=axes)
 
 
 def test_axes_that_are_not_there():

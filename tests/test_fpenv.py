@@ -1,12 +1,14 @@
 """The floating-point modes of the caller change nothing and are left as they were."""
 
 import ctypes
+import ctypes.util
 import math
 import os
 import platform
 import shlex
 import subprocess
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import ml_dtypes
@@ -15,7 +17,7 @@ import pytest
 from fills import DISTRIBUTIONS, FLOATS, assert_same_bits, fill
 
 import fastinit
-from fastinit import _kernels
+from fastinit import _kernels, initializers
 
 # Bits of MXCSR (over its default: all exceptions masked) and of FPCR.
 MODES = {
@@ -137,21 +139,90 @@ def test_modes_of_the_threads(control, mode):
     assert_same_bits(found, fill("truncated", "float32", 0, 300_000, 1, (1e-40, 1e-40)))
 
 
+THIRD = np.longdouble(1) / 3  # of the x87 on x86-64, where float64 has another mode register
+TINY = np.float32(1e-40)
+WINDOW = np.linspace(0.1, 0.7, 64)
+WORDS = np.array([7, 2**64 - 1, 2**40], np.uint64)
+
+# Python's and NumPy's arithmetic before the kernels, and their conversions, also of decimals.
+ENTRY_POINTS = {
+    "uniform": lambda: fastinit.random_uniform(999, -0.05, THIRD, 1),
+    "normal": lambda: fastinit.random_normal(999, 0.1, THIRD, 1, "float64"),
+    "truncated": lambda: fastinit.truncated_normal(999, 1000.1, TINY, 1, "float64"),
+    "bounds": lambda: fastinit.truncated_normal(999, 0.1, 0.7, 1, "float64", lower=TINY, upper=3.9),
+    **{
+        name: partial(getattr(fastinit, name), (37, 53), seed=1, dtype="float64")
+        for name in ("he_normal", "glorot_uniform", "lecun_uniform", "standard_uniform")
+    },
+    "scale": lambda: fastinit.variance_scaling((3, 3, 7, 5), TINY, "fan_geo_avg", seed=1),
+    "class": lambda: initializers.GlorotNormal(1)((37, 53), "float64"),
+    "scale of a class": lambda: initializers.VarianceScaling(TINY, seed=1)((37, 53), "float64"),
+    "lazy": lambda: initializers.HeNormal(1).lazy((37, 53), "float64")[3:5],
+    "lazy rows": lambda: initializers.HeUniform(1).lazy((37, 53))[[5, 3]],
+    "lazy as another dtype": lambda: np.asarray(initializers.HeNormal(1).lazy((37, 53)), "float16"),
+    "keyed": lambda: initializers.RandomNormal(0.0, THIRD, 1).keyed(9)[WORDS],
+    "constant": lambda: fastinit.constant(4, 1e-40),
+    "constants": lambda: fastinit.constant(4, np.array([1e-40, 0.1, -0.1, 1e-7])),
+    "constant of a long double": lambda: fastinit.constant(4, THIRD, "float64"),
+    "bfloat16 constant": lambda: fastinit.constant(4, 1e-40, "bfloat16"),
+    "lazy constant": lambda: initializers.Constant([0.1, 1e-40]).lazy((4, 2))[1],
+    "keyed constant": lambda: initializers.Constant(-0.1).keyed(2)[WORDS],
+    "identity": lambda: fastinit.identity((3, 3), 1e-40),
+    "lazy identity": lambda: initializers.Identity(0.1).lazy((3, 3))[:2],
+    "stft": lambda: fastinit.stft((64, 1, 33), dtype="float64"),
+    "stft, imaginary": lambda: fastinit.stft((64, 1, 33), "imag", WINDOW, "spectrum"),
+    "get": lambda: initializers.get(np.array([1e-40, 0.1]))((2,)),
+    "lazy stack": lambda: initializers.Orthogonal(0.1, 1, 0).lazy((9, 5, 4), "float16")[2:4, 1],
+    "configuration": lambda: initializers.serialize(initializers.RandomNormal(TINY, 0.1, 1)),
+    "its initializer": lambda: initializers.get(
+        {"class_name": "VarianceScaling", "config": {"scale": TINY, "seed": 1}}
+    )((3, 4)),
+    "repr": lambda: repr(initializers.RandomNormal(5e-324, 8.41e21)),
+    "lazy repr": lambda: repr(initializers.RandomNormal(5e-324, 8.41e21, 1).lazy((4, 4))),
+    "equality": lambda: initializers.Constant(1e-310) == initializers.Constant(0.0),
+    "an error": lambda: initializers.RandomUniform(-1.5e308, 1.5e308),
+    "a bound that is just finite": lambda: initializers.RandomNormal(
+        float.fromhex("0x1.fffffffffffffp+1023"), 1e290
+    ),
+}
+
+
+def outcome(call):
+    """Return what a call returns, as bytes or text, or the text of its error."""
+    try:
+        found = call()
+    except ValueError as error:
+        return str(error)
+    return found.tobytes() if isinstance(found, np.ndarray) else repr(found)
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_modes_and_the_public_functions(control, mode):
-    """The arithmetic of Python in the caller's mode does not change the result."""
-    calls = [
-        (fastinit.random_uniform, (-0.05, 0.1)),
-        (fastinit.random_normal, (0.1, 0.7)),
-        (fastinit.truncated_normal, (1000.1, 0.05)),
-    ]
-    for sampler, parameters in calls:
-        expected = sampler(20_000, *parameters, seed=1)
-        before = control.get_mode()
-        control.set_mode(MODES[mode])
-        found = sampler(20_000, *parameters, seed=1)
-        control.set_mode(before)
-        assert_same_bits(found, expected)
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_modes_and_entry_points(control, name, mode):
+    expected = outcome(ENTRY_POINTS[name])
+    with in_mode(control, MODES[mode]):
+        found = outcome(ENTRY_POINTS[name])
+    assert found == expected
+
+
+@pytest.mark.parametrize("mode", ["FE_DOWNWARD", "FE_UPWARD", "FE_TOWARDZERO"])
+def test_rounding_of_the_c_library(mode):
+    """fesetround() sets the x87, too, which converts a long double to a float64."""
+    modes = {
+        "x86_64": {"FE_DOWNWARD": 0x400, "FE_UPWARD": 0x800, "FE_TOWARDZERO": 0xC00},
+        "aarch64": {"FE_DOWNWARD": 2 << 22, "FE_UPWARD": 1 << 22, "FE_TOWARDZERO": 3 << 22},
+    }[platform.machine()]
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    expected = {name: outcome(call) for name, call in ENTRY_POINTS.items()}
+    before = libm.fegetround()
+    assert libm.fesetround(modes[mode]) == 0
+    try:
+        found = {name: outcome(call) for name, call in ENTRY_POINTS.items()}
+        after = libm.fegetround()
+    finally:
+        libm.fesetround(before)
+    assert after == modes[mode]
+    assert found == expected
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -3,6 +3,9 @@ import inspect
 import json
 import pickle
 import sys
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from math import inf, nan, sqrt
 
 import numpy as np
@@ -224,6 +227,53 @@ def test_identity(shape):
     assert np.array_equal(fastinit.identity(out=out), np.eye(*shape))
 
 
+@pytest.mark.parametrize(
+    ("gain", "dtype"),
+    [
+        (2**53 + 1, "int64"),
+        (-(2**63), "int64"),
+        (2**63 - 1, "int64"),
+        (2**64 - 1, "uint64"),
+        (np.int64(2**53 + 1), "int64"),
+        (np.uint64(2**64 - 1), "uint64"),
+        (np.array(2**53 + 1), "int64"),
+        (Fraction(2**53 + 1), "int64"),
+        (Decimal(2**53 + 1), "int64"),
+        (np.longdouble(2**53) + 1, "int64"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_integer_gains_keep_all_digits(gain, dtype):
+    made = initializers.Identity(gain)
+    for array in (fastinit.identity((2, 2), gain, dtype), made((2, 2), dtype)):
+        assert array.tolist() == [[int(gain), 0], [0, int(gain)]]
+    lazy = made.lazy((2, 2), dtype)
+    assert np.array_equal(lazy[...], array)
+    assert np.array_equal(lazy[1], array[1])
+    out = np.full((2, 2), 7, dtype)
+    assert np.array_equal(fastinit.identity(gain=gain, out=out), array)
+
+
+def test_integers_are_cut_off_and_hold_no_more_than_they_can():
+    assert fastinit.identity((1, 1), -1.75, "int8") == -1
+    assert fastinit.constant(1, 255.75, "uint8") == 255
+    assert fastinit.constant(2, [2**53 + 1, 0], "int64").tolist() == [2**53 + 1, 0]
+    for value, dtype in (
+        (2.0**63, "int64"),
+        (2.0**64, "uint64"),
+        (-1.0, "uint64"),
+        (2**63, "int64"),
+        (nan, "int32"),
+        (np.float16("inf"), "uint64"),
+        (-np.float16("inf"), "int64"),
+    ):
+        with pytest.raises(ValueError, match=f"value must fit into {dtype}, received"):
+            fastinit.constant(1, value, dtype)
+    for gain, dtype in ((2**63, "int64"), (-1, "uint8"), (10**30, "uint64"), (2.0**64, "uint64")):
+        with pytest.raises(ValueError, match=f"gain must fit into {dtype}, received"):
+            fastinit.identity((1, 1), gain, dtype)
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (2, 2, 2), 3])
 def test_identity_is_a_matrix(shape):
     with pytest.raises(ValueError, match="shape must have two dimensions"):
@@ -239,6 +289,57 @@ def test_windows_with_names_are_scipys(window, periodic):
     expected = fastinit.stft((16, 1, 9), window=weights, dtype="float64")
     found = fastinit.stft((16, 1, 9), window=window, periodic=periodic, dtype="float64")
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("scaling", ["density", "spectrum"])
+@pytest.mark.parametrize("window", ["hann", [0, 0], "cosine"])
+def test_a_window_of_zeros_cannot_be_scaled(window, scaling, dtype):
+    """Hann's window of two samples is zero at both; without scaling so is the kernel."""
+    for periodic in (False, True):
+        arguments = {"window": window, "periodic": periodic, "dtype": dtype}
+        plain = fastinit.stft((2, 1, 2), scaling=None, **arguments)
+        if plain.any():
+            assert np.isfinite(fastinit.stft((2, 1, 2), scaling=scaling, **arguments)).all()
+            continue
+        out = np.full((2, 1, 2), 7, plain.dtype)
+        with pytest.raises(ValueError, match="scaling must be None where the window is 0 every"):
+            fastinit.stft(scaling=scaling, out=out, **arguments)
+        assert (out == 7).all()
+
+
+@pytest.mark.parametrize("scaling", ["density", "spectrum"])
+@pytest.mark.parametrize("power", [-1070, -600, -1, 1, 600, 1020])
+def test_the_size_of_a_window_does_not_matter(scaling, power):
+    weights = np.array([0.5, 1, 1, 0.25])
+    expected = fastinit.stft((4, 1, 3), window=weights, scaling=scaling, dtype="float64")
+    assert np.isfinite(expected).all()
+    found = fastinit.stft(
+        (4, 1, 3), window=np.ldexp(weights, power), scaling=scaling, dtype="float64"
+    )
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("window", "error", "message"),
+    [
+        ([nan, 1], ValueError, "window must hold finite numbers, received"),
+        ([1, np.inf], ValueError, "window must hold finite numbers, received"),
+        ([1j, 1], TypeError, "window must be a name, numbers or None, received"),
+        (["1", "1"], TypeError, "window must be a name, numbers or None, received"),
+        (iter([1, 1]), TypeError, "window must be a name, numbers or None, received"),
+        (object(), TypeError, "window must be a name, numbers or None, received"),
+    ],
+)
+def test_windows_that_are_refused(window, error, message):
+    for make in (initializers.STFT, partial(fastinit.stft, (2, 1, 2))):
+        with pytest.raises(error, match=message):
+            make(window=window)
+
+
+def test_a_window_must_fit_the_dtype():
+    with pytest.raises(ValueError, match="window must fit into float16, received 70000"):
+        fastinit.stft((2, 1, 2), window=[70000, 1], scaling=None, dtype="float16")
 
 
 def test_windows_without_scipy(monkeypatch):

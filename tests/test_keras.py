@@ -257,6 +257,24 @@ def test_fans(shape, data):
         )
 
 
+def test_axes_alone():
+    """Keras ignores them; here they are an error."""
+    theirs = keras.initializers.HeNormal(seed=1, input_axes=[1])
+    assert compute_fans((3, 4)) == keras_random.compute_fans((3, 4), [1], None)
+    with pytest.raises(ValueError, match="must be given together"):
+        initializers.get(keras.initializers.serialize(theirs))
+
+
+def test_dtypes():
+    import jax.numpy as jnp
+
+    for dtype in ("float32", "float16", "bfloat16"):
+        variable = keras.Variable(np.ones(3), dtype=dtype)
+        for asked in (variable.dtype, keras.DTypePolicy(dtype), getattr(jnp, dtype)):
+            assert fastinit.he_normal((3, 3), dtype=asked).dtype.name == dtype
+            assert initializers.HeNormal().lazy((3, 3), asked).dtype.name == dtype
+
+
 # Values.
 
 

@@ -6,10 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from fills import assert_same_bits
+from fills import FLOATS, assert_same_bits
 from samplers import dtypes_of, float_samplers, samplers
 
+import fastinit
 from fastinit import (
+    _shapes,
+    initializers,
     random_bits,
     random_normal,
 )
@@ -119,6 +122,108 @@ def test_dtypes_in_foreign_byte_order(sampler):
             continue  # has none
         with pytest.raises(TypeError, match="dtype must be"):
             sampler(4, seed=1, dtype=np.dtype(dtype).newbyteorder())
+
+
+class HeldType:
+    """As TensorFlow's dtype objects: it holds NumPy's type."""
+
+    def __init__(self, name):
+        self.as_numpy_dtype = _shapes.bfloat16().type if name == "bfloat16" else np.dtype(name).type
+
+
+class NamedType:
+    """As Keras's policies."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+def named_by_its_module(name):
+    """Return an object as PyTorch's dtypes: it is shown as a name of its module."""
+    cls = type("dtype", (), {"__module__": "torch", "__repr__": lambda self: f"torch.{name}"})
+    return cls()
+
+
+def with_a_dtype(name):
+    """Return an object as JAX's scalar types."""
+    return type("Scalar", (), {"dtype": _shapes.as_dtype(name, _shapes.FLOATS + _shapes.WORDS)})()
+
+
+FRAMEWORKS = [HeldType, NamedType, named_by_its_module, with_a_dtype]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_dtype_objects_of_frameworks(framework):
+    for sampler in (random_normal, random_bits, fastinit.he_normal, fastinit.orthogonal):
+        for name in ("uint32", "uint64") if sampler is random_bits else FLOATS:
+            dtype = framework(name)
+            array = sampler((4, 3), seed=1, dtype=dtype)
+            assert array.dtype.name == name
+            assert_same_bits(array, sampler((4, 3), seed=1, dtype=name))
+            assert sampler((4, 3), seed=1, dtype=dtype, out=array) is array
+            buffer = bytearray(array.nbytes)
+            sampler((4, 3), seed=1, dtype=dtype, out=buffer)
+            assert bytes(buffer) == array.tobytes()
+    dtype = framework("float16")
+    for array in (
+        fastinit.constant((4, 3), 2, dtype),
+        fastinit.identity((4, 3), dtype=dtype),
+        fastinit.zeros(4, dtype),
+        fastinit.stft((4, 1, 3), dtype=dtype),
+        initializers.HeNormal()((4, 3), dtype),
+        initializers.Identity().lazy((4, 3), dtype),
+        initializers.Constant(2).lazy((4, 3), dtype),
+        initializers.RandomNormal().lazy((4, 3), dtype),
+        initializers.Orthogonal(batch_axis=0).lazy((4, 3, 2), dtype),
+        initializers.RandomNormal().keyed(3, dtype),
+        initializers.Ones().keyed(3, dtype),
+        initializers.get(np.ones(3))(3, dtype),
+    ):
+        assert array.dtype == np.float16
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS[:3])
+def test_a_configuration_names_a_dtype(framework):
+    class Typed(initializers.Initializer):
+        def __init__(self, dtype):
+            self.dtype = dtype
+
+    assert Typed(framework("float16")).get_config() == {"dtype": "float16"}
+    assert Typed(np.dtype("float16")).get_config() == {"dtype": "float16"}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS[1:3])
+@pytest.mark.parametrize("name", ["float", "half", "double", "float8_e4m3fn", "int32", "f4"])
+def test_dtype_objects_that_are_refused(framework, name):
+    """What "float" is depends on the framework; PyTorch itself shows full names."""
+    with pytest.raises(TypeError, match="dtype must be float32, float64, float16 or bfloat16"):
+        random_normal(4, dtype=framework(name))
+
+
+def test_a_shape_may_be_an_iterator():
+    for sampler in (random_normal, fastinit.he_normal, fastinit.orthogonal, fastinit.ones):
+        arguments = {} if sampler is fastinit.ones else {"seed": 1}
+        expected = sampler((4, 3), **arguments)
+        assert_same_bits(sampler(iter([4, 3]), **arguments), expected)
+        for out in (np.zeros((4, 3), "f4"), bytearray(48)):
+            assert sampler(iter([4, 3]), dtype="float32", out=out, **arguments) is out
+            assert bytes(out) == expected.tobytes()
+    lazy = initializers.HeNormal(seed=1).lazy(iter([4, 3]))
+    assert_same_bits(np.asarray(lazy), fastinit.he_normal((4, 3), seed=1))
+    assert initializers.get(np.ones((4, 3)))(iter([4, 3])).shape == (4, 3)
+
+
+@samplers
+def test_bytes_are_no_shape(sampler):
+    for shape in (b"ab", bytearray(b"ab")):
+        with pytest.raises(TypeError, match="shape must be an integer or a sequence of them"):
+            sampler(shape, seed=1)
+
+
+def test_lazy_arrays_have_as_many_dimensions_as_numpys():
+    with pytest.raises(ValueError, match="shape must have at most 64 dimensions, received 65"):
+        initializers.Zeros().lazy((1,) * 65)
+    assert initializers.Zeros().lazy((1,) * 64)[...].ndim == 64
 
 
 def test_bfloat16_without_ml_dtypes(monkeypatch):

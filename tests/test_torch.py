@@ -80,6 +80,91 @@ def test_what_is_refused(case):
         fastinit.random_normal(out=make(), seed=1)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_refused_tensor_keeps_its_version_and_its_gradient(dtype):
+    x = torch.ones(3, 1, 5, requires_grad=True, dtype=DTYPES[dtype])
+    y = (x * x).sum()
+    lazy = initializers.RandomNormal(seed=1).lazy((4, 3, 1, 5), dtype)
+    keyed = initializers.RandomNormal(seed=1).keyed(5, dtype)
+    for call in (
+        lambda: fastinit.random_normal(out=x, stddev=-1),
+        lambda: fastinit.random_normal(out=x, seed=-1),
+        lambda: fastinit.random_normal((3, 5), out=x),
+        lambda: fastinit.random_uniform(out=x, dtype="int32"),
+        lambda: fastinit.he_normal(out=x, input_axes=[0]),
+        lambda: fastinit.random_bits(out=x),
+        lambda: fastinit.constant(out=x, value="one"),
+        lambda: fastinit.identity(out=x),
+        lambda: fastinit.orthogonal(out=x, batch_axis=1),
+        lambda: fastinit.delta_orthogonal(out=x, gain=float("inf")),
+        lambda: fastinit.stft(out=x, window=[1.0]),
+        lambda: lazy.read(4, x),
+        lambda: lazy.read([0, 1], x),
+        lambda: keyed.read([1, 2], x),
+    ):
+        with pytest.raises((ValueError, TypeError, IndexError)):
+            call()
+        assert x._version == 0
+    y.backward()
+    assert (x.grad == 2).all()
+    for made, call in enumerate((fastinit.zeros, fastinit.he_normal), 1):
+        call(out=x)
+        assert x._version == made
+    lazy.read(1, x)
+    assert x._version == 3
+
+
+def test_a_full_disk_or_no_memory_keeps_the_version(monkeypatch):
+    def fails(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("fastinit.initializers._orthogonal._work_space", fails)
+    tensor = torch.ones(3, 4)
+    with pytest.raises(MemoryError):
+        fastinit.orthogonal(out=tensor)
+    assert tensor._version == 0
+
+
+def test_dtypes():
+    for name, dtype in DTYPES.items():
+        parameter = torch.nn.Parameter(torch.zeros(3, 4, dtype=dtype))
+        made = fastinit.he_normal((3, 4), seed=1, dtype=parameter.dtype)
+        assert_same_bits(made, fastinit.he_normal((3, 4), seed=1, dtype=name))
+        assert fastinit.he_normal((3, 4), seed=1, dtype=dtype, out=parameter) is parameter
+        assert initializers.RandomNormal().lazy(3, dtype).dtype.name == name
+        assert initializers.RandomNormal().keyed(3, dtype).dtype.name == name
+    assert fastinit.random_bits(3, dtype=torch.uint64).dtype == "uint64"
+    assert fastinit.ones(3, torch.bool).dtype == "bool"
+    for dtype in (torch.int32, torch.float8_e4m3fn, torch.complex64):
+        with pytest.raises(TypeError, match=f"dtype must be float32.*, received {dtype}"):
+            fastinit.random_normal(3, dtype=dtype)
+
+
+def test_a_dtensor_is_filled_by_its_local_part(tmp_path):
+    from torch import distributed
+    from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        tensor = distribute_tensor(torch.zeros(4, 3), mesh, [Shard(0)])
+        lazy = initializers.HeNormal(seed=1).lazy((4, 3))
+        for out in (tensor, torch.nn.Parameter(tensor)):
+            for call in (
+                lambda out=out: fastinit.he_normal(out=out, seed=1),
+                lambda out=out: fastinit.zeros(out=out),
+                lambda out=out: lazy.read(..., out),
+            ):
+                with pytest.raises(ValueError, match=r"a DTensor, .*out\.to_local\(\).*lazy\.read"):
+                    call()
+        lazy.read(..., tensor.to_local())
+        assert np.array_equal(tensor.full_tensor().numpy(), lazy[...])
+    finally:
+        distributed.destroy_process_group()
+
+
 def test_a_gradient_of_values_that_are_gone_is_an_error():
     parameter = torch.nn.Parameter(torch.ones(3))
     loss = (parameter * parameter).sum()

@@ -3,6 +3,9 @@
 #ifndef FASTINIT_FPENV_H
 #define FASTINIT_FPENV_H
 
+#include <fenv.h>
+#include <stdint.h>
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <xmmintrin.h>
 /* It is MXCSR alone: fesetenv() would also reload the x87, which is slow. */
@@ -15,7 +18,6 @@ static inline fastinit_fpenv fastinit_fpenv_enter(void)
 }
 static inline void fastinit_fpenv_leave(fastinit_fpenv saved) { _mm_setcsr(saved); }
 #else
-#include <fenv.h>
 typedef fenv_t fastinit_fpenv;
 static inline fastinit_fpenv fastinit_fpenv_enter(void)
 {
@@ -26,5 +28,21 @@ static inline fastinit_fpenv fastinit_fpenv_enter(void)
 }
 static inline void fastinit_fpenv_leave(fastinit_fpenv saved) { fesetenv(&saved); }
 #endif
+
+/* Return whether the environment, the x87's too, is known to be the default: for Python and NumPy,
+ * whose long double is the x87's.  It takes some 5 ns. */
+static inline int fastinit_fpenv_is_default(void)
+{
+#if defined(__x86_64__) || defined(_M_X64)
+    const unsigned flags = 0x3f; /* of what has happened */
+    return (_mm_getcsr() & ~flags) == 0x1f80 && fegetround() == FE_TONEAREST;
+#elif defined(__aarch64__) && defined(__GNUC__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    return control == 0;
+#else
+    return 0;
+#endif
+}
 
 #endif

@@ -6,20 +6,28 @@ import sys
 from contextlib import suppress
 from math import prod
 from mmap import mmap
-from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._disk import reserve_mapped
-from ._kernels import plain
+from ._entry import release_views
+from ._kernels import enter_default_modes, leave_default_modes, plain
 from ._memory import LARGE, FreshMemory, advise_huge_pages, empty
+from ._messages import shown, shown_text
+from ._seeds import LARGEST_SEED, key
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from numpy.typing import DTypeLike
 
-    from ._typing import Array, Dimensions, DTypes, Out, Shape
+    from ._typing import Array, Dimensions, DTypes, Out, Seed, Shape
+
+    # What fills an array, of a key that was drawn for it.
+    Fill: TypeAlias = Callable[[Array, int], None]
 
 DLPACK_CAN_REFUSE_COPIES = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
@@ -30,22 +38,25 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
     PyTorch's own methods are used because DLPack refuses bfloat16, and parameters for their
     gradient.
     """
+    if hasattr(tensor, "to_local"):  # a DTensor
+        raise ValueError(
+            f"out must be in the memory of this process, received a {type(tensor).__name__}, which "
+            "is spread over several: fill out.to_local() with its part of a lazy array, "
+            "lazy.read(part, out.to_local())"
+        )
     if tensor.device.type != "cpu":
         raise ValueError(f"out must be in the memory of the CPU, received one on {tensor.device}")
     if tensor.layout != torch.strided:
         raise ValueError(f"out must be C-contiguous, received one of layout {tensor.layout}")
-    array: Array
     try:
         if tensor.dtype == torch.bfloat16:
-            array = tensor.detach().view(torch.int16).numpy().view(bfloat16())
+            array: Array = tensor.detach().view(torch.int16).numpy().view(bfloat16())
         else:
             array = tensor.detach().numpy()
     except RuntimeError as error:
-        raise ValueError(f"out must be writeable in place: {error}") from None
+        raise ValueError(f"out must be writeable in place: {shown_text(error)}") from None
     except TypeError:
         raise TypeError(f"out has a dtype that NumPy lacks: {tensor.dtype}") from None
-    if not tensor.is_inference():  # a gradient that was computed from the old values is an error
-        torch.autograd.graph.increment_version(tensor)
     return array
 
 
@@ -59,7 +70,7 @@ def _of_dlpack(out: Any) -> Array:
             return np.from_dlpack(out, copy=False)
         return np.from_dlpack(out)
     except (BufferError, RuntimeError, ValueError) as error:
-        raise ValueError(f"out must be writeable in place: {error}") from None
+        raise ValueError(f"out must be writeable in place: {shown_text(error)}") from None
 
 
 def _of_bytes(view: Array, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> Array:
@@ -69,9 +80,11 @@ def _of_bytes(view: Array, shape: Shape | None, dtype: DTypeLike | None, allowed
     dtype = as_dtype(dtype, allowed)
     dims = (view.nbytes // dtype.itemsize,) if shape is None else as_shape(shape)
     if prod(dims) * dtype.itemsize != view.nbytes:
-        raise ValueError(f"out has {view.nbytes} bytes, not those of shape {dims}, dtype {dtype}")
+        raise ValueError(
+            f"out has {view.nbytes} bytes, not those of shape {shown(dims)}, dtype {dtype}"
+        )
     if not view.flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous, received strides {view.strides}")
+        raise ValueError(f"out must be C-contiguous, received strides {shown(view.strides)}")
     return view.view(dtype).reshape(dims)
 
 
@@ -100,30 +113,23 @@ def check_out(out: Array, shape: Shape | None, dtype: DTypeLike | None, allowed:
     found = out.dtype
     if not is_allowed(found, allowed):
         if not found.isnative and found.newbyteorder("=") in allowed:
-            raise ValueError(f"out must be in native byte order, received dtype {found.str!r}")
-        raise TypeError(f"out must have dtype {names_of(allowed)}, received {found}")
+            raise ValueError(f"out must be in native byte order, received dtype {shown(found.str)}")
+        raise TypeError(f"out must have dtype {names_of(allowed)}, received {shown_text(found)}")
     # Identity comes first: it takes less time than the comparison of dtypes.
     if dtype is not None and (asked := as_dtype(dtype, allowed)) is not found and asked != found:
-        raise TypeError(f"out has dtype {found}, but dtype={dtype!r} was asked for")
+        raise TypeError(f"out has dtype {found}, but dtype={shown(dtype)} was asked for")
     if shape is not None and as_shape(shape) != out.shape:
-        raise ValueError(f"out has shape {out.shape}, but shape={shape!r} was asked for")
+        raise ValueError(
+            f"out has shape {shown(out.shape)}, but shape={shown(shape)} was asked for"
+        )
     flags = out.flags
     if flags.carray:  # writeable, C-contiguous and aligned
         return
     if not flags.writeable:
         raise ValueError("out must be writeable, received a read-only array")
     if not flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous, received strides {out.strides}")
+        raise ValueError(f"out must be C-contiguous, received strides {shown(out.strides)}")
     raise ValueError("out must be aligned to its dtype, received a misaligned array")
-
-
-def release_views(error: BaseException) -> None:
-    """Drop the arrays on ``out`` that the frames of an error's traceback hold.
-
-    Shared memory and mmap cannot be closed while there are any, not even by a ``finally`` that the
-    error passes.
-    """
-    clear_frames(error.__traceback__)
 
 
 def resolve(
@@ -136,14 +142,10 @@ def resolve(
     if out is not None:
         if isinstance(out, np.ndarray) and allowed is FLOATS and plain(out, shape, dtype):
             return out.shape, out.dtype, out
-        view = None
-        try:
-            view = _array_on(out, shape, dtype, allowed)
-            check_out(view, shape, dtype, allowed)
-        except Exception as error:
-            view = None
-            release_views(error)
-            raise
+        if shape is not None and not isinstance(shape, (int, tuple, list)):
+            shape = as_shape(shape)  # once, as an iterator ends by it
+        view = _array_on(out, shape, dtype, allowed)
+        check_out(view, shape, dtype, allowed)
         return view.shape, view.dtype, view
     if shape is None:
         raise TypeError("shape is required where out is not given")
@@ -162,20 +164,75 @@ def _owner(array: Array) -> Any:
             return owner
 
 
-def acquire(shape: Dimensions, dtype: np.dtype[Any], view: Array | None) -> Array:
-    """Return the array to fill, once all arguments are checked: that of ``out`` or a fresh one."""
-    if view is None:
-        return empty(shape, dtype)
+def acquire(view: Array, out: Any) -> None:
+    """Make the memory of ``out`` ready to be filled, once all arguments are checked.
+
+    Blocks of a mapped file are reserved, huge pages are asked for, and PyTorch is told of the
+    change.  ``view`` is the array on it.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
     owner = _owner(view)
-    if owner is None or type(owner) is FreshMemory:  # NumPy asks for huge pages as `empty` does
-        return view
-    if isinstance(owner, mmap):
-        reserve_mapped(view, owner)
-    elif view.nbytes >= LARGE:
-        advise_huge_pages(view)
-    return view
+    # NumPy asks for huge pages for its own memory, as `empty` does for fresh memory.
+    if owner is not None and type(owner) is not FreshMemory:
+        if isinstance(owner, mmap):
+            reserve_mapped(view, owner)
+        elif view.nbytes >= LARGE:
+            advise_huge_pages(view)
+    if view is not out:
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
+            # A gradient that was computed from the old values is an error.
+            torch.autograd.graph.increment_version(out)
 
 
-def result(array: Any, out: Out | None) -> Out:
-    """Return what the caller gets: the object that was passed as ``out``, or the fresh array."""
+def make(
+    shape: Shape | None,
+    dtype: DTypeLike | None,
+    out: Out | None,
+    prepare: Callable[[Dimensions, np.dtype[Any]], Fill],
+    allowed: DTypes = FLOATS,
+    *,
+    seed: Seed = 0,
+    allocate: Callable[[Dimensions, np.dtype[Any]], Array] = empty,
+) -> Out:
+    """Return a new array or ``out``, filled.
+
+    All arguments are checked first, then fresh memory is allocated, then the seed is drawn, then
+    ``out`` is touched: what is refused changes nothing.
+
+    Parameters
+    ----------
+    shape, dtype, out, seed
+        As every function of :mod:`fastinit` takes them.
+    prepare : callable
+        ``prepare(dims, dtype)`` checks what depends on them, allocates what the fill needs besides,
+        and returns ``fill(array, key)``.
+    allowed : tuple of numpy.dtype
+        The dtypes of this function, first the default.
+    allocate : callable
+        ``allocate(dims, dtype)`` returns a new array.
+    """
+    array: Any = None
+    view: Any = None
+    modes = enter_default_modes()
+    try:
+        dims, dtype, view = resolve(shape, dtype, out, allowed)
+        fill = prepare(dims, dtype)
+        array = allocate(dims, dtype) if view is None else view
+        # The first is the common case of key(), without the call.
+        word = seed if type(seed) is int and 0 <= seed <= LARGEST_SEED else key(seed)
+        if out is not None:
+            acquire(view, out)
+        fill(array, word)
+    except BaseException as error:
+        array = view = None
+        release_views(error)
+        raise
+    finally:
+        if modes is not None:
+            leave_default_modes(modes)
     return array if out is None else out

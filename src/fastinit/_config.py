@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, _threads
+from ._messages import shown
 
 # The values of _OPENMP, months of a year, are those of these versions of its specification.
 _OPENMP = {
@@ -32,6 +33,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     ValueError
         Another mode.
     """
+    if not isinstance(mode, str) or mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', received {shown(mode)}")
     config = {
         "version": _kernels.VERSION,
         "stream version": _kernels.STREAM_VERSION,
@@ -45,8 +48,6 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     }
     if mode == "dicts":
         return config
-    if mode != "stdout":
-        raise ValueError(f"mode must be 'stdout' or 'dicts', received {mode!r}")
     if _kernels.openmp() in _OPENMP:
         config["OpenMP"] = _OPENMP[_kernels.openmp()]
     for name, value in config.items():

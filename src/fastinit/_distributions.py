@@ -6,9 +6,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from . import _kernels, _threads
-from ._buffers import acquire, release_views, resolve
-from ._parameters import FINITE, check_finite, number
-from ._seeds import LARGEST_SEED, key
+from ._buffers import acquire, resolve
+from ._entry import entry_point, release_views
+from ._kernels import enter_default_modes, leave_default_modes
+from ._memory import empty
+from ._parameters import FINITE, WIDEST, check_finite, number
+from ._seeds import LARGEST_SEED, check_seed, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,25 +103,16 @@ def _window(lower: float, upper: float) -> _kernels.Window:
 
 
 def _between(
-    lower: float,
-    upper: float,
+    bounds: tuple[object, object],
     shape: Dimensions,
     dtype: np.dtype[Any],
     mean: object,
     stddev: object,
 ) -> Distribution:
     """Return the normal distribution between two bounds, checked for the dtype."""
-    # Where a bound is infinite or far away, the samples end sooner.
-    least = max(lower, min(upper, 0) - _LARGEST_Z)
-    greatest = min(upper, max(lower, 0) + _LARGEST_Z)
-    return _bell(_window(lower, upper), dtype, mean, stddev, least, greatest)
-
-
-def truncated_at(lower: object, upper: object) -> Check:
-    """Return what checks a normal distribution between bounds, in standard deviations."""
+    lower, upper = number("lower", bounds[0]), number("upper", bounds[1])
     if lower == -2 and upper == 2:  # however these numbers are spelled
-        return truncated_normal
-    lower, upper = number("lower", lower), number("upper", upper)
+        return truncated_normal(shape, dtype, mean, stddev)
     if not lower < upper:
         raise ValueError(f"lower must be < upper, received lower={lower}, upper={upper}")
     if lower > _FARTHEST or upper < -_FARTHEST:
@@ -130,7 +124,24 @@ def truncated_at(lower: object, upper: object) -> Check:
         raise ValueError(
             f"upper - lower must be at least 2**-900, received lower={lower}, upper={upper}"
         )
-    return partial(_between, lower, upper)
+    # Where a bound is infinite or far away, the samples end sooner.
+    least = max(lower, min(upper, 0) - _LARGEST_Z)
+    greatest = min(upper, max(lower, 0) + _LARGEST_Z)
+    return _bell(_window(lower, upper), dtype, mean, stddev, least, greatest)
+
+
+def truncated_at(lower: object, upper: object) -> Check:
+    """Return what checks a normal distribution between bounds, in standard deviations."""
+    if type(lower) is float and type(upper) is float and lower == -2 and upper == 2:
+        return truncated_normal
+    return partial(_between, (lower, upper))
+
+
+@entry_point
+def check_random(seed: Seed, distribution: Check, first: object, second: object) -> None:
+    """Raise where a class cannot be made of a seed and the parameters of a distribution."""
+    check_seed(seed)
+    distribution((), WIDEST, first, second)
 
 
 def fill(
@@ -158,8 +169,9 @@ def draw(
 ) -> Out:
     """Return samples in a new array or in ``out``.
 
-    All arguments are checked first, then the seed is drawn, then memory is allocated, then the
-    kernel runs.
+    All arguments are checked first, then fresh memory is allocated, then the seed is drawn, then
+    ``out`` is touched: what is refused changes nothing.  :func:`fastinit._entry.entry_point` says
+    why the kernel and all before it run in the default modes.
 
     Parameters
     ----------
@@ -172,19 +184,25 @@ def draw(
         The two parameters, such as mean and standard deviation.
     """
     array: Any = None
+    modes = enter_default_modes()
     try:
         dims, dtype, array = resolve(shape, dtype, out)
         kernel, first, second = distribution(dims, dtype, first, second)
         # These are the common cases of key(), acquire() and fill() without the calls, which take a
         # tenth of the time of a small fill.
+        if array is None:
+            array = empty(dims, dtype)
         if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
             seed = key(seed)
-        if array is None or array.base is not None:
-            array = acquire(dims, dtype, array)
+        if out is not None and array.base is not None:
+            acquire(array, out)
         run = _KERNELS[kernel] if isinstance(kernel, str) else kernel.fill
         run(array, 0, seed, first, second, _threads.count)
     except BaseException as error:
         array = None
         release_views(error)
         raise
+    finally:
+        if modes is not None:
+            leave_default_modes(modes)
     return array if out is None else out

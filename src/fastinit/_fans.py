@@ -6,15 +6,15 @@ from math import inf, prod, sqrt
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.exceptions import AxisError
 
 from ._distributions import normal, truncated_normal, uniform
+from ._messages import shown
 from ._parameters import number
 
 if TYPE_CHECKING:
     from typing import TypeAlias
-
-    import numpy as np
 
     from ._distributions import Distribution
     from ._typing import Axes, Dimensions
@@ -31,21 +31,50 @@ MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
-def as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
-    """Return axes as a tuple; raise TypeError where they are no sequence of integers."""
+def _as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
     if axes is None:
         return None
     try:
-        return tuple([index(axis) for axis in axes])
+        found = tuple(axes)
+        if isinstance(axes, (bytes, bytearray)) or any(type(a) in (bool, np.bool_) for a in found):
+            raise TypeError
+        return tuple([index(axis) for axis in found])
     except TypeError:
-        raise TypeError(f"{name} must be a sequence of integers, received {axes!r}") from None
+        raise TypeError(f"{name} must be a sequence of integers, received {shown(axes)}") from None
+
+
+def check_axes(
+    input_axes: Axes, output_axes: Axes
+) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """Return input and output axes as tuples, since an iterator ends by it; both or neither.
+
+    Raises
+    ------
+    TypeError
+        They are no sequences of integers.
+    ValueError
+        One is given without the other.  (Keras ignores it then.)
+    """
+    if input_axes is None and output_axes is None:
+        return None, None
+    inputs, outputs = _as_axes("input_axes", input_axes), _as_axes("output_axes", output_axes)
+    if inputs is None or outputs is None:
+        given, axes = ("output_axes", outputs) if inputs is None else ("input_axes", inputs)
+        raise ValueError(
+            "input_axes and output_axes must be given together, "
+            f"received {given}={shown(axes)} alone"
+        )
+    return inputs, outputs
 
 
 def _size_along(shape: Dimensions, axes: tuple[int, ...], name: str) -> int:
     size = 1
     for axis in axes:
         if not -len(shape) <= axis < len(shape):
-            raise AxisError(axis, len(shape), name)
+            # The text is that of AxisError(axis, ndim, name), which a long integer would break.
+            raise AxisError(
+                f"{name}: axis {shown(axis)} is out of bounds for array of dimension {len(shape)}"
+            )
         size *= shape[axis]
     return size
 
@@ -61,7 +90,7 @@ def compute_fans(
         Shape of a bias (n,), a matrix (in, out) or a convolution kernel (*window, in, out).
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out, instead of that convention.  As in
-        Keras they count only where both are given.
+        Keras they count only where both are given; :func:`check_axes` refuses one alone.
 
     Returns
     -------
@@ -75,7 +104,7 @@ def compute_fans(
     numpy.exceptions.AxisError
         An axis that the shape does not have; an IndexError and a ValueError.
     """
-    inputs, outputs = as_axes("input_axes", input_axes), as_axes("output_axes", output_axes)
+    inputs, outputs = _as_axes("input_axes", input_axes), _as_axes("output_axes", output_axes)
     if inputs is not None and outputs is not None:
         return _size_along(shape, inputs, "input_axes"), _size_along(shape, outputs, "output_axes")
     if len(shape) == 2:
@@ -103,10 +132,10 @@ def scaled(
 ) -> Distribution:
     """Return the distribution whose variance is scale / max(1, fan), checked for the dtype.
 
-    ``rule`` comes from :func:`check_scaling`; ``axes`` are the input and the output axes.
+    ``rule`` is what :func:`check_scaling` returns; ``axes`` are the input and the output axes.
     """
     scale, mode, distribution = rule
-    variance = scale / max(1.0, _fan(mode, *compute_fans(shape, *axes)))
+    variance = scale / max(1.0, _fan(mode, *compute_fans(shape, *check_axes(*axes))))
     if distribution == "truncated_normal":
         return truncated_normal(shape, dtype, 0.0, sqrt(variance) / TRUNCATED_STDDEV)
     if distribution == "untruncated_normal":
@@ -121,11 +150,23 @@ def check_scaling(scale: object, mode: object, distribution: object) -> Rule:
     if not 0 < scale < inf:
         raise ValueError(f"scale must be a positive number, received {scale}")
     if not isinstance(mode, str) or mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, received {mode!r}")
-    name = distribution.lower() if isinstance(distribution, str) else distribution
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, received {shown(mode)}")
+    name = distribution.lower() if isinstance(distribution, str) else ""
     if name == "normal":
         name = "truncated_normal"
-    if not isinstance(name, str) or name not in DISTRIBUTIONS:
+    if name not in DISTRIBUTIONS:
         names = ", ".join(DISTRIBUTIONS)
-        raise ValueError(f"distribution must be one of {names}, normal, received {distribution!r}")
+        raise ValueError(
+            f"distribution must be one of {names}, normal, received {shown(distribution)}"
+        )
     return scale, mode, name
+
+
+def scaled_by(
+    shape: Dimensions,
+    dtype: np.dtype[Any],
+    rule: tuple[object, object, object],
+    axes: tuple[Axes, Axes],
+) -> Distribution:
+    """Return what :func:`scaled` does, for a rule that is still to be checked."""
+    return scaled(shape, dtype, check_scaling(*rule), axes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _kernels
+from ._messages import shown, shown_text
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -60,7 +61,9 @@ def uint64(x: int) -> np.uint64:
 
 def _out_of_bounds(lowest: int, highest: int, size: int, number: int = 0) -> IndexError:
     bad = highest if highest >= size else lowest
-    return IndexError(f"index {bad} is out of bounds for axis {number} with size {size}")
+    return IndexError(
+        f"index {shown(bad)} is out of bounds for axis {number} with size {shown(size)}"
+    )
 
 
 def _rows(ids: Array, rows: int, stride: int) -> _kernels.Rows:
@@ -84,7 +87,7 @@ def _row_ids(ids: Any, rows: int) -> Array:
                 raise _out_of_bounds(exact.min(), exact.max(), rows)
             return (exact % rows).astype(np.uint64)
     if array.dtype.kind not in "iu":
-        raise IndexError(f"an index array must hold integers, received {array.dtype}")
+        raise IndexError(f"an index array must hold integers, received {shown_text(array.dtype)}")
     places = np.empty(array.shape, np.uint64)
     _rows(array, rows, 1).starts(places.reshape(-1))
     return places
@@ -112,8 +115,9 @@ def _one_place(item: Any, size: int, number: int) -> range | None:
 def select_rows(index: Any, shape: Dimensions) -> tuple[int | _kernels.Rows, Dimensions] | None:
     """Return which whole rows an index means, and the shape of the result; None for other indices.
 
-    One row is named by its start.  These are the commonest indices, one integer or a vector of them.  :func:`select` means the same
-    by them, but it and the selection take several times as long as it takes to make a row.
+    One row is named by its start.  These are the commonest indices, one integer or a vector of
+    them.  :func:`select` means the same by them, but it and the selection take several times as
+    long as it takes to make a row.
     """
     kind = type(index)
     if not shape:
@@ -148,7 +152,9 @@ def select(index: Any, shape: Dimensions) -> tuple[list[Axis], Dimensions]:
     if len(dots) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
     if len(items) - len(dots) > len(shape):
-        raise IndexError(f"too many indices: array is {len(shape)}-dimensional, received {index!r}")
+        raise IndexError(
+            f"too many indices: array is {len(shape)}-dimensional, received {shown(index)}"
+        )
     at = dots[0] if dots else len(items)
     items[at : at + len(dots)] = [slice(None)] * (len(shape) - len(items) + len(dots))
     axes: list[Axis] = []
@@ -167,6 +173,6 @@ def select(index: Any, shape: Dimensions) -> tuple[list[Axis], Dimensions]:
         else:
             raise IndexError(
                 "an index must be an integer, a slice, an Ellipsis, a tuple of these, or "
-                f"an array of integers for the first axis, received {item!r}"
+                f"an array of integers for the first axis, received {shown(item)}"
             )
     return axes, tuple(kept)

@@ -27,6 +27,15 @@ VERSION: str
 STREAM_VERSION: int
 """The version of the stream that the kernels make."""
 
+def enter_default_modes() -> bytes | None:
+    """Set this thread's default floating-point environment, and return the caller's.
+
+    The return value is None where the caller's is the default already.
+    """
+
+def leave_default_modes(callers: bytes) -> None:
+    """Set the floating-point environment that `enter_default_modes` returned."""
+
 def plain(out: object, shape: object, dtype: object) -> bool:
     """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
 

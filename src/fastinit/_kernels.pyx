@@ -71,6 +71,16 @@ cdef extern from "fastinit.h" nogil:
     )
     void fastinit_philox(const uint32_t *, const uint32_t *, uint32_t *)
 
+cdef extern from "fenv.h" nogil:
+    ctypedef struct fenv_t:
+        pass
+    const fenv_t *FE_DFL_ENV
+    int fegetenv(fenv_t *)
+    int fesetenv(const fenv_t *)
+
+cdef extern from "fpenv.h" nogil:
+    int fastinit_fpenv_is_default()
+
 
 cdef int poll() noexcept nogil:
     # The exception of a signal handler stays set until finish() finds it.
@@ -336,6 +346,21 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
         with nogil:
             call(d, &view, type_, spans, seed, run)
     finish(&view)
+
+
+def enter_default_modes():
+    """Set the default floating-point environment, and return the caller's if it is another."""
+    cdef fenv_t callers
+    if fastinit_fpenv_is_default():
+        return None
+    fegetenv(&callers)
+    fesetenv(FE_DFL_ENV)
+    return (<const char *>&callers)[: sizeof(fenv_t)]
+
+
+def leave_default_modes(bytes callers):
+    """Set the floating-point environment that `enter_default_modes` returned."""
+    fesetenv(<const fenv_t *><const char *>callers)
 
 
 def plain(out, shape, dtype):

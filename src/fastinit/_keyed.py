@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._buffers import acquire, resolve
+from ._entry import entry_point, release_views
 from ._memory import empty
+from ._messages import shown, shown_text
 from ._pickling import OfStream
 from ._shapes import FLOATS, as_dtype
 
@@ -32,10 +34,10 @@ def _as_keys(keys: Any) -> Array:
         if all(type(key) is int for key in exact.flat):
             outside = [key for key in exact.flat if not -(1 << 63) <= key < 1 << 64]
             if outside:
-                raise ValueError(f"a key must fit into 64 bits, received {outside[0]}")
+                raise ValueError(f"a key must fit into 64 bits, received {shown(outside[0])}")
             return np.asarray(exact % (1 << 64), np.uint64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"keys must be integers, received {array.dtype}")
+        raise TypeError(f"keys must be integers, received {shown_text(array.dtype)}")
     return array.astype(np.int64 if array.dtype.kind == "i" else np.uint64).view(np.uint64)
 
 
@@ -104,12 +106,19 @@ class KeyedArray(OfStream):
         """
         if out is None:
             raise TypeError("out must be an array or a buffer to be filled in place, received None")
-        found = _as_keys(keys)
-        shape = (*found.shape, self.dim)
-        dims, dtype, view = resolve(shape, self.dtype, out, (self.dtype,))
-        self._fill(acquire(dims, dtype, view), found)
+        view: Any = None
+        try:
+            found = _as_keys(keys)
+            _, _, view = resolve((*found.shape, self.dim), self.dtype, out, (self.dtype,))
+            acquire(view, out)
+            self._fill(view, found)
+        except BaseException as error:
+            view = None
+            release_views(error)
+            raise
         return out
 
+    @entry_point
     def __repr__(self) -> str:
         return f"KeyedArray(dim={self.dim}, dtype={self.dtype}, {self.source})"
 
@@ -119,11 +128,11 @@ def check_row(
 ) -> tuple[int, np.dtype[Any]]:
     """Return the elements of a row and their dtype; raise where they cannot be."""
     if isinstance(dim, (bool, np.bool_)):
-        raise TypeError(f"dim must be an integer, received {dim!r}")
+        raise TypeError(f"dim must be an integer, received {shown(dim)}")
     try:
         length = as_integer(dim)
     except TypeError:
-        raise TypeError(f"dim must be an integer, received {dim!r}") from None
+        raise TypeError(f"dim must be an integer, received {shown(dim)}") from None
     if not 0 <= length <= _LARGEST_DIM:
-        raise ValueError(f"dim must be from 0 to 2**32, received {length}")
+        raise ValueError(f"dim must be from 0 to 2**32, received {shown(length)}")
     return length, allowed[0] if dtype is None else as_dtype(dtype, allowed)

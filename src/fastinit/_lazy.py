@@ -8,22 +8,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._buffers import acquire, resolve
-from ._indexing import UINT64, axis_size, select, select_rows
+from ._entry import entry_point, release_views
+from ._indexing import axis_size, select, select_rows
 from ._memory import empty
 from ._pickling import OfStream
+from ._shapes import FLOATS, check_size
 from ._sources import RandomSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
+    from numpy.typing import DTypeLike
+
     from ._indexing import Axis
     from ._kernels import Rows
     from ._sources import Source
-    from ._typing import Array, Dimensions, Out
+    from ._typing import Array, Dimensions, DTypes, Out, Shape
 
     # Whole rows of a RandomSource, one by its start, or the places along each axis.
     Selection: TypeAlias = int | Rows | list[Axis]
+
+
+def resolve_lazy(
+    shape: Shape, dtype: DTypeLike | None, allowed: DTypes = FLOATS
+) -> tuple[Dimensions, np.dtype[Any]]:
+    """Return shape and dtype of a lazy array, checked before its seed is drawn."""
+    dims, dtype, _ = resolve(shape, dtype, None, allowed)
+    check_size(dims)
+    return dims, dtype
 
 
 class LazyArray(OfStream):
@@ -57,10 +70,7 @@ class LazyArray(OfStream):
     """
 
     def __init__(self, shape: Dimensions, dtype: np.dtype[Any], source: Source) -> None:
-        if prod(shape) > UINT64:
-            raise OverflowError(
-                f"shape {shape} has more than 2**64 elements, more than the counter"
-            )
+        check_size(shape)
         self.shape = shape
         self.dtype = dtype
         self.source = source
@@ -129,13 +139,19 @@ class LazyArray(OfStream):
         """
         if out is None:
             raise TypeError("out must be an array or a buffer to be filled in place, received None")
-        selection, shape = self._select(index)
         view: Any = out
-        # The commonest `out` needs none of resolve(), which takes as long as a few rows.
-        fits = type(view) is np.ndarray and view.dtype is self.dtype and view.shape == shape
-        if not (fits and view.flags.carray):
-            _, _, view = resolve(shape, self.dtype, out, (self.dtype,))
-        self._fill(acquire(shape, self.dtype, view), selection)
+        try:
+            selection, shape = self._select(index)
+            # The commonest `out` needs none of resolve(), which takes as long as a few rows.
+            fits = type(view) is np.ndarray and view.dtype is self.dtype and view.shape == shape
+            if not (fits and view.flags.carray):
+                _, _, view = resolve(shape, self.dtype, out, (self.dtype,))
+            acquire(view, out)
+            self._fill(view, selection)
+        except BaseException as error:
+            view = None
+            release_views(error)
+            raise
         return out
 
     def __len__(self) -> int:
@@ -148,11 +164,13 @@ class LazyArray(OfStream):
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(self.shape[0]))
 
+    @entry_point
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("copy=False is impossible: a LazyArray has no memory to share")
         array: Array = self[...]
         return array if dtype is None else array.astype(dtype, copy=False)
 
+    @entry_point
     def __repr__(self) -> str:
         return f"LazyArray(shape={self.shape}, dtype={self.dtype}, {self.source})"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._kernels import address
+from ._messages import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +55,16 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
     if nbytes < LARGE:
         return np.empty(shape, dtype)
     if nbytes // dtype.itemsize > 1 << 64:
-        raise OverflowError(f"shape {shape} has more than 2**64 elements, more than the counter")
+        raise OverflowError(
+            f"shape {shown(shape)} has more than 2**64 elements, more than the counter"
+        )
     try:
         if nbytes + HUGE_PAGE > sys.maxsize:
             raise MemoryError
         return _huge_pages(shape, dtype, nbytes) if _HAS_HUGE_PAGES else np.empty(shape, dtype)
     except (MemoryError, OSError):
         raise MemoryError(
-            f"cannot allocate {nbytes / 2**30:.3g} GiB for shape {shape}, dtype {dtype}"
+            f"cannot allocate {nbytes / 2**30:.3g} GiB for shape {shown(shape)}, dtype {dtype}"
         ) from None
 
 

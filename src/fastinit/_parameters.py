@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
+
+from ._messages import shown
+
+if TYPE_CHECKING:
+    from ._typing import Array
 
 # The largest numbers that round to a finite one, by the character of the dtype.  float16 and
 # bfloat16 ("E") are rounded twice, so theirs is the largest number of the dtype itself.
@@ -25,13 +30,13 @@ def number(name: str, value: SupportsFloat | object) -> float:
     if type(value) is int and -_EXACT <= value <= _EXACT:  # in half the time
         return float(value)
     if isinstance(value, (str, bytes, bytearray)) or value is None:
-        raise TypeError(f"{name} must be a number, received {value!r}")
+        raise TypeError(f"{name} must be a number, received {shown(value)}")
     try:
         return float(value)  # type: ignore[arg-type]  # float() checks it
     except OverflowError:
-        raise ValueError(f"{name} must be finite, received {value!r}") from None
+        raise ValueError(f"{name} must be finite, received {shown(value)}") from None
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, received {value!r}") from None
+        raise TypeError(f"{name} must be a number, received {shown(value)}") from None
 
 
 def check_finite(limit: float, dtype: object, **values: float) -> None:
@@ -46,3 +51,28 @@ def check_gain(gain: SupportsFloat, dtype: np.dtype[Any] = WIDEST) -> float:
     value = number("gain", gain)
     check_finite(FINITE[dtype.char], dtype, gain=value)
     return value
+
+
+def cast(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the values in the dtype; raise ValueError where one is beyond its range.
+
+    Values are rounded, and for integers cut off towards zero.
+    """
+    with np.errstate(all="ignore"):  # the caller's may raise
+        if dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            if values.dtype.kind in "iub":
+                numbers = values.astype(np.uint8) if values.dtype.kind == "b" else values
+                fit = (numbers >= limits.min) & (numbers <= limits.max)
+            else:  # as floats the bounds are powers of two; a cast beyond them is undefined
+                numbers = np.trunc(values.astype(np.promote_types(values.dtype, WIDEST)))
+                fit = (numbers >= float(limits.min)) & (numbers < float(limits.max + 1))
+            cast = np.where(fit, numbers, 0).astype(dtype)
+        else:
+            cast = values.astype(dtype)
+            fit = np.isfinite(cast) == np.isfinite(values)
+    if not fit.all():
+        wrong = values[~fit]
+        others = f" and {wrong.size - 1} more that do not" if wrong.size > 1 else ""
+        raise ValueError(f"{name} must fit into {dtype}, received {shown(wrong[0].item())}{others}")
+    return cast

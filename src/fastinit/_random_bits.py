@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import _kernels, _threads
-from ._buffers import acquire, resolve, result
-from ._seeds import key
+from ._buffers import make
 from ._shapes import WORDS
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import DTypeLike
 
-    from ._typing import Out, Seed, Shape
+    from ._buffers import Fill
+    from ._typing import Array, Dimensions, Out, Seed, Shape
+
+
+def _fill(array: Array, key: int) -> None:
+    _kernels.bits(array, 0, key, _threads.count)
+
+
+def _prepare(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return _fill
 
 
 def random_bits(
@@ -55,8 +64,4 @@ def random_bits(
     >>> [hex(word) for word in random_bits(4, seed=0).tolist()]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    dims, dtype, view = resolve(shape, dtype, out, WORDS)
-    seed = key(seed)
-    array = acquire(dims, dtype, view)
-    _kernels.bits(array, 0, seed, _threads.count)
-    return result(array, out)
+    return make(shape, dtype, out, _prepare, WORDS, seed=seed)

@@ -9,6 +9,8 @@ from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
+from ._messages import shown
+
 LARGEST_SEED = (1 << 64) - 1
 
 
@@ -21,13 +23,13 @@ def _integer(
     if type(seed) is not int:
         if isinstance(seed, (bool, np.bool_)) or not hasattr(type(seed), "__index__"):
             found = type(seed).__name__
-            raise TypeError(f"{name} must be {wanted}, received {seed!r} of type {found}")
+            raise TypeError(f"{name} must be {wanted}, received {shown(seed)} of type {found}")
         try:
             seed = index(seed)
         except TypeError:  # an array of more than one element
-            raise TypeError(f"{name} must be {wanted}, received {seed!r}") from None
+            raise TypeError(f"{name} must be {wanted}, received {shown(seed)}") from None
     if not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"{name} must be in 0 <= {name} < 2**64, received {seed}")
+        raise ValueError(f"{name} must be in 0 <= {name} < 2**64, received {shown(seed)}")
     return int(seed)
 
 
@@ -72,7 +74,9 @@ def derive_seed(root: SupportsIndex, name: str) -> int:
     2559848656971532190
     """
     if not isinstance(name, str):
-        raise TypeError(f"name must be a string, received {name!r} of type {type(name).__name__}")
+        raise TypeError(
+            f"name must be a string, received {shown(name)} of type {type(name).__name__}"
+        )
     return _word(_integer(root, "root", "an integer"), name.encode(), b"fastinit.derive")
 
 

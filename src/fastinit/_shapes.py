@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ._messages import shown
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -56,26 +59,74 @@ def names_of(allowed: DTypes) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
+_NAMES = {dtype.name for dtype in NUMBERS} | {"bfloat16"}
+
+
+def _of_framework(dtype: Any) -> Any:
+    """Return what numpy.dtype() takes for a dtype object of a framework, or the object itself.
+
+    The framework is not imported, and need not be known.  TensorFlow's objects hold NumPy's type,
+    Keras's policies and others a name, and PyTorch's are shown as a name of their module:
+    ``torch.float32``.  Only full names count: what "float" is depends on the framework.  JAX's
+    objects are known to NumPy.
+    """
+    module = type(dtype).__module__
+    if isinstance(dtype, (type, np.dtype)) or module == "builtins":
+        return dtype
+    held = getattr(dtype, "as_numpy_dtype", None)
+    if held is not None:
+        return held
+    name = getattr(dtype, "name", None) or str(dtype).removeprefix(f"{module}.")
+    return name if isinstance(name, str) and name in _NAMES else dtype
+
+
+def name_of_dtype(value: Any) -> str | None:
+    """Return the name of a dtype object of NumPy or a framework; None for any other object."""
+    meant = _of_framework(value)
+    try:
+        name = meant if isinstance(meant, str) else np.dtype(meant).name
+    except (TypeError, ValueError):
+        return None
+    return name if name in _NAMES else None
+
+
 def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     """Return the numpy.dtype that is meant; raise TypeError where it is not allowed."""
     try:
-        known = _BY_NAME.get(dtype) if type(dtype) is str else None  # numpy.dtype() takes longer
-        if known is not None and known in allowed:
+        # The common cases: numpy.dtype() takes longer.
+        known = _BY_NAME.get(dtype) if type(dtype) is str else dtype
+        if isinstance(known, np.dtype) and known in allowed:
             return known
-        if isinstance(dtype, str) and dtype == "bfloat16" and _has_bfloat16(allowed):
+        meant = _of_framework(dtype)
+        if isinstance(meant, str) and meant == "bfloat16" and _has_bfloat16(allowed):
             return bfloat16()
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(meant)
         if is_allowed(found, allowed):
             return found
     except (TypeError, ValueError, SyntaxError):  # numpy.dtype() raises all three
         pass
-    raise TypeError(f"dtype must be {names_of(allowed)}, received {dtype!r}")
+    raise TypeError(f"dtype must be {names_of(allowed)}, received {shown(dtype)}")
 
 
 def _dimension(d: Any) -> int:
     if isinstance(d, (bool, np.bool_)):
         raise TypeError
     return index(d)
+
+
+_MOST_DIMENSIONS = 64  # that NumPy has
+
+
+def check_size(shape: Dimensions) -> None:
+    """Raise where no array can have the shape, be it lazy."""
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ValueError(
+            f"shape must have at most {_MOST_DIMENSIONS} dimensions, received {len(shape)}"
+        )
+    if prod(shape) > 1 << 64:
+        raise OverflowError(
+            f"shape {shown(shape)} has more than 2**64 elements, more than the counter"
+        )
 
 
 def as_shape(shape: Any) -> Dimensions:
@@ -91,10 +142,12 @@ def as_shape(shape: Any) -> Dimensions:
         dims = (_dimension(shape),)
     except TypeError:
         try:
+            if isinstance(shape, (bytes, bytearray)):  # sequences of integers
+                raise TypeError
             dims = tuple([_dimension(d) for d in shape])
         except TypeError:
-            message = f"shape must be an integer or a sequence of them, received {shape!r}"
+            message = f"shape must be an integer or a sequence of them, received {shown(shape)}"
             raise TypeError(message) from None
     if dims and min(dims) < 0:
-        raise ValueError(f"shape must not have negative dimensions, received {shape!r}")
+        raise ValueError(f"shape must not have negative dimensions, received {shown(shape)}")
     return dims

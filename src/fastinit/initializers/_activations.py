@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._messages import shown
 from ._catalog import CLASSES
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ def for_activation(
         text = getattr(name, "__name__", type(name).__name__)
     family = _BY_PLAIN_NAME.get(_plain(text))
     if family is None:
-        raise ValueError(f"name must be one of {', '.join(_FAMILIES)}, received {name!r}")
-    if distribution not in ("normal", "uniform"):
-        raise ValueError(f"distribution must be normal or uniform, received {distribution!r}")
+        raise ValueError(f"name must be one of {', '.join(_FAMILIES)}, received {shown(name)}")
+    if not isinstance(distribution, str) or distribution not in ("normal", "uniform"):
+        raise ValueError(f"distribution must be normal or uniform, received {shown(distribution)}")
     cls: Any = CLASSES[f"{family}_{distribution}"]
     initializer: Initializer = cls(seed=seed)
     return initializer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from .._entry import entry_point
 from ._encoding import decode, encode
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Initializer:
         """Return the arguments that a configuration and a repr have."""
         return self._arguments()
 
+    @entry_point
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor as a dictionary that JSON can hold.
 
@@ -157,6 +159,7 @@ class Initializer:
         return {name: encode(value) for name, value in self._shown().items()}
 
     @classmethod
+    @entry_point
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the initializer that :meth:`get_config`, here or in Keras, described."""
         return cls(**{name: decode(value) for name, value in config.items()})
@@ -165,6 +168,7 @@ class Initializer:
         """Return an equal initializer, which shares the arguments, a SeedGenerator among them."""
         return copy.copy(self)
 
+    @entry_point
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -180,6 +184,7 @@ class Initializer:
     def __hash__(self) -> int:
         return hash(type(self))  # the arguments may change, and arrays have no hash
 
+    @entry_point
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
         return f"{type(self).__name__}({arguments})"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from .._buffers import acquire, resolve, result
+from .._buffers import make
+from .._entry import entry_point
 from .._keyed import KeyedArray, check_row
-from .._lazy import LazyArray
+from .._lazy import LazyArray, resolve_lazy
 from .._memory import empty
-from .._parameters import check_gain
+from .._messages import shown
+from .._parameters import cast, check_gain
 from .._shapes import NUMBERS
 from .._sources import ConstantSource, DiagonalSource
 from ._base import Initializer
@@ -18,6 +21,7 @@ from ._base import Initializer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+    from .._buffers import Fill
     from .._typing import Array, Dimensions, Out, Shape
 
 
@@ -26,6 +30,18 @@ def _fresh_zeros(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
         return np.zeros(shape, dtype)  # fresh pages are zero: nothing is written
     except (ValueError, MemoryError):
         return empty(shape, dtype)  # it is too large: this raises, and says how large
+
+
+def _prepare_nothing(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: None
+
+
+def _prepare_zeros(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: array.fill(0)
+
+
+def _prepare_ones(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    return lambda array, key: array.fill(1)
 
 
 def zeros(
@@ -51,12 +67,8 @@ def zeros(
     ValueError, TypeError
         An argument is out of range or of the wrong type.  Nothing is written then.
     """
-    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
-    if view is None:
-        return result(_fresh_zeros(dims, dtype), out)
-    array = acquire(dims, dtype, view)
-    array.fill(0)
-    return result(array, out)
+    prepare = _prepare_nothing if out is None else _prepare_zeros
+    return make(shape, dtype, out, prepare, NUMBERS, allocate=_fresh_zeros)
 
 
 class Zeros(Initializer):
@@ -109,9 +121,7 @@ def ones(
     ValueError, TypeError
         An argument is out of range or of the wrong type.  Nothing is written then.
     """
-    array = acquire(*resolve(shape, dtype, out, NUMBERS))
-    array.fill(1)
-    return result(array, out)
+    return make(shape, dtype, out, _prepare_ones, NUMBERS)
 
 
 class Ones(Initializer):
@@ -148,21 +158,8 @@ def _as_value(value: Any) -> Array:
     except (TypeError, ValueError):  # a ragged list
         array = np.asarray(None)
     if array.dtype.kind in "OSUMmT" or array.dtype.names:
-        raise TypeError(f"value must be a number or an array of numbers, received {value!r}")
+        raise TypeError(f"value must be a number or an array of numbers, received {shown(value)}")
     return array
-
-
-def _cast(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
-    """Return the values in the dtype; raise ValueError where one is beyond its range."""
-    with np.errstate(all="ignore"):  # the caller's may raise
-        cast = values.astype(dtype)
-    if dtype.kind in "iu":
-        fits = np.array_equal(cast, np.trunc(values))
-    else:
-        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
-    if not fits:
-        raise ValueError(f"{name} must fit into {dtype}, received {values.tolist()!r}")
-    return cast
 
 
 def _fit_value(shape: Dimensions, dtype: np.dtype[Any], value: Any) -> Array:
@@ -174,20 +171,27 @@ def _fit_value(shape: Dimensions, dtype: np.dtype[Any], value: Any) -> Array:
         have not in (1, want) for have, want in zip(values.shape[::-1], shape[::-1], strict=False)
     ):
         raise ValueError(
-            f"value must be a scalar or an array of the shape, received shape={shape} "
+            f"value must be a scalar or an array of the shape, received shape={shown(shape)} "
             f"and a value of shape {values.shape}"
         )
-    return _cast("value", values, dtype)
+    return cast("value", values, dtype)
 
 
+@entry_point
 def _keyed_constant(dim: SupportsIndex, value: Any, dtype: DTypeLike | None) -> KeyedArray:
     length, dtype = check_row(dim, dtype, NUMBERS)
     return KeyedArray(length, dtype, ConstantSource(_fit_value((length,), dtype, value)))
 
 
+@entry_point
 def _lazy_constant(shape: Shape, value: Any, dtype: DTypeLike | None) -> LazyArray:
-    dims, dtype, _ = resolve(shape, dtype, None, NUMBERS)
+    dims, dtype = resolve_lazy(shape, dtype, NUMBERS)
     return LazyArray(dims, dtype, ConstantSource(_fit_value(dims, dtype, value)))
+
+
+def _prepare_constant(value: Any, dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    values = _fit_value(dims, dtype, value)
+    return lambda array, key: np.copyto(array, values)
 
 
 def constant(
@@ -221,12 +225,7 @@ def constant(
     TypeError
         The value holds no numbers, or complex ones for a real dtype.
     """
-    _as_value(value)
-    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
-    values = _fit_value(dims, dtype, value)
-    array = acquire(dims, dtype, view)
-    np.copyto(array, values)
-    return result(array, out)
+    return make(shape, dtype, out, partial(_prepare_constant, value), NUMBERS)
 
 
 class Constant(Initializer):
@@ -267,8 +266,27 @@ class Constant(Initializer):
 def _fit_gain(shape: Dimensions, dtype: np.dtype[Any], gain: SupportsFloat) -> Array:
     """Return the gain in that dtype; raise where the shape is not that of a matrix."""
     if len(shape) != 2:
-        raise ValueError(f"shape must have two dimensions for a matrix, received {shape}")
-    return _cast("gain", np.asarray(check_gain(gain)), dtype)
+        raise ValueError(f"shape must have two dimensions for a matrix, received {shown(shape)}")
+    value: float = check_gain(gain)
+    if dtype.kind in "iu":  # a float would lose digits of an integer beyond 2**53
+        value = int(gain)  # type: ignore[call-overload]  # what float() takes, int() cuts off
+        limits = np.iinfo(dtype)
+        if not limits.min <= value <= limits.max:
+            raise ValueError(f"gain must fit into {dtype}, received {shown(gain)}")
+    return cast("gain", np.asarray(value), dtype)
+
+
+def _prepare_identity(
+    gain: SupportsFloat, zeroed: bool, dims: Dimensions, dtype: np.dtype[Any]
+) -> Fill:
+    diagonal = _fit_gain(dims, dtype, gain)
+
+    def fill(array: Array, key: int) -> None:
+        if not zeroed:
+            array.fill(0)
+        np.fill_diagonal(array, diagonal)
+
+    return fill
 
 
 def identity(
@@ -302,11 +320,8 @@ def identity(
     TypeError
         An argument is of the wrong type.
     """
-    dims, dtype, view = resolve(shape, dtype, out, NUMBERS)
-    diagonal = _fit_gain(dims, dtype, gain)
-    array = zeros(dims, dtype, out=view)
-    np.fill_diagonal(array, diagonal)
-    return result(array, out)
+    prepare = partial(_prepare_identity, gain, out is None)
+    return make(shape, dtype, out, prepare, NUMBERS, allocate=_fresh_zeros)
 
 
 class Identity(Initializer):
@@ -336,7 +351,8 @@ class Identity(Initializer):
         """Return the matrix of that shape and dtype."""
         return identity(shape, self.gain, dtype)
 
+    @entry_point
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
-        dims, dtype, _ = resolve(shape, dtype, None, NUMBERS)
+        dims, dtype = resolve_lazy(shape, dtype, NUMBERS)
         return LazyArray(dims, dtype, DiagonalSource(_fit_gain(dims, dtype, self.gain)))

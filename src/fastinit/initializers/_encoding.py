@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._messages import shown
 from .._seeds import SeedGenerator
+from .._shapes import name_of_dtype
 
 PLAIN = (str, int, float, bool, type(None))  # what JSON holds as it is
 
@@ -35,7 +37,10 @@ def encode(value: Any) -> Any:
             return array.item()
         config = {"value": array.tolist(), "dtype": array.dtype.name}
         return {"class_name": "__numpy__", "config": config}
-    raise TypeError(f"cannot serialize {value!r} of type {type(value).__name__}")
+    name = name_of_dtype(value)
+    if name is not None:
+        return name
+    raise TypeError(f"cannot serialize {shown(value)} of type {type(value).__name__}")
 
 
 def decode(config: Any) -> Any:
@@ -74,5 +79,5 @@ def describe(value: Any) -> dict[str, Any]:
             module = None
         config = encode(value.get_config())
     else:
-        raise TypeError(f"cannot serialize {value!r}: it has no get_config()")
+        raise TypeError(f"cannot serialize {shown(value)}: it has no get_config()")
     return {"module": module, "class_name": name, "config": config, "registered_name": registered}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._buffers import acquire, resolve, result
+from .._buffers import make
+from .._messages import shown, shown_text
+from .._parameters import cast
 from ._base import Initializer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .._typing import Array, Out, Shape
+    from .._buffers import Fill
+    from .._typing import Array, Dimensions, Out, Shape
 
 _SIDES = ("real", "imag")
 _SCALINGS = (None, "density", "spectrum")
@@ -26,20 +30,39 @@ def _named_window(name: str, length: int, periodic: bool) -> Array:
             "a window with a name needs scipy, the extra 'stft': pip install scipy"
         ) from None
     try:
-        return np.asarray(get_window(name, length, fftbins=periodic))
+        return np.asarray(get_window(name, length, fftbins=bool(periodic)))
     except ValueError as error:
         raise ValueError(
-            f"window must be a name that scipy.signal.get_window knows, received {name!r}: {error}"
+            "window must be a name that scipy.signal.get_window knows, "
+            f"received {shown(name)}: {shown_text(error)}"
         ) from None
 
 
-def _check(side: object, window: object, scaling: object) -> None:
+def _check(side: object, window: object, scaling: object, periodic: object) -> None:
     for name, value, known in (("side", side, _SIDES), ("scaling", scaling, _SCALINGS)):
         if not (value is None or isinstance(value, str)) or value not in known:
             names = ", ".join(map(repr, known))
-            raise ValueError(f"{name} must be one of {names}, received {value!r}")
+            raise ValueError(f"{name} must be one of {names}, received {shown(value)}")
+    if not isinstance(periodic, (int, np.bool_)) or periodic not in (False, True):
+        raise TypeError(f"periodic must be True or False, received {shown(periodic)}")
     if isinstance(window, str):
         _named_window(window, 2, False)
+    elif window is not None:
+        _as_weights(window)
+
+
+def _as_weights(window: Any) -> Array:
+    """Return a window that has no name as float64; raise where it holds no finite numbers."""
+    try:
+        found = np.asarray(window)
+    except (TypeError, ValueError):  # a ragged list
+        found = np.asarray(None)
+    if found.dtype.kind not in "biufV" or found.dtype.names:
+        raise TypeError(f"window must be a name, numbers or None, received {shown(window)}")
+    weights = found.astype(float)
+    if not np.isfinite(weights).all():
+        raise ValueError(f"window must hold finite numbers, received {shown(window)}")
+    return weights
 
 
 def _weights(window: ArrayLike | None, length: int, periodic: bool, scaling: str | None) -> Array:
@@ -51,16 +74,50 @@ def _weights(window: ArrayLike | None, length: int, periodic: bool, scaling: str
     elif isinstance(window, str):
         weights = np.ones(0)
     else:
-        weights = np.asarray(window, float)
+        weights = _as_weights(window)
     if weights.shape != (length,):
         raise ValueError(
             f"window must have the length {length} of a frame, received shape {weights.shape}"
         )
-    if scaling == "density":
-        weights = weights / np.sqrt(np.square(weights).sum())
-    elif scaling == "spectrum":
-        weights = weights / np.abs(weights).sum()
-    return weights
+    if scaling is None or not length:
+        return weights
+    largest: float = np.abs(weights).max()
+    if largest == 0:  # such as Hann's of two samples
+        raise ValueError(
+            f"scaling must be None where the window is 0 everywhere, received {scaling!r} "
+            f"and window={shown(window)} for a frame of {length} samples"
+        )
+    weights = np.ldexp(weights, -np.frexp(largest)[1])  # exact; so no square is out of range
+    norm = np.sqrt(np.square(weights).sum()) if scaling == "density" else np.abs(weights).sum()
+    scaled: Array = weights / norm
+    return scaled
+
+
+def _prepare(
+    side: str,
+    window: ArrayLike | None,
+    scaling: str | None,
+    periodic: bool,
+    dims: Dimensions,
+    dtype: np.dtype[Any],
+) -> Fill:
+    _check(side, window, scaling, periodic)
+    if len(dims) != 3 or dims[1] != 1:
+        raise ValueError(f"shape must be (frame length, 1, frequencies), received {shown(dims)}")
+    length, _, frequencies = dims
+    weights = _weights(window, length, periodic, scaling)
+    cast("window", weights, dtype)
+    # exp(-2 pi i t f / n) for the n // 2 + 1 frequencies of a real transform of n samples.  The
+    # product is reduced in integers: its cosine keeps all bits at the end of a long frame, too.
+    n = max(1, 2 * (frequencies - 1))
+    turns = np.outer(np.arange(length), np.arange(frequencies)) % n / n
+    wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
+
+    def fill(array: Array, key: int) -> None:
+        with np.errstate(all="ignore"):  # the caller's may raise
+            array[:, 0, :] = weights[:, np.newaxis] * wave
+
+    return fill
 
 
 def stft(
@@ -110,20 +167,7 @@ def stft(
     -----
     Allen & Rabiner, Proc. IEEE 65 (1977) 1558-1564.
     """
-    _check(side, window, scaling)
-    dims, dtype, view = resolve(shape, dtype, out)
-    if len(dims) != 3 or dims[1] != 1:
-        raise ValueError(f"shape must be (frame length, 1, frequencies), received {dims}")
-    length, _, frequencies = dims
-    weights = _weights(window, length, periodic, scaling)
-    # exp(-2 pi i t f / n) for the n // 2 + 1 frequencies of a real transform of n samples.  The
-    # product is reduced in integers: its cosine keeps all bits at the end of a long frame, too.
-    n = max(1, 2 * (frequencies - 1))
-    turns = np.outer(np.arange(length), np.arange(frequencies)) % n / n
-    wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
-    array = acquire(dims, dtype, view)
-    array[:, 0, :] = weights[:, np.newaxis] * wave
-    return result(array, out)
+    return make(shape, dtype, out, partial(_prepare, side, window, scaling, periodic))
 
 
 class STFT(Initializer):
@@ -166,7 +210,7 @@ class STFT(Initializer):
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
-        _check(side, window, scaling)
+        _check(side, window, scaling, periodic)
         self.side = side
         self.window = window
         self.scaling = scaling

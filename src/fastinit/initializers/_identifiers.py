@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._messages import shown
 from .._shapes import as_shape
 from ._catalog import CATALOG, CLASSES
 from ._constant import constant
@@ -50,13 +51,15 @@ def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -
     """Return the class or function that a configuration names; None where it is unknown."""
     custom = custom_objects or {}
     name = config["class_name"]
-    if name == "function":
+    if isinstance(name, str) and name == "function":
         return custom.get(config["config"]) if isinstance(config.get("config"), str) else None
     for candidate in (config.get("registered_name"), name):
         if isinstance(candidate, str) and candidate in custom:
             return custom[candidate]
     if config.get("module", "") is None:
-        raise TypeError(f"custom_objects must hold the custom class {name!r}, received {config!r}")
+        raise TypeError(
+            f"custom_objects must hold the custom class {shown(name)}, received {shown(config)}"
+        )
     return CLASSES.get(name) if isinstance(name, str) else None
 
 
@@ -88,26 +91,29 @@ def deserialize(
     if isinstance(config, str):
         config = {"class_name": config, "config": {}}
     elif not isinstance(config, dict) or "class_name" not in config:
-        raise ValueError(f"config must be a dict with a class_name, received {config!r}")
+        raise ValueError(f"config must be a dict with a class_name, received {shown(config)}")
     found = _find(config, custom_objects)
     if found is None:
         names = ", ".join(entry.name for entry in CATALOG)
-        raise ValueError(f"initializer must be one of {names}, received {config['class_name']!r}")
+        raise ValueError(
+            f"initializer must be one of {names}, received {shown(config['class_name'])}"
+        )
     if not isinstance(found, type):
         return found
     arguments = config.get("config")
     if arguments is not None and not isinstance(arguments, dict):
-        raise TypeError(f"config of {found.__name__} must be a dict, received {arguments!r}")
+        raise TypeError(f"config of {found.__name__} must be a dict, received {shown(arguments)}")
     return found.from_config(arguments or {})  # type: ignore[attr-defined]
 
 
 def _from_array(values: Array) -> Callable[..., Array]:
     def initialize(shape: Shape, dtype: DTypeLike | None = None) -> Array:
-        if as_shape(shape) != values.shape:
+        dims = as_shape(shape)
+        if dims != values.shape:
             raise ValueError(
-                f"shape must be that of the array, {values.shape}, received shape={shape}"
+                f"shape must be that of the array, {shown(values.shape)}, received {shown(dims)}"
             )
-        return constant(shape, values, dtype)
+        return constant(dims, values, dtype)
 
     return initialize
 
@@ -147,5 +153,5 @@ def get(identifier: Any) -> Any:
     elif isinstance(identifier, np.generic) or hasattr(type(identifier), "__array__"):
         return _from_array(np.asarray(identifier))
     if not callable(found):
-        raise ValueError(f"identifier must name or be an initializer, received {identifier!r}")
+        raise ValueError(f"identifier must name or be an initializer, received {shown(identifier)}")
     return found() if isinstance(found, type) else found

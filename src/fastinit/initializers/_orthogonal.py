@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import numpy as np
 
 from .. import _kernels, _threads
-from .._buffers import acquire, resolve, result
+from .._buffers import make
+from .._entry import entry_point
 from .._indexing import offsets
-from .._lazy import LazyArray
+from .._lazy import LazyArray, resolve_lazy
 from .._memory import empty
+from .._messages import shown
 from .._parameters import check_gain
 from .._seeds import check_seed, key
+from .._shapes import check_size
 from ._base import Initializer
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from .._buffers import Fill
     from .._indexing import Axis
     from .._typing import Array, Dimensions, Out, Seed, Shape
 
@@ -45,12 +50,15 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
         return ()
     axes = batch_axis if isinstance(batch_axis, Sequence) else (batch_axis,)
     try:
-        if any(isinstance(axis, (bool, np.bool_)) for axis in axes):
+        if isinstance(axes, (bytes, bytearray)) or any(
+            isinstance(axis, (bool, np.bool_)) for axis in axes
+        ):
             raise TypeError
         return tuple([index(axis) for axis in axes])
     except TypeError:
         raise TypeError(
-            f"batch_axis must be an integer, a sequence of them or None, received {batch_axis!r}"
+            "batch_axis must be an integer, a sequence of them or None, "
+            f"received {shown(batch_axis)}"
         ) from None
 
 
@@ -60,12 +68,14 @@ def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
     found = sorted(axis + len(shape) if axis < 0 else axis for axis in axes)
     if found != list(range(len(axes))):
         raise ValueError(
-            f"batch_axis must name the first axes, each once, received {batch_axis!r} "
-            f"for shape {shape}"
+            f"batch_axis must name the first axes, each once, received "
+            f"{shown(batch_axis)} for shape {shown(shape)}"
         )
     if len(shape) - len(axes) < 2:
         besides = " besides batch_axis" if axes else ""
-        raise ValueError(f"shape must have at least two dimensions{besides}, received {shape}")
+        raise ValueError(
+            f"shape must have at least two dimensions{besides}, received {shown(shape)}"
+        )
     return len(axes)
 
 
@@ -84,38 +94,39 @@ def _work_space(rows: int, columns: int, count: int, dtype: np.dtype[Any]) -> tu
         raise MemoryError(message) from None
 
 
-def _fill_matrices(
-    array: Array,
-    rows: int,
-    columns: int,
-    seed: int,
-    gain: float,
-    first: int = 0,
-    zeroed: Array | None = None,
-) -> None:
-    """Fill a contiguous array with the matrices first, first + 1, ... of the seed.
+class _Matrices:
+    """What makes up to ``most`` matrices at a call, on work space that is allocated once."""
 
-    ``zeroed`` is the larger array that it is part of.  It is zeroed first, but only once the
-    work space is allocated.
-    """
-    count = array.size // (rows * columns)
-    narrow = array.itemsize == 2
-    dtype = _SINGLE if narrow else array.dtype
-    group = min(count, max(1, _TEMPORARY // (rows * columns))) if narrow else count
-    work, threads = _work_space(rows, columns, group, dtype)
-    computed = empty((group, rows * columns), dtype) if narrow else None
-    if zeroed is not None:
-        zeroed.fill(0)
-    if computed is None:
-        _kernels.orthogonal(array, work, first, rows, columns, seed, gain, threads)
-        return
-    matrices = array.reshape(count, rows * columns)
-    for at in range(0, count, group):
-        part = matrices[at : at + group]
-        single = computed[: len(part)]
-        _kernels.orthogonal(single, work, first + at, rows, columns, seed, gain, threads)
-        with np.errstate(all="ignore"):  # the caller's may raise
-            np.copyto(part, single, casting="unsafe")  # rounded once
+    def __init__(
+        self, most: int, rows: int, columns: int, dtype: np.dtype[Any], gain: float
+    ) -> None:
+        self.rows, self.columns, self.gain = rows, columns, gain
+        self.computed: Array | None = None
+        if dtype.itemsize == 2:
+            self.group = min(most, max(1, _TEMPORARY // (rows * columns)))
+            self.work, self.threads = _work_space(rows, columns, self.group, _SINGLE)
+            self.computed = empty((self.group, rows * columns), _SINGLE)
+        else:
+            self.work, self.threads = _work_space(rows, columns, most, dtype)
+
+    def fill(self, array: Array, seed: int, first: int = 0) -> None:
+        """Fill a contiguous array with the matrices first, first + 1, ... of the seed."""
+        rows, columns = self.rows, self.columns
+        if self.computed is None:
+            self._run(array, seed, first)
+            return
+        matrices = array.reshape(-1, rows * columns)
+        for at in range(0, len(matrices), self.group):
+            part = matrices[at : at + self.group]
+            single = self.computed[: len(part)]
+            self._run(single, seed, first + at)
+            with np.errstate(all="ignore"):  # the caller's may raise
+                np.copyto(part, single, casting="unsafe")  # rounded once
+
+    def _run(self, array: Array, seed: int, first: int) -> None:
+        _kernels.orthogonal(
+            array, self.work, first, self.rows, self.columns, seed, self.gain, self.threads
+        )
 
 
 def _as_slice(axis: Axis) -> slice:
@@ -131,8 +142,13 @@ class StackSource:
     gain: float
     seed: int
 
+    @entry_point
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
-        """Fill ``out`` with the elements at those places; parts of a matrix are cut from it."""
+        """Fill ``out`` with the elements at those places; parts of a matrix are cut from it.
+
+        It is an entry point because matrices are rounded here, which the other sources leave to the
+        kernels.
+        """
         counts, dims = shape[: self.batch_ndim], shape[self.batch_ndim :]
         cut = tuple(_as_slice(axis) for axis in axes[self.batch_ndim :])
         whole = cut == tuple(slice(0, n, 1) for n in dims)
@@ -159,9 +175,26 @@ class StackSource:
     ) -> None:
         """Fill ``out`` with the same part of the matrices first, first + 1, ..., or all of each."""
         matrices = out if cut is None else empty((len(out), *dims), out.dtype)
-        _fill_matrices(matrices, prod(dims[:-1]), dims[-1], self.seed, self.gain, first)
+        maker = _Matrices(len(out), prod(dims[:-1]), dims[-1], out.dtype, self.gain)
+        maker.fill(matrices, self.seed, first)
         if cut is not None:
             out[...] = matrices[:, *cut]
+
+
+def _fill_nothing(array: Array, key: int) -> None:
+    pass
+
+
+def _prepare_orthogonal(
+    gain: SupportsFloat, batch_axis: BatchAxis, dims: Dimensions, dtype: np.dtype[Any]
+) -> Fill:
+    batch_ndim = _batch_ndim(dims, batch_axis)
+    gain = check_gain(gain, dtype)
+    rows, columns, count = prod(dims[batch_ndim:-1]), dims[-1], prod(dims[:batch_ndim])
+    if not rows * columns * count:
+        return _fill_nothing
+    check_size(dims)
+    return _Matrices(count, rows, columns, dtype, gain).fill
 
 
 def orthogonal(
@@ -210,14 +243,8 @@ def orthogonal(
     Saxe, McClelland & Ganguli, ICLR 2014; Householder reflectors drawn directly, Stewart, SIAM J.
     Numer. Anal. 17 (1980) 403-409.
     """
-    dims, dtype, view = resolve(shape, dtype, out)
-    flat = dims[_batch_ndim(dims, batch_axis) :]
-    gain = check_gain(gain, dtype)
-    seed = key(seed)
-    array = acquire(dims, dtype, view)
-    if array.size:
-        _fill_matrices(array, prod(flat[:-1]), flat[-1], seed, gain)
-    return result(array, out)
+    prepare = partial(_prepare_orthogonal, gain, batch_axis)
+    return make(shape, dtype, out, prepare, seed=seed)
 
 
 class Orthogonal(Initializer):
@@ -262,6 +289,7 @@ class Orthogonal(Initializer):
         """Return the matrix in an array of that shape and dtype."""
         return orthogonal(shape, self.gain, self.seed, dtype, batch_axis=self.batch_axis)
 
+    @entry_point
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same stack without its memory: see :meth:`Initializer.lazy`.
 
@@ -278,7 +306,7 @@ class Orthogonal(Initializer):
                 "Orthogonal has no parts that could be made alone unless batch_axis makes it a "
                 "stack of matrices: call it for the whole array"
             )
-        dims, dtype, _ = resolve(shape, dtype, None)
+        dims, dtype = resolve_lazy(shape, dtype)
         batch_ndim = _batch_ndim(dims, self.batch_axis)
         gain = check_gain(self.gain, dtype)
         return LazyArray(dims, dtype, StackSource(batch_ndim, gain, key(self.seed)))
@@ -289,6 +317,24 @@ class Orthogonal(Initializer):
         if config.get("batch_axis") is None:
             config.pop("batch_axis", None)
         return config
+
+
+def _prepare_delta(gain: SupportsFloat, dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+    if len(dims) not in (3, 4, 5):
+        raise ValueError(f"shape must have 3, 4 or 5 dimensions, received {shown(dims)}")
+    if dims[-2] > dims[-1]:
+        raise ValueError(f"shape[-2] must be at most shape[-1], received {shown(dims)}")
+    gain = check_gain(gain, dtype)
+    check_size(dims)
+    if not prod(dims):
+        return _fill_nothing
+    maker = _Matrices(1, dims[-2], dims[-1], dtype, gain)
+
+    def fill(array: Array, key: int) -> None:
+        array.fill(0)
+        maker.fill(array[tuple((n - 1) // 2 for n in dims[:-2])], key)
+
+    return fill
 
 
 def delta_orthogonal(
@@ -331,18 +377,7 @@ def delta_orthogonal(
     -----
     Xiao et al., ICML 2018, algorithm 1.
     """
-    dims, dtype, view = resolve(shape, dtype, out)
-    if len(dims) not in (3, 4, 5):
-        raise ValueError(f"shape must have 3, 4 or 5 dimensions, received {dims}")
-    if dims[-2] > dims[-1]:
-        raise ValueError(f"shape[-2] must be at most shape[-1], received {dims}")
-    gain = check_gain(gain, dtype)
-    seed = key(seed)
-    array = acquire(dims, dtype, view)
-    if array.size:
-        centre = array[tuple((n - 1) // 2 for n in dims[:-2])]
-        _fill_matrices(centre, dims[-2], dims[-1], seed, gain, zeroed=array)
-    return result(array, out)
+    return make(shape, dtype, out, partial(_prepare_delta, gain), seed=seed)
 
 
 class DeltaOrthogonal(Initializer):

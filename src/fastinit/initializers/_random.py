@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, SupportsFloat
 
-from .._buffers import resolve
-from .._distributions import draw, normal, truncated_at, uniform
+from .._distributions import check_random, draw, normal, truncated_at, uniform
+from .._entry import entry_point
 from .._keyed import KeyedArray, check_row
-from .._lazy import LazyArray
-from .._parameters import WIDEST
-from .._seeds import check_seed, key
-from .._shapes import FLOATS
+from .._lazy import LazyArray, resolve_lazy
+from .._seeds import key
 from .._sources import RandomSource
 from ._base import Initializer
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from .._typing import Array, Out, Seed, Shape
 
 
+@entry_point
 def lazy_random(
     shape: Shape,
     dtype: DTypeLike | None,
@@ -32,11 +31,12 @@ def lazy_random(
     second: Any,
 ) -> LazyArray:
     """Return the array that ``draw`` fills, with the same arguments, without its memory."""
-    dims, dtype, _ = resolve(shape, dtype, None, FLOATS)
+    dims, dtype = resolve_lazy(shape, dtype)
     checked = distribution(dims, dtype, first, second)
     return LazyArray(dims, dtype, RandomSource(checked, key(seed)))
 
 
+@entry_point
 def keyed_random(
     dim: SupportsIndex,
     dtype: DTypeLike | None,
@@ -120,8 +120,7 @@ class RandomUniform(Initializer):
     def __init__(
         self, minval: SupportsFloat = -0.05, maxval: SupportsFloat = 0.05, seed: Seed = None
     ) -> None:
-        check_seed(seed)
-        uniform((), WIDEST, minval, maxval)
+        check_random(seed, uniform, minval, maxval)
         self.minval = minval
         self.maxval = maxval
         self.seed = seed
@@ -221,8 +220,7 @@ class RandomNormal(Initializer):
     def __init__(
         self, mean: SupportsFloat = 0.0, stddev: SupportsFloat = 0.05, seed: Seed = None
     ) -> None:
-        check_seed(seed)
-        normal((), WIDEST, mean, stddev)
+        check_random(seed, normal, mean, stddev)
         self.mean = mean
         self.stddev = stddev
         self.seed = seed
@@ -341,8 +339,7 @@ class TruncatedNormal(Initializer):
         lower: SupportsFloat = -2.0,
         upper: SupportsFloat = 2.0,
     ) -> None:
-        check_seed(seed)
-        truncated_at(lower, upper)((), WIDEST, mean, stddev)
+        check_random(seed, truncated_at(lower, upper), mean, stddev)
         self.mean = mean
         self.stddev = stddev
         self.seed = seed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, SupportsFloat
 
 from .._distributions import draw
-from .._fans import as_axes, check_scaling, scaled
+from .._entry import entry_point
+from .._fans import check_axes, check_scaling, scaled, scaled_by
 from .._seeds import check_seed
 from ._base import Initializer
 from ._random import lazy_random
@@ -50,7 +51,7 @@ def variance_scaling(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -69,13 +70,12 @@ def variance_scaling(
     -----
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
-    rule = check_scaling(scale, mode, distribution)
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    rule = scale, mode, distribution
+    return draw(shape, dtype, out, seed, scaled_by, rule, (input_axes, output_axes))
 
 
-def _storable_axes(name: str, axes: Axes) -> Axes:
-    """Return checked axes as they are given; but an iterator, which ends, as a tuple."""
-    checked = as_axes(name, axes)
+def _storable(axes: Axes, checked: tuple[int, ...] | None) -> Axes:
+    """Return axes as they are given; but an iterator, which has ended, as a tuple."""
     return axes if isinstance(axes, (list, tuple)) else checked
 
 
@@ -96,7 +96,7 @@ class VarianceScaling(Initializer):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -114,6 +114,7 @@ class VarianceScaling(Initializer):
     mode: str
     distribution: str
 
+    @entry_point
     def __init__(
         self,
         scale: SupportsFloat = 1.0,
@@ -128,9 +129,10 @@ class VarianceScaling(Initializer):
 
     def _set_seed_and_axes(self, seed: Seed, input_axes: Axes, output_axes: Axes) -> None:
         check_seed(seed)
+        inputs, outputs = check_axes(input_axes, output_axes)
         self.seed = seed
-        self.input_axes = _storable_axes("input_axes", input_axes)
-        self.output_axes = _storable_axes("output_axes", output_axes)
+        self.input_axes = _storable(input_axes, inputs)
+        self.output_axes = _storable(output_axes, outputs)
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
@@ -147,9 +149,9 @@ class VarianceScaling(Initializer):
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
-        rule = check_scaling(self.scale, self.mode, self.distribution)
+        rule = self.scale, self.mode, self.distribution
         axes = self.input_axes, self.output_axes
-        return lazy_random(shape, dtype, self.seed, scaled, rule, axes)
+        return lazy_random(shape, dtype, self.seed, scaled_by, rule, axes)
 
 
 def lecun_uniform(
@@ -176,7 +178,7 @@ def lecun_uniform(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -208,7 +210,7 @@ class LecunUniform(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -256,7 +258,7 @@ def lecun_normal(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -289,7 +291,7 @@ class LecunNormal(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -338,7 +340,7 @@ def glorot_uniform(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -370,7 +372,7 @@ class GlorotUniform(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -419,7 +421,7 @@ def glorot_normal(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -452,7 +454,7 @@ class GlorotNormal(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -500,7 +502,7 @@ def he_uniform(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -532,7 +534,7 @@ class HeUniform(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -580,7 +582,7 @@ def he_normal(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -612,7 +614,7 @@ class HeNormal(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------
@@ -660,7 +662,7 @@ def standard_uniform(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.
 
@@ -692,7 +694,7 @@ class StandardUniform(VarianceScaling):
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
     input_axes, output_axes : sequence of int, optional
-        The axes whose sizes multiply to fan_in and fan_out; they count where both are given.
+        The axes whose sizes multiply to fan_in and fan_out; both or neither.
 
     Raises
     ------

@@ -1,0 +1,56 @@
+"""Show in a message what was received: in one line, however large it is."""
+
+from __future__ import annotations
+
+import reprlib
+from math import prod
+from typing import Any
+
+_MOST = 200  # characters
+_LARGEST = 1 << 1000  # a longer integer takes long to print, and Python refuses to from 4301 digits
+
+
+class _Shown(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxtuple = self.maxlist = self.maxset = self.maxfrozenset = self.maxdeque = 12
+        self.maxarray = self.maxdict = 12
+        self.maxstring = 100
+        self.maxlong = 60
+        self.maxother = _MOST
+
+    def repr_int(self, x: int, level: int) -> str:
+        if abs(x) >= _LARGEST:
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        text = repr(x[: self.maxstring])
+        return text if len(x) <= self.maxstring else f"{text}..."
+
+    repr_bytearray = repr_bytes
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        try:
+            # The arrays of all libraries have a shape and a dtype.
+            if prod(x.shape) > self.maxarray and hasattr(x, "dtype"):
+                return f"{type(x).__name__} of shape {tuple(x.shape)}"
+        except Exception:  # it is no array
+            pass
+        return super().repr_instance(x, level)
+
+
+_repr = _Shown().repr
+
+
+def shown(value: Any) -> str:
+    """Return the repr of an argument for a message, shortened to one line where it is long."""
+    text = " ".join(_repr(value).split())
+    return text if len(text) <= _MOST else f"{text[: _MOST - 50]}...{text[-47:]}"
+
+
+def shown_text(text: object) -> str:
+    """Return a text for a message, such as the message of another library, in the same way."""
+    words = str(text)
+    return words if len(words) <= _MOST else f"{words[: _MOST - 50]}...{words[-47:]}"
