@@ -248,6 +248,16 @@ int fastinit_use_isa(const char *name);       /* change to it; not while another
 const char *fastinit_isa(void);               /* the one in use */
 int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
 
+/* Return the most threads that others let the calling thread have: what has been set by
+ * omp_set_num_threads() since fastinit_init(), and OMP_THREAD_LIMIT. */
+int fastinit_thread_limit(void);
+
+/* Return into how many places OMP_PROC_BIND has put OpenMP's threads; 0 if they are not bound. */
+int fastinit_places(void);
+
+/* Return how many processors a place has.  Where they are at most `most`, list them. */
+int fastinit_place(int place, int *processors, int most);
+
 /* How to run a fill. */
 typedef struct {
     /* The most threads to use; small fills use fewer. */

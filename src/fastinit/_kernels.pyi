@@ -139,3 +139,9 @@ def built_isas() -> list[str]:
 
 def openmp() -> int:
     """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
+
+def thread_limit() -> int:
+    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+
+def bound_processors() -> set[int]:
+    """Return the processors to which OMP_PROC_BIND binds threads; none if they are not bound."""

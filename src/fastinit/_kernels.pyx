@@ -40,6 +40,9 @@ cdef extern from "fastinit.h" nogil:
     int fastinit_use_isa(const char *name)
     const char *fastinit_isa()
     int fastinit_openmp()
+    int fastinit_thread_limit()
+    int fastinit_places()
+    int fastinit_place(int place, int *processors, int most)
     ctypedef enum fastinit_type:
         FASTINIT_U32, FASTINIT_U64, FASTINIT_F16, FASTINIT_BF16, FASTINIT_F32, FASTINIT_F64
     ctypedef struct fastinit_spans:
@@ -456,6 +459,22 @@ def built_isas():
 def openmp():
     """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
     return fastinit_openmp()
+
+
+def thread_limit():
+    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+    return fastinit_thread_limit()
+
+
+def bound_processors():
+    """Return the processors to which OMP_PROC_BIND binds threads; none if they are not bound."""
+    cdef int[1024] processors  # no place of one machine has more
+    cdef int place, i, n
+    found = set()
+    for place in range(fastinit_places()):
+        n = fastinit_place(place, processors, 1024)
+        found.update([processors[i] for i in range(n if n <= 1024 else 0)])
+    return found
 
 
 cdef initialize():
