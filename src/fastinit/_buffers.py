@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._disk import reserve_mapped
+from ._disk import reserve_mapped, reserve_unknown
 from ._kernels import plain
 from ._memory import LARGE, FreshMemory, advise_huge_pages, empty
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
@@ -171,7 +171,11 @@ def acquire(shape: Dimensions, dtype: np.dtype[Any], view: Array | None) -> Arra
         return view
     if isinstance(owner, mmap):
         reserve_mapped(view, owner)
-    elif view.nbytes >= LARGE:
+        return view
+    # A bytearray, and a ctypes object that has no other's memory, have theirs from an allocator.
+    if type(owner) is not bytearray and not getattr(owner, "_b_needsfree_", 0):
+        reserve_unknown(view)
+    if view.nbytes >= LARGE:
         advise_huge_pages(view)
     return view
 

@@ -36,6 +36,15 @@ def plain(out: object, shape: object, dtype: object) -> bool:
 def address(buffer: _Buffer) -> int:
     """Return the address of contiguous memory."""
 
+def is_private(buffer: _Buffer) -> bool:
+    """Return whether writing to contiguous memory surely writes to no file."""
+
+def populate(buffer: _Buffer) -> int:
+    """Have the system make contiguous memory writeable; return 0 or its error number.
+
+    EFAULT means that writing to it would end the process, as to a hole of a file on a full disk.
+    """
+
 def row_starts(ids: _Buffer, starts: _Buffer, signed: bool, rows: int, stride: int) -> bool:
     """Write the indices of the first elements of rows, and return whether all ids are within.
 

@@ -43,6 +43,8 @@ cdef extern from "fastinit.h" nogil:
     int fastinit_thread_limit()
     int fastinit_places()
     int fastinit_place(int place, int *processors, int most)
+    int fastinit_is_private(const void *, size_t)
+    int fastinit_populate(void *, size_t)
     ctypedef enum fastinit_type:
         FASTINIT_U32, FASTINIT_U64, FASTINIT_F16, FASTINIT_BF16, FASTINIT_F32, FASTINIT_F64
     ctypedef struct fastinit_spans:
@@ -267,6 +269,37 @@ def address(buffer):
     where = <size_t>view.buf
     PyBuffer_Release(&view)
     return where
+
+
+def is_private(buffer):
+    """Return whether writing to contiguous memory surely writes to no file."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(buffer, &view, PyBUF_C_CONTIGUOUS)
+    private = fastinit_is_private(view.buf, view.len) != 0
+    PyBuffer_Release(&view)
+    return private
+
+
+# Between pieces of this size `populate` looks for signals.
+cdef enum:
+    POPULATED_AT_ONCE = 64 << 20
+
+
+def populate(buffer):
+    """Have the system make contiguous memory writeable; return 0 or its error number."""
+    cdef Py_buffer view
+    cdef size_t done = 0, n
+    cdef int error = 0
+    PyObject_GetBuffer(buffer, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    while done < <size_t>view.len and not error:
+        n = min(<size_t>view.len - done, <size_t>POPULATED_AT_ONCE)
+        with nogil:
+            error = fastinit_populate(<char *>view.buf + done, n)
+        done += n
+        if PyErr_CheckSignals():
+            break
+    finish(&view)
+    return error
 
 
 def row_starts(ids, starts, bint signed, rows, stride):
