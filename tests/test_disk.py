@@ -4,8 +4,6 @@ import errno
 import mmap
 import os
 import random
-import shutil
-import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fills import FLOATS, assert_same_bits
-from processes import run_python
+from processes import mount_prefix, run_python
 
 import fastinit
 from fastinit import _disk, _kernels
@@ -758,30 +756,17 @@ for name, out in outs.items():
 """
 
 
-def in_a_namespace(tmp_path):
-    """Return a command's prefix after which a disk can be mounted, or skip the test."""
-    unshare = shutil.which("unshare")
-    if not unshare:
-        pytest.skip("a small disk cannot be mounted: no unshare")
-    prefix = [unshare, "--mount"] + (["--map-root-user"] if os.geteuid() else [])
-    mount = ["mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
-    tried = subprocess.run([*prefix, *mount], capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"a small disk cannot be mounted: {tried.stderr.strip()}")
-    return prefix
-
-
 @linux
 def test_a_full_disk(tmp_path):
     """A full disk raises OSError instead of SIGBUS; the disk is mounted in its own namespace."""
-    prefix = in_a_namespace(tmp_path)
+    prefix = mount_prefix(tmp_path)
     assert run_python(FULL, tmp_path, prefix=prefix).split() == ["ENOSPC"] * 8
 
 
 @linux
 @pytest.mark.parametrize("kernel", ["new", "older", "oldest"])
 def test_a_full_disk_behind_memory_of_any_owner(tmp_path, kernel):
-    printed = run_python(WRAPPED, tmp_path, kernel, prefix=in_a_namespace(tmp_path))
+    printed = run_python(WRAPPED, tmp_path, kernel, prefix=mount_prefix(tmp_path))
     for line in printed.splitlines():
         assert set(line.split()) & {"True", "False"} == {"True"}, printed
     assert len(printed.splitlines()) == (3 if kernel == "oldest" else 4)

@@ -322,6 +322,29 @@ def test_bound_threads_are_counted(bind):
     assert run_python(COUNT, OMP_PLACES=f"{{{one}}}") == "1"
 
 
+WRITERS = """
+import os, sys, threading
+from fastinit._cli.main import main
+from fastinit._files import job
+seen, fill = set(), job.Job.fill
+def spy(*arguments):
+    if threading.current_thread() is not threading.main_thread():
+        seen.add(len(os.sched_getaffinity(0)))
+    fill(*arguments)
+job.Job.fill = spy
+arguments = "--init random_normal --shape 10000x1000 --seed 1 --threads 2 --quiet"
+main(["create", sys.argv[1], *arguments.split()])
+print(*seen)
+"""
+
+
+@linux
+def test_threads_that_write_run_on_all_processors(tmp_path):
+    """They begin where OpenMP has bound the thread that starts them."""
+    count = len(os.sched_getaffinity(0))
+    assert run_python(WRITERS, tmp_path / "a.npy", OMP_PROC_BIND="true") == str(count)
+
+
 # Forks
 
 FORK = """

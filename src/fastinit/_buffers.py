@@ -89,7 +89,7 @@ def _of_dlpack(out: Any) -> Array:
         raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
     try:
         # Filling a copy would be useless.  NumPy 2.0 cannot refuse one.
-        array = np.from_dlpack(out, **({"copy": False} if DLPACK_CAN_REFUSE_COPIES else {}))
+        array = np.from_dlpack(out, copy=False) if DLPACK_CAN_REFUSE_COPIES else np.from_dlpack(out)
         # Early versions of NumPy 2 take everything for read-only.
         if not array.flags.writeable and not _exports_read_only(out):
             array = np.asarray(_Writeable(array))

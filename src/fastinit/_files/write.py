@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from .._memory import empty
+from .._threads import leave_place
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,7 +72,10 @@ def write_values(job: Job, file: Partial, written: int, threads: int, progress: 
     pending: deque[Future[int]] = deque()
     keeping: Future[None] | None = None
     due = time.monotonic() + KEEP_SECONDS
-    with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as keeper:
+    with (
+        ThreadPoolExecutor(workers, initializer=leave_place) as pool,
+        ThreadPoolExecutor(1) as keeper,
+    ):
         try:
             for offset in range(written, job.nbytes, CHUNK):
                 if len(pending) == 2 * workers:
