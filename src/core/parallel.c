@@ -3,8 +3,10 @@
 #endif
 #include "parallel.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "fpenv.h"
@@ -98,7 +100,24 @@ enum { MOST_THREADS = 4096 }; /* as set_num_threads() allows */
 static size_t stack_size; /* 0: the system's */
 #ifdef KMP_VERSION_MAJOR
 enum { STACK_MARGIN = 129 << 20 };
-static void read_stack_size(void) { stack_size = kmp_get_stacksize_s(); }
+static void read_stack_size(void)
+{
+    /* libomp reads the environment now.  An assertion of it may end the process where this variable
+     * does not begin with a number, so it does not see it then. */
+    static const char name[] = "OMP_NUM_THREADS";
+    char hidden[64];
+    const char *value = getenv(name);
+    const int hide = value && strlen(value) < sizeof hidden &&
+                     !isdigit((unsigned char)value[strspn(value, " \t")]);
+    if (hide) {
+        strcpy(hidden, value);
+        unsetenv(name);
+    }
+    stack_size = kmp_get_stacksize_s();
+    omp_get_max_threads();
+    if (hide)
+        setenv(name, hidden, 1);
+}
 #else
 enum { STACK_MARGIN = 1 << 20 };
 /* Read what libgomp reads: a number and B, K, M or G. */
