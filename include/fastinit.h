@@ -246,6 +246,24 @@ int fastinit_use_isa(const char *name);       /* change to it; not while another
 const char *fastinit_isa(void);               /* the one in use */
 int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
 
+/* Return the most threads that others let the calling thread have: what has been set by
+ * omp_set_num_threads() since fastinit_init(), and OMP_THREAD_LIMIT. */
+int fastinit_thread_limit(void);
+
+/* Return into how many places OMP_PROC_BIND has put OpenMP's threads; 0 if they are not bound. */
+int fastinit_places(void);
+
+/* Return how many processors a place has.  Where they are at most `most`, list them. */
+int fastinit_place(int place, int *processors, int most);
+
+/* Return 1 if the system says that writing to memory writes to no file.  It takes half a
+ * microsecond, and keeps a descriptor open.  Linux before 6.11, and other systems, do not say. */
+int fastinit_is_private(const void *memory, size_t n);
+
+/* Have the system make the pages of memory writeable, in 30 ns for each that is there already, and
+ * return 0 or errno: EFAULT where writing would end the process, as on a full disk. */
+int fastinit_populate(void *memory, size_t n);
+
 /* How to run a fill. */
 typedef struct {
     /* The most threads to use; small fills use fewer. */

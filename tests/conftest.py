@@ -4,7 +4,13 @@ from fastinit import _kernels
 from fastinit._files import write as writing
 
 # These files import other libraries, so they are collected only where they are asked for.
-INTEGRATION = {"test_engines.py", "test_keras.py", "test_safetensors.py", "test_torch.py"}
+INTEGRATION = {
+    "test_engines.py",
+    "test_frozen.py",
+    "test_keras.py",
+    "test_safetensors.py",
+    "test_torch.py",
+}
 
 
 def pytest_ignore_collect(collection_path, config):

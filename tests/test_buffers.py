@@ -209,6 +209,15 @@ def test_dlpack(sampler):
         assert_same_bits(out.array, sampler((3, 4), seed=1, dtype=dtype))
 
 
+def test_dlpack_of_read_only_memory_is_refused():
+    array = np.zeros(3, "float32")
+    array.flags.writeable = False
+    # NumPy 2.0 does not export such an array.
+    with pytest.raises(ValueError, match=r"out must be writeable(, received a read-only array)?"):
+        random_normal(seed=1, out=Dlpack(array))
+    assert not array.any()
+
+
 @pytest.mark.skipif(not _buffers.DLPACK_CAN_REFUSE_COPIES, reason="NumPy 2.0 cannot refuse a copy")
 def test_dlpack_of_a_copy_is_refused():
     class Copying(Dlpack):

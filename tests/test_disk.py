@@ -4,8 +4,6 @@ import errno
 import mmap
 import os
 import random
-import shutil
-import subprocess
 import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fills import FLOATS, assert_same_bits
-from processes import run_python
+from processes import mount_prefix, run_python
 
 import fastinit
-from fastinit import _disk
+from fastinit import _disk, _kernels
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc, which is Linux's")
 
@@ -285,7 +283,7 @@ def test_another_object_at_the_same_address_is_looked_up_again(tmp_path, asked):
     places, numbers = set(), set()
     for i in range(20):
         path = tmp_path / str(i)
-        mapped = np.memmap(path, "float32", "w+", shape=10_000 + 3000 * i)
+        mapped = np.memmap(path, "float32", "w+", shape=10_000 + 30_000 * (i % 2))
         fastinit.random_uniform(seed=1, out=mapped[:5000])
         assert asked.pop() == (0, up(20_000))
         assert not asked
@@ -603,15 +601,172 @@ except OSError as error:
 """
 
 
+tells_private_memory = pytest.mark.skipif(
+    not _kernels.is_private(np.zeros(1)), reason="Linux before 6.11 does not tell private memory"
+)
+
+
+@tells_private_memory
+def test_private_memory_is_told_from_shared(path):
+    np.memmap(path, "u1", "w+", shape=1 << 20).flush()
+    copied = np.memmap(path, "u1", "c")
+    memory = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_DONTFORK, 1 << 19, 1 << 18)  # three mappings from now on
+    for private in (np.zeros(4), np.zeros(1 << 20), copied, np.frombuffer(memory, "u1")):
+        assert _kernels.is_private(private)
+    for shared in (np.memmap(path, "u1", "r+"), np.frombuffer(mmap.mmap(-1, 1 << 16), "u1")):
+        assert not _kernels.is_private(shared)
+        assert not _kernels.is_private(shared[-1:])
+
+
+DESCRIPTOR = """
+import os, numpy as np
+from fastinit import _kernels
+array, name = np.zeros(1), f"/proc/{os.getpid()}/maps"
+assert _kernels.is_private(array)
+assert _kernels.is_private(array)
+(kept,) = [i for i in map(int, os.listdir("/proc/self/fd")) if i > 2
+           and os.path.exists(f"/proc/self/fd/{i}") and os.readlink(f"/proc/self/fd/{i}") == name]
+os.closerange(3, 100)
+print(_kernels.is_private(array), _kernels.is_private(array))
+null = os.open("/dev/null", os.O_RDONLY)
+os.closerange(3, 100)
+os.dup2(0, kept)
+print(_kernels.is_private(array), _kernels.is_private(array))
+os.fstat(kept)  # it is not closed, as it is somebody else's
+"""
+
+
+@tells_private_memory
+def test_a_descriptor_that_somebody_closes():
+    assert run_python(DESCRIPTOR).split() == ["False", "True"] * 2
+
+
+CHILD_OF_A_FORK = """
+import ctypes, mmap, os, sys
+from fastinit import _kernels
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+access = mmap.PROT_READ | mmap.PROT_WRITE
+at = libc.mmap(None, 4096, access, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+out = (ctypes.c_char * 4096).from_address(at)
+assert _kernels.is_private(out)
+child = os.fork()
+if not child:
+    fixed = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x10
+    assert libc.mmap(at, 4096, access, fixed, -1, 0) == at
+    os._exit(_kernels.is_private(out))
+print(os.waitpid(child, 0)[1], _kernels.is_private(out))
+"""
+
+
+@tells_private_memory
+def test_a_child_asks_for_its_own_memory():
+    assert run_python(CHILD_OF_A_FORK) == "0 True"
+
+
+@linux
+def test_an_mmap_object_without_a_descriptor(path):
+    """Python 3.13 can make one; where not, all descriptors of the file are hidden."""
+    with path.open("w+b") as file:
+        file.truncate(1 << 20)
+        memory = mmap.mmap(file.fileno(), 1 << 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_disk._File, "status_of", lambda file, fd: None)
+        fastinit.random_uniform(seed=1, out=np.frombuffer(memory, "float32")[:5000])
+        blocks = path.stat().st_blocks * 512
+        fastinit.random_uniform(seed=2, out=np.frombuffer(memory, "float32")[:5000])
+    assert up(20_000) <= blocks < 1 << 20
+
+
+# Memory whose owner does not tell that it is a mapped file.
+WRAPPED = """
+import ctypes, errno, mmap, os, subprocess, sys
+import numpy as np
+import fastinit
+from fastinit import _buffers, _disk
+directory, kernel = sys.argv[1:]
+if kernel != "new":  # Linux 6.11 and later tell private memory from shared
+    _disk.is_private = lambda array: False
+if kernel == "oldest":  # Linux 5.14 and later fill holes
+    _disk.populate = lambda array: errno.ENOSYS
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", directory], check=True)
+n = 16 << 20
+
+class Holder:
+    def __init__(self, array):
+        self.array, self.__array_interface__ = array, array.__array_interface__
+
+class Dlpack:
+    def __init__(self, array):
+        self.array = array
+    def __dlpack__(self, **arguments):
+        return self.array.__dlpack__(**arguments)
+    def __dlpack_device__(self):
+        return 1, 0
+
+def mapped(name):
+    with open(f"{directory}/{name}", "w+b") as file:
+        file.truncate(4 * n)
+        return mmap.mmap(file.fileno(), 4 * n)
+
+def without_a_descriptor(name):
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+    with open(f"{directory}/{name}", "w+b") as file:
+        file.truncate(4 * n)
+        access = mmap.PROT_READ | mmap.PROT_WRITE
+        at = libc.mmap(None, 4 * n, access, mmap.MAP_SHARED, file.fileno(), 0)
+    return (ctypes.c_float * n).from_address(at)
+
+outs = {
+    "ctypes": (ctypes.c_float * n).from_buffer(mapped("a")),
+    "interface": np.asarray(Holder(np.frombuffer(mapped("b"), "float32"))),
+    "dlpack": Dlpack(np.frombuffer(mapped("c"), "float32")),
+}
+if kernel != "oldest":
+    outs["without a descriptor"] = without_a_descriptor("d")
+
+def full(out):
+    try:
+        fastinit.random_normal(seed=1, out=out)
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    return False
+
+def empty_disk():
+    for name in os.listdir(directory):
+        os.truncate(f"{directory}/{name}", 0)
+        os.truncate(f"{directory}/{name}", 4 * n)
+
+for name, out in outs.items():
+    found = [full(out)]
+    out = _buffers.resolve(None, None, out)[2]
+    # These are a few pages, and many.
+    for size in [2 << 20] if kernel == "oldest" else [3000, 300_000, 2 << 20]:
+        empty_disk()
+        at = 0
+        while at + size < n and not full(out[at : at + size]):
+            at += size
+        found.append(1 << 20 < at <= 4 << 20)
+    empty_disk()
+    print(name, *found)
+"""
+
+
 @linux
 def test_a_full_disk(tmp_path):
     """A full disk raises OSError instead of SIGBUS; the disk is mounted in its own namespace."""
-    unshare = shutil.which("unshare")
-    if not unshare:
-        pytest.skip("a small disk cannot be mounted: no unshare")
-    prefix = [unshare, "--mount"] + (["--map-root-user"] if os.geteuid() else [])
-    mount = ["mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
-    tried = subprocess.run([*prefix, *mount], capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"a small disk cannot be mounted: {tried.stderr.strip()}")
+    prefix = mount_prefix(tmp_path)
     assert run_python(FULL, tmp_path, prefix=prefix).split() == ["ENOSPC"] * 8
+
+
+@linux
+@pytest.mark.parametrize("kernel", ["new", "older", "oldest"])
+def test_a_full_disk_behind_memory_of_any_owner(tmp_path, kernel):
+    printed = run_python(WRAPPED, tmp_path, kernel, prefix=mount_prefix(tmp_path))
+    for line in printed.splitlines():
+        assert set(line.split()) & {"True", "False"} == {"True"}, printed
+    assert len(printed.splitlines()) == (3 if kernel == "oldest" else 4)

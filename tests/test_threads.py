@@ -217,6 +217,134 @@ def test_other_python_threads_run_during_a_fill_of_short_rows():
     assert seen > 0
 
 
+# That they cannot be had
+
+# 8 threads are asked for, by teams of sizes that change and by two threads at once.
+SHORT = """
+import os, resource, sys, threading, zlib
+import numpy as np
+import fastinit
+kind, limit, peak = sys.argv[1], int(sys.argv[2]), 0
+sizes = [2**16 * k for k in (2, 3, 5, 20)]
+outs = {size: np.empty(size, "float32") for size in sizes}
+
+def fill(outs):
+    global peak
+    for size in sizes * 10:
+        fastinit.random_normal(out=outs[size], seed=1)
+        peak = max(peak, len(os.listdir("/proc/self/task")))
+    return [zlib.crc32(outs[size]) for size in sizes]
+
+fastinit.set_num_threads(1)
+expected = fill(outs), fastinit.orthogonal((300, 250), seed=1).tobytes()
+others = {size: np.empty(size, "float32") for size in sizes}
+fastinit.set_num_threads(8)
+if kind == "processes":
+    os.setuid(54321)  # root has no such limit
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+else:
+    (size,) = (int(x.split()[1]) for x in open("/proc/self/status") if x.startswith("VmSize"))
+    resource.setrlimit(resource.RLIMIT_AS, ((size << 10) + limit,) * 2)
+peak = 0
+other = threading.Thread(target=fill, args=(others,))
+if kind == "processes" and limit > 1:
+    other.start()
+assert fill(outs) == expected[0]
+if other.ident:
+    other.join()
+print(peak)
+if kind == "processes":
+    assert fastinit.orthogonal((300, 250), seed=1).tobytes() == expected[1]
+"""
+
+
+@linux
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root alone can setuid")
+@pytest.mark.parametrize("limit", [1, 3, 6])
+def test_fewer_threads_where_the_system_gives_no_more(limit):
+    """OpenMP alone would end the process."""
+    assert run_python(SHORT, "processes", limit) == str(limit)
+
+
+@linux
+@pytest.mark.parametrize("mebibytes", [7, 20, 33])
+def test_fewer_threads_where_there_is_no_memory_for_their_stacks(mebibytes):
+    started = int(run_python(SHORT, "memory", mebibytes << 20))
+    assert 1 <= started < 8
+
+
+@linux
+def test_a_stack_that_openmp_alone_makes_larger():
+    started = int(run_python(SHORT, "memory", 200 << 20, OMP_STACKSIZE="64 M"))
+    assert 2 <= started <= 4  # a thread on trial has a larger one with libomp
+
+
+# Limits of others
+
+LIMITED = """
+import ctypes, os
+import fastinit
+from fastinit import _kernels
+with open("/proc/self/maps") as maps:
+    (path,) = {line.split()[-1] for line in maps if "libgomp" in line or "libomp" in line}
+openmp = ctypes.CDLL(path)  # as threadpoolctl finds it
+
+def started():
+    fastinit.random_normal(10**6, seed=1)
+    return len(os.listdir("/proc/self/task"))
+
+fastinit.set_num_threads(5)
+before = openmp.omp_get_max_threads()
+for limit in (1, 3, before):
+    openmp.omp_set_num_threads(limit)
+    print(fastinit.get_num_threads(), started())
+"""
+
+
+@linux
+def test_a_limit_that_is_set_in_openmp():
+    """threadpoolctl sets it by this call, and so does torch.set_num_threads()."""
+    found = run_python(LIMITED, OMP_NUM_THREADS="4").splitlines()
+    assert found == ["1 1", "3 3", "5 5"]
+
+
+def test_the_thread_limit_of_openmp():
+    assert run_python(COUNT, OMP_NUM_THREADS="4", OMP_THREAD_LIMIT="2") == "2"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity mask")
+@pytest.mark.parametrize("bind", ["true", "close", "spread", "master"])
+def test_bound_threads_are_counted(bind):
+    """OpenMP binds the main thread to one processor before the count."""
+    count = run_python(COUNT)
+    assert run_python(COUNT, OMP_PROC_BIND=bind) == count
+    one = min(os.sched_getaffinity(0))
+    assert run_python(COUNT, OMP_PLACES=f"{{{one}}}") == "1"
+
+
+WRITERS = """
+import os, sys, threading
+from fastinit._cli.main import main
+from fastinit._files import job
+seen, fill = set(), job.Job.fill
+def spy(*arguments):
+    if threading.current_thread() is not threading.main_thread():
+        seen.add(len(os.sched_getaffinity(0)))
+    fill(*arguments)
+job.Job.fill = spy
+arguments = "--init random_normal --shape 10000x1000 --seed 1 --threads 2 --quiet"
+main(["create", sys.argv[1], *arguments.split()])
+print(*seen)
+"""
+
+
+@linux
+def test_threads_that_write_run_on_all_processors(tmp_path):
+    """They begin where OpenMP has bound the thread that starts them."""
+    count = len(os.sched_getaffinity(0))
+    assert run_python(WRITERS, tmp_path / "a.npy", OMP_PROC_BIND="true") == str(count)
+
+
 # Forks
 
 FORK = """

@@ -1,11 +1,13 @@
 """out= takes the CPU tensors of PyTorch, without a copy."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
 import torch
 from fills import assert_same_bits
+from processes import mount_prefix, run_python
 
 import fastinit
 from fastinit import initializers
@@ -173,3 +175,50 @@ def test_a_gradient_of_values_that_are_gone_is_an_error():
         loss.backward()
     with torch.inference_mode():
         fastinit.random_normal(seed=1, out=torch.ones(3))
+
+
+FULL = """
+import errno, subprocess, sys
+import numpy as np, torch
+import fastinit
+directory, n = sys.argv[1], 16 << 20
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", directory], check=True)
+mapped = np.memmap(directory + "/a", "float32", "w+", shape=n)
+for out in (
+    torch.from_numpy(mapped),
+    torch.frombuffer(mapped, dtype=torch.float32),
+    torch.from_dlpack(np.asarray(mapped)),
+    torch.from_file(directory + "/b", shared=True, size=n),
+    torch.from_file(directory + "/c", shared=True, size=n).view(torch.bfloat16),
+):
+    for size in (n, 5000):
+        try:
+            for at in range(0, n, size):
+                fastinit.random_normal(out=out[at : at + size], seed=1)
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small disk")
+def test_a_full_disk_behind_a_tensor(tmp_path):
+    assert run_python(FULL, tmp_path, prefix=mount_prefix(tmp_path)).split() == ["ENOSPC"] * 10
+
+
+LIMITS = """
+import fastinit
+import threadpoolctl, torch
+fastinit.set_num_threads(8)
+with threadpoolctl.threadpool_limits(1):
+    print(fastinit.get_num_threads())
+print(fastinit.get_num_threads())
+torch.set_num_threads(3)
+shared = len([i for i in threadpoolctl.threadpool_info() if i["user_api"] == "openmp"]) == 1
+print(fastinit.get_num_threads() == (3 if shared else 8))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a shared OpenMP has the same name there")
+def test_limits_of_threadpoolctl_and_pytorch():
+    """PyTorch's limit is heard where it has no OpenMP of its own."""
+    assert run_python(LIMITS).split() == ["1", "8", "True"]

@@ -6,6 +6,7 @@
 
 #include "dispatch.h"
 #include "fpenv.h"
+#include "mapped.h"
 #include "parallel.h"
 
 #ifdef __FAST_MATH__
@@ -15,6 +16,7 @@
 int fastinit_init(void)
 {
     fastinit_parallel_init();
+    fastinit_mapped_init();
     return fastinit_dispatch_init();
 }
 

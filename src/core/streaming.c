@@ -1,8 +1,8 @@
 /* A normal store reads the line that it writes from memory first, so a fill moves each byte twice.
  * That costs nothing as long as the cores make their elements slower than the memory takes them.  A
  * streaming store moves each byte once, but the elements must then be complete: the kernels, which
- * redraw some later, fill a buffer in the cache, and the copy from it takes a tenth of the time of a
- * kernel.  So few threads lose by it, and many gain; bench/NOTES.md has the arithmetic. */
+ * redraw some later, fill a buffer in the cache, and the copy from it takes a tenth of the time of
+ * a kernel.  So few threads lose by it, and many gain; bench/NOTES.md has the arithmetic. */
 #include "streaming.h"
 
 #include "dispatch.h"

@@ -27,8 +27,8 @@
 #define CUT 13.862943611198906
 
 /* A float32's layer is named by the low bits of its integer, so the name is the integer's phase
- * among those that round to one float.  With a step near 512 over the golden ratio the layers of one
- * width have even phases, however many they are (bench/NOTES.md). */
+ * among those that round to one float.  With a step near 512 over the golden ratio the layers of
+ * one width have even phases, however many they are (bench/NOTES.md). */
 enum { NAME_STEP = 317 };
 
 /* The area of a layer, as a share of the box around the sides, is some of these steps. */

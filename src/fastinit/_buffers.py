@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._disk import reserve_mapped
+from ._disk import reserve_mapped, reserve_unknown
 from ._entry import release_views
 from ._kernels import enter_default_modes, leave_default_modes, plain
-from ._memory import LARGE, FreshMemory, advise_huge_pages, empty
+from ._memory import LARGE, advise_huge_pages, empty
 from ._messages import shown, shown_text
 from ._seeds import LARGEST_SEED, key
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
@@ -60,15 +60,51 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
     return array
 
 
+class _Writeable:
+    """An array's memory, by the array interface: NumPy takes it for writeable."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array  # it keeps the memory
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+
+
+def _exports_read_only(out: Any) -> bool:
+    """Return whether an object exports its memory as read-only, by DLPack 1.0 or later.
+
+    An export of an earlier version does not say so.  NumPy 2.0 knows no other, and refuses to
+    export a read-only array; later versions of NumPy take them for read-only.
+    """
+    import ctypes
+
+    try:
+        capsule = out.__dlpack__(max_version=(1, 0))
+    except TypeError:  # it knows no versions
+        return DLPACK_CAN_REFUSE_COPIES
+    python = ctypes.pythonapi
+    python.PyCapsule_IsValid.argtypes = ctypes.py_object, ctypes.c_char_p
+    python.PyCapsule_GetPointer.argtypes = ctypes.py_object, ctypes.c_char_p
+    python.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    name = b"dltensor_versioned"
+    if not python.PyCapsule_IsValid(capsule, name):
+        return DLPACK_CAN_REFUSE_COPIES
+    # DLManagedTensorVersioned begins with two uint32 and two pointers, before its flags.
+    offset = 8 + 2 * ctypes.sizeof(ctypes.c_void_p)
+    flags = ctypes.c_uint64.from_address(python.PyCapsule_GetPointer(capsule, name) + offset)
+    return bool(flags.value & 1)
+
+
 def _of_dlpack(out: Any) -> Array:
     device = out.__dlpack_device__()
     if device[0] != 1:  # kDLCPU
         raise ValueError(f"out must be in the memory of the CPU, received DLPack device {device}")
     try:
         # Filling a copy would be useless.  NumPy 2.0 cannot refuse one.
-        if DLPACK_CAN_REFUSE_COPIES:
-            return np.from_dlpack(out, copy=False)
-        return np.from_dlpack(out)
+        array = np.from_dlpack(out, copy=False) if DLPACK_CAN_REFUSE_COPIES else np.from_dlpack(out)
+        # Early versions of NumPy 2 take everything for read-only.
+        if not array.flags.writeable and not _exports_read_only(out):
+            array = np.asarray(_Writeable(array))
+        return array
     except (BufferError, RuntimeError, ValueError) as error:
         raise ValueError(f"out must be writeable in place: {shown_text(error)}") from None
 
@@ -176,12 +212,16 @@ def acquire(view: Array, out: Any) -> None:
         The disk is full.
     """
     owner = _owner(view)
-    # NumPy asks for huge pages for its own memory, as `empty` does for fresh memory.
-    if owner is not None and type(owner) is not FreshMemory:
+    if owner is not None:  # NumPy asks for huge pages as `empty` does.
         if isinstance(owner, mmap):
             reserve_mapped(view, owner)
-        elif view.nbytes >= LARGE:
-            advise_huge_pages(view)
+        else:
+            # A bytearray, and a ctypes object that has no other's memory, have theirs from an
+            # allocator.
+            if type(owner) is not bytearray and not getattr(owner, "_b_needsfree_", 0):
+                reserve_unknown(view)
+            if view.nbytes >= LARGE:
+                advise_huge_pages(view)
     if view is not out:
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _kernels, _threads
+from . import _kernels
 from ._messages import shown
+from ._threads import get_num_threads
 
 # The values of _OPENMP, months of a year, are those of these versions of its specification.
 _OPENMP = {
@@ -41,7 +42,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "ISA in use": _kernels.isa(),
         "ISAs available": _kernels.isas(),
         "OpenMP": _kernels.openmp() or None,
-        "threads": _threads.count,
+        "threads": get_num_threads(),
         "Python": sys.version.split()[0],
         "NumPy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from ._kernels import address
+from ._kernels import address, is_private, populate
 
 if TYPE_CHECKING:
     from ._typing import Array
@@ -49,13 +49,13 @@ def reserve_blocks(fd: int, offset: int, nbytes: int) -> bool:
 
 @dataclass(slots=True)
 class _File:
-    """The file behind an mmap object, and what has been reserved for it."""
+    """The file behind a mapping, and what has been reserved for it."""
 
     device: bytes  # device, inode and name are as the process's map shows them
     inode: int
     name: bytes
-    offset: int  # of the mapping in the file
-    length: int  # of the mapping
+    offset: int = 0  # in the file, of the mapping of an mmap object
+    length: int = 0  # of that mapping
     fd: int = -1
     # The first byte of a reserved part of the file, its end, the first byte of the next, and so on.
     # The list is replaced and never changed, because other threads may be reading it: one of two
@@ -85,24 +85,26 @@ class _File:
     def open_status(self) -> os.stat_result | None:
         """Return the status of the file by a descriptor that is open now, which `fd` becomes.
 
-        The mmap object keeps one open, but another may be found first and be closed later; its
+        An mmap object keeps one open, but another may be found first and be closed later; its
         number may be that of another file by now.
         """
         status = self.status_of(self.fd) if self.fd >= 0 else None
         if status is None:
-            for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+            try:
+                numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+            except OSError:  # no descriptor is left for the list of the others
+                return None
+            for fd in numbers:
                 if (status := self.status_of(fd)) is not None:
                     self.fd = fd
                     break
         return status
 
-    def reserve(self, begin: int, end: int) -> None:
-        """Reserve a part of the file, unless it has been reserved before."""
-        try:
-            status = self.open_status()
-        except OSError:  # no descriptor is left for the list of the others
-            return
+    def reserve(self, array: Array, begin: int, end: int) -> None:
+        """Reserve the part of the file behind an array, unless it has been reserved before."""
+        status = self.open_status()
         if status is None:
+            _populate(array)
             return
         # Somebody has cut the file off or punched holes into it.  (A file system that shows fewer
         # blocks for other reasons is asked once more than is needed.)
@@ -113,6 +115,7 @@ class _File:
             begin -= begin % mmap.PAGESIZE
             end = max(end, min(end + -end % mmap.PAGESIZE, status.st_size))
             if not reserve_blocks(self.fd, begin, end - begin):
+                _populate(array)
                 return
             status = self.status_of(self.fd)
             if status is None:  # closed by another thread meanwhile
@@ -135,22 +138,35 @@ def _with(bounds: list[int], begin: int, end: int) -> list[int]:
     return bounds
 
 
-def _file_of(memory: mmap.mmap) -> _File | None:
-    """Return the file that an mmap object maps, None where no blocks are to be reserved.
+def _populate(array: Array) -> None:
+    """Have the pages behind an array made writeable, which takes the blocks of a file.
 
-    The array's own file name is not enough: the file may have been replaced, or have no name.  The
-    map is read as bytes, because a name in it may hold any but the end of a line.
+    This is for files that are open by no descriptor, or whose blocks cannot be reserved otherwise.
+    Linux 5.14 and later know how.
     """
-    where = address(memory)
+    if populate(array) == errno.EFAULT:
+        raise OSError(
+            errno.ENOSPC,
+            f"{os.strerror(errno.ENOSPC)}, or the file behind out has been cut off",
+        )
+
+
+def _file_at(where: int) -> tuple[_File | None, int]:
+    """Return the file that is mapped at an address, and the address's offset in it.
+
+    There is none where no blocks are to be reserved.  The array's own file name is not enough: the
+    file may have been replaced, or have no name.  The map is read as bytes, because a name in it
+    may hold any but the end of a line.
+    """
     lines = Path("/proc/self/maps").read_bytes().split(b"\n")[:-1]
     i = bisect_right(lines, where, key=lambda line: int(line[: line.index(b"-")], 16))
-    span, access, offset, device, inode, *name = lines[i - 1].split(maxsplit=5)
+    span, access, offset, device, inode, *rest = lines[i - 1].split(maxsplit=5)
     first, end = (int(part, 16) for part in span.split(b"-"))
-    if not access.endswith(b"s") or where >= end:  # private memory, or a private copy of a file
-        return None
-    begin = int(offset, 16) + where - first
-    file = _File(device, int(inode), b"".join(name), begin, len(memory))
-    return None if file.open_status() is None else file  # None for shared memory without a file
+    name = b"".join(rest)
+    # Private memory, or a private copy of a file; shared memory without a file.
+    if not access.endswith(b"s") or where >= end or name == b"/dev/zero (deleted)":
+        return None, 0
+    return _File(device, int(inode), name), int(offset, 16) + where - first
 
 
 # What has been found for an mmap object, by its id.  The reference tells it from an object that has
@@ -160,16 +176,18 @@ _NOTHING = None, None
 
 
 def _find(memory: mmap.mmap) -> _File | None:
-    """Return what `_file_of` returns for an mmap object, and remember it.
+    """Return the file that an mmap object maps, None where there is none, and remember it.
 
     Reading the map takes 0.4 ms, and ten or a hundred times that among thousands of mappings.
     """
     if not hasattr(os, "posix_fallocate"):
         return None
     try:
-        file = _file_of(memory)
+        file, offset = _file_at(address(memory))
     except OSError:  # there is no /proc, or no descriptor is left: asked again next time
         return None
+    if file is not None:
+        file.offset, file.length = offset, len(memory)
     number, found = id(memory), _found  # at the end of the process the module may have lost it
     found[number] = ref(memory, lambda _: found.pop(number, None)), file
     return file
@@ -210,4 +228,29 @@ def reserve_mapped(array: Array, memory: mmap.mmap) -> None:
     if begin < file.offset or end > file.offset + file.length:
         raise ValueError("out must lie within its mmap object, which has been resized since")
     if nbytes:
-        file.reserve(begin, end)
+        file.reserve(array, begin, end)
+
+
+def reserve_unknown(array: Array) -> None:
+    """Reserve the disk blocks behind an array, should its memory be that of a mapped file.
+
+    The owner of the memory does not tell, and may have mapped it anew since the last call: PyTorch,
+    ctypes, or whatever else wraps it.  So the system is asked each time.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+    if is_private(array):
+        return
+    nbytes = array.nbytes
+    # A small fill asks for no more, unless its pages cannot be had.
+    if nbytes < _LARGE and populate(array) != errno.EFAULT:
+        return
+    try:
+        file, begin = _file_at(address(array))
+    except OSError:  # there is no /proc, or no descriptor is left
+        return
+    if file is not None:
+        file.reserve(array, begin, begin + nbytes)

@@ -45,6 +45,15 @@ def plain(out: object, shape: object, dtype: object) -> bool:
 def address(buffer: _Buffer) -> int:
     """Return the address of contiguous memory."""
 
+def is_private(buffer: _Buffer) -> bool:
+    """Return whether writing to contiguous memory surely writes to no file."""
+
+def populate(buffer: _Buffer) -> int:
+    """Have the system make contiguous memory writeable; return 0 or its error number.
+
+    EFAULT means that writing to it would end the process, as to a hole of a file on a full disk.
+    """
+
 class Rows:
     """Rows of a table by their ids, to be given as ``start``.
 
@@ -156,3 +165,9 @@ def built_isas() -> list[str]:
 
 def openmp() -> int:
     """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
+
+def thread_limit() -> int:
+    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+
+def bound_processors() -> set[int]:
+    """Return the processors to which OMP_PROC_BIND binds threads; none if they are not bound."""

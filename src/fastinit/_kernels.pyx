@@ -41,6 +41,11 @@ cdef extern from "fastinit.h" nogil:
     int fastinit_use_isa(const char *name)
     const char *fastinit_isa()
     int fastinit_openmp()
+    int fastinit_thread_limit()
+    int fastinit_places()
+    int fastinit_place(int place, int *processors, int most)
+    int fastinit_is_private(const void *, size_t)
+    int fastinit_populate(void *, size_t)
     ctypedef enum fastinit_type:
         FASTINIT_U32, FASTINIT_U64, FASTINIT_F16, FASTINIT_BF16, FASTINIT_F32, FASTINIT_F64
     ctypedef struct fastinit_spans:
@@ -399,6 +404,37 @@ def address(buffer):
     return where
 
 
+def is_private(buffer):
+    """Return whether writing to contiguous memory surely writes to no file."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(buffer, &view, PyBUF_C_CONTIGUOUS)
+    private = fastinit_is_private(view.buf, view.len) != 0
+    PyBuffer_Release(&view)
+    return private
+
+
+# Between pieces of this size `populate` looks for signals.
+cdef enum:
+    POPULATED_AT_ONCE = 64 << 20
+
+
+def populate(buffer):
+    """Have the system make contiguous memory writeable; return 0 or its error number."""
+    cdef Py_buffer view
+    cdef size_t done = 0, n
+    cdef int error = 0
+    PyObject_GetBuffer(buffer, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    while done < <size_t>view.len and not error:
+        n = min(<size_t>view.len - done, <size_t>POPULATED_AT_ONCE)
+        with nogil:
+            error = fastinit_populate(<char *>view.buf + done, n)
+        done += n
+        if PyErr_CheckSignals():
+            break
+    finish(&view)
+    return error
+
+
 def bits(out, start, uint64_t seed, int threads, bint keyed=False):
     """Fill a buffer of uint32 or uint64 with raw bits; `_kernels.pyi` describes the arguments."""
     cdef distribution d = distribution(NULL, NULL, 0, 0, 0, 0)
@@ -546,6 +582,22 @@ def built_isas():
 def openmp():
     """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
     return fastinit_openmp()
+
+
+def thread_limit():
+    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+    return fastinit_thread_limit()
+
+
+def bound_processors():
+    """Return the processors to which OMP_PROC_BIND binds threads; none if they are not bound."""
+    cdef int[1024] processors  # no place of one machine has more
+    cdef int place, i, n
+    found = set()
+    for place in range(fastinit_places()):
+        n = fastinit_place(place, processors, 1024)
+        found.update([processors[i] for i in range(n if n <= 1024 else 0)])
+    return found
 
 
 cdef initialize():

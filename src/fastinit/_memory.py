@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import mmap
 import sys
-from contextlib import suppress
 from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._arrays import HAS_HUGE_PAGES, empty_on_huge_pages
 from ._kernels import address
 from ._messages import shown
 
@@ -21,24 +21,6 @@ if TYPE_CHECKING:
 
 HUGE_PAGE = 2 << 20
 LARGE = 2 * HUGE_PAGE  # from this size on fresh memory is made of huge pages
-_HAS_HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")  # Linux
-
-
-class FreshMemory(mmap.mmap):
-    """Private memory that `empty` made: behind it there is no file, and its pages are advised."""
-
-    __slots__ = ()
-
-
-def _huge_pages(shape: Dimensions, dtype: np.dtype[Any], nbytes: int) -> Array:
-    """Return a fresh array on 2 MiB-aligned memory, which is freed with the array."""
-    # The map is private: it must not be shared with the children of fork().
-    memory = FreshMemory(-1, nbytes + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    offset = -address(memory) % HUGE_PAGE
-    # Only whole huge pages are advised: one more would cost up to 2 MiB that is not needed.
-    with suppress(OSError):  # a kernel without huge pages refuses
-        memory.madvise(mmap.MADV_HUGEPAGE, offset, nbytes // HUGE_PAGE * HUGE_PAGE)
-    return np.frombuffer(memory, dtype, nbytes // dtype.itemsize, offset).reshape(shape)
 
 
 def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
@@ -61,8 +43,8 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
     try:
         if nbytes + HUGE_PAGE > sys.maxsize:
             raise MemoryError
-        return _huge_pages(shape, dtype, nbytes) if _HAS_HUGE_PAGES else np.empty(shape, dtype)
-    except (MemoryError, OSError):
+        return (empty_on_huge_pages if HAS_HUGE_PAGES else np.empty)(shape, dtype)
+    except MemoryError:
         raise MemoryError(
             f"cannot allocate {nbytes / 2**30:.3g} GiB for shape {shown(shape)}, dtype {dtype}"
         ) from None
@@ -71,7 +53,7 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
 @cache
 def _madvise() -> Callable[[int, int, int], int] | None:
     """Return the function of the system, or None where there is none: mmap has it for its own."""
-    if not _HAS_HUGE_PAGES:
+    if not HAS_HUGE_PAGES:
         return None
     import ctypes
 

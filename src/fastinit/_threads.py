@@ -1,9 +1,12 @@
 """The number of threads that a fill may use."""
 
 import os
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import SupportsIndex
+
+from ._kernels import bound_processors, thread_limit
 
 
 def _cgroup_quota() -> float | None:
@@ -37,14 +40,32 @@ def _cgroup_quota() -> float | None:
     return min(limits, default=None)
 
 
+def _processors() -> set[int]:
+    """Return the processors that the process may run on; none where the system does not say.
+
+    A thread that OpenMP has bound to its place runs on that one only, and so does every thread that
+    it starts.  The main thread is one of those when OMP_PROC_BIND is set.
+    """
+    if bound := bound_processors():
+        return bound
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # not on macOS, not on Windows
+        return set()
+
+
+def leave_place() -> None:
+    """Let the calling thread, which is not of OpenMP's, run on all processors of the process."""
+    if bound := bound_processors():
+        with suppress(AttributeError, OSError):  # libomp binds threads where Python cannot
+            os.sched_setaffinity(0, bound)
+
+
 def _default() -> int:
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if first.isdecimal() and len(first) < 10 and int(first) > 0:
         return int(first)
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS, not on Windows
-        count = os.cpu_count() or 1
+    count = len(_processors()) or os.cpu_count() or 1
     quota = _cgroup_quota()
     return count if quota is None else max(1, min(count, ceil(quota)))
 
@@ -57,10 +78,13 @@ def get_num_threads() -> int:
     """Return how many threads a large fill uses.
 
     The default is ``OMP_NUM_THREADS`` where it is set, or else the number of processors that the
-    affinity mask and the cgroup quota grant.  The values never depend on it.  The child of a fork
-    fills on one thread whatever this says: OpenMP's threads may not survive a fork.
+    affinity mask and the cgroup quota grant when fastinit is imported.  A limit that is set later
+    in the calling thread counts, if it is one of OpenMP's, such as ``threadpoolctl`` sets.
+
+    The values never depend on it.  A fill uses fewer threads where the system gives no more.  The
+    child of a fork fills on one thread whatever this says: OpenMP's threads may not survive a fork.
     """
-    return count
+    return min(count, thread_limit())
 
 
 def set_num_threads(n: SupportsIndex) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from .._memory import empty
+from .._threads import leave_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,7 @@ def write_values(job: Job, file: Partial, written: int, threads: int, progress: 
         return True
 
     def work(memory: Array) -> None:
+        leave_place()
         try:
             while write_chunk(memory):
                 pass

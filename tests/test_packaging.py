@@ -1,0 +1,65 @@
+"""The package where there are no docstrings, no metadata, or no site-packages."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import run_python
+
+import fastinit
+
+USE = """
+import sys
+import fastinit
+from fastinit import initializers
+from fastinit._cli.main import main
+
+for entry in fastinit.__all__:
+    assert getattr(fastinit, entry) is not None
+w = initializers.get("he_normal")(shape=(3, 2))
+lazy = initializers.TruncatedNormal(seed=1).lazy((100, 5))
+assert (lazy[[7, 3]] == fastinit.truncated_normal((100, 5), seed=1)[[7, 3]]).all()
+fastinit.orthogonal((4, 4), seed=1)
+try:
+    fastinit.random_normal((2, 2), stddev=-1)
+except ValueError as error:
+    assert "stddev must be >= 0" in str(error)
+else:
+    raise SystemExit("no error")
+arguments = ["--init", "he_normal", "--shape", "30x20", "--seed", "1", "--quiet"]
+if main(["create", sys.argv[1], *arguments]):
+    raise SystemExit("failed")
+try:
+    main(["create", "--help"])
+except SystemExit:
+    pass
+print(fastinit.__version__)
+"""
+
+
+@pytest.mark.parametrize("optimize", ["1", "2"])
+def test_without_asserts_and_docstrings(tmp_path, optimize):
+    printed = run_python(USE, tmp_path / "w.npy", PYTHONOPTIMIZE=optimize)
+    assert printed.splitlines()[-1] == fastinit.__version__
+    assert (np.load(tmp_path / "w.npy") == fastinit.he_normal((30, 20), seed=1)).all()
+
+
+def test_a_copy_without_metadata(tmp_path):
+    """Only the folders of the packages are there, as where an application is frozen."""
+    shutil.copytree(Path(fastinit.__file__).parent, tmp_path / "fastinit")
+    for package in Path(np.__file__).parents[1].glob("numpy*"):
+        if package.name in ("numpy", "numpy.libs"):
+            (tmp_path / package.name).symlink_to(package)
+    code = f"import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n{USE}"
+    code += "assert fastinit.__file__.startswith(sys.argv[2]), fastinit.__file__"
+    printed = run_python(code, tmp_path / "w.npy", tmp_path, PYTHONPATH=str(tmp_path))
+    assert printed.splitlines()[-1] == fastinit.__version__
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the build differs elsewhere")
+def test_the_metadata_have_the_same_version():
+    from importlib.metadata import version
+
+    assert version("fastinit-kernels") == fastinit.__version__
