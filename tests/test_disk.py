@@ -667,17 +667,21 @@ def test_a_child_asks_for_its_own_memory():
 
 
 @linux
-def test_an_mmap_object_without_a_descriptor(path):
-    """Python 3.13 can make one; where not, all descriptors of the file are hidden."""
+def test_an_mmap_object_without_a_descriptor(path, monkeypatch, asked):
+    """Python 3.13 can make one; for others all descriptors of the file are hidden here."""
     with path.open("w+b") as file:
         file.truncate(1 << 20)
         memory = mmap.mmap(file.fileno(), 1 << 20)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_disk._File, "status_of", lambda file, fd: None)
-        fastinit.random_uniform(seed=1, out=np.frombuffer(memory, "float32")[:5000])
-        blocks = path.stat().st_blocks * 512
-        fastinit.random_uniform(seed=2, out=np.frombuffer(memory, "float32")[:5000])
-    assert up(20_000) <= blocks < 1 << 20
+    out = np.frombuffer(memory, "float32")[:5000]
+    monkeypatch.setattr(_disk._File, "status_of", lambda file, fd: None)
+    monkeypatch.setattr(_disk, "populate", lambda array: errno.EFAULT)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+        fastinit.random_uniform(seed=1, out=out)
+    assert caught.value.errno == errno.ENOSPC
+    assert not out.any()
+    monkeypatch.setattr(_disk, "populate", lambda array: 0)
+    fastinit.random_uniform(seed=1, out=out)
+    assert not asked
 
 
 # Memory whose owner does not tell that it is a mapped file.
