@@ -7,6 +7,7 @@ out is None.  It returns None where the library has no such function.  Normal me
 
 import ctypes
 import glob
+import itertools
 import os
 import sys
 import tempfile
@@ -15,6 +16,11 @@ from importlib.metadata import version
 from math import prod
 
 import numpy as np
+
+
+def batches_of_ids(n):
+    """Return batches of n random ids without end, so many that no cache has their rows."""
+    return itertools.cycle(np.random.default_rng(1).integers(0, 10**6, (500, n)))
 
 
 class Library:
@@ -92,8 +98,8 @@ class Fastinit(Library):
             return lambda: lazy.read(ids, out)
         if name == "lookup":
             lazy = fastinit.initializers.TruncatedNormal(0.0, 1.0, seed=1).lazy((10**8, shape[1]))
-            ids = np.random.default_rng(1).integers(0, 10**6, shape[0])
-            return lambda: lazy[ids]
+            ids = batches_of_ids(shape[0])
+            return lambda: lazy[next(ids)]
         if name == "create":
             return partial(self.create, shape, dtype)
         if name.startswith("between "):
@@ -133,8 +139,8 @@ class NumPy(Library):
             return orthogonal
         if name == "lookup" and self.bit_generator is np.random.PCG64:
             table = rng.standard_normal((10**6, shape[1]), dtype)
-            ids = np.random.default_rng(1).integers(0, 10**6, shape[0])
-            return lambda: table[ids]
+            ids = batches_of_ids(shape[0])
+            return lambda: table[next(ids)]
         if name in NUMPY and self.threads == 1:
             return partial(NUMPY[name], rng, shape, np.dtype(dtype).type, out)
         return None

@@ -93,7 +93,7 @@ def random_uniform(
 
     Notes
     -----
-    Philox4x32-10 (Salmon et al., SC 2011); u = k 2^-24 or k 2^-53, scaled.
+    Philox4x32-10 (Salmon et al., SC 2011); u = (2 k + 1) 2^-31 or k 2^-53, scaled.
     """
     return draw(shape, dtype, out, seed, uniform, minval, maxval)
 
