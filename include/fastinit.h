@@ -146,13 +146,12 @@
  *    The numbers 0, 1, ... are given to the layers of the first side in order, to those of the
  *    second, to the tails in the order of the sides.  The name of number n is (317 n) mod 512.
  *    Layer k (from 0) of a side of some direction, of floor y and ceiling c = y + area / width(y):
- *      width_f64 = direction * width(y); width_f32 = width_f64 * 2^-31, rounded; but if k is odd
- *      and width(y) = end, the next number towards 0 in both;
- *      inner_f64 = width(c) / width(y), or 0 if c >= 1; inner_f32 = the next number below
- *      inner_f64 * 2^31, rounded, or 0 if that is 0;
- *      layer = (direction * width(y), y, area / width(y), 0).
- *    Tail: layer = (direction * cut, 1 / rate, area * rate * 2^10, far - cut), rate = slope + cut.
- *    Names that no number is left for: layer = (0, 2, 0, 0).  For both the rest is 0.
+ *      width_f64 = direction * width(y); width_f32 = direction * width(y) * 2^-31, rounded; but if
+ * k is odd and width(y) = end, each is the next number towards 0 of that; inner_f64 = width(c) /
+ * width(y), or 0 if c >= 1; inner_f32 = the next number below inner_f64 * 2^31, rounded, or 0 if
+ * that is 0; layer = (direction * width(y), y, area / width(y), 0). Tail: layer = (direction * cut,
+ * 1 / rate, area * rate * 2^10, far - cut), rate = slope + cut. Names that no number is left for:
+ * layer = (0, 2, 0, 0).  For both the rest is 0.
  *
  *    First attempt, 32-bit sample w: name = w mod 512; s = (w >> 1) with its lowest bit set,
  *      rounded to binary32; accepted if s < inner_f32[name]; z = s * width_f32[name] + start, with
@@ -246,8 +245,9 @@ int fastinit_use_isa(const char *name);       /* change to it; not while another
 const char *fastinit_isa(void);               /* the one in use */
 int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
 
-/* Return the most threads that others let the calling thread have: what has been set by
- * omp_set_num_threads() since fastinit_init(), and OMP_THREAD_LIMIT. */
+/* Return the most threads that others let the calling thread have: OMP_THREAD_LIMIT; what has been
+ * set by omp_set_num_threads(), unless it is what was set when fastinit_init() was called; and 1
+ * inside of a team that may start no further one.  Without OpenMP it is INT_MAX. */
 int fastinit_thread_limit(void);
 
 /* Return into how many places OMP_PROC_BIND has put OpenMP's threads; 0 if they are not bound. */

@@ -186,6 +186,26 @@ def test_rows_that_are_all_rejected(isa):
     assert_same_bits(fill("normal", "float32", starts, starts.size), expected)
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 3, 8])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_one_rejected_row_again_and_again(isa, dtype, length, keyed):
+    """The list of rejected elements fills up within a chunk, and what it redrew stays."""
+    ids = np.arange(20_000, dtype=np.uint64) * (1 if keyed else length)
+    alone = [fill("normal", dtype, i, length, keyed=keyed) for i in ids[:3072].reshape(-1, 1)]
+    width = 8 * max(np.dtype(dtype).itemsize, 4)
+    words = (
+        [reference.keyed_sample(reference.NORMAL, width, 1, i, 0) for i in range(3072)]
+        if keyed
+        else reference.samples(reference.NORMAL, width, 1, 0, 3072 * length)[::length]
+    )
+    layers = reference.layer_of(width, np.array(words, np.uint64))
+    rejected = int(np.flatnonzero(layers >= reference.tables(reference.NORMAL).inscribed)[0])
+    batch = np.array([3] * 64 + [rejected] * 1500 + [3, rejected] * 300)
+    found = fill("normal", dtype, ids[batch], batch.size * length, keyed=keyed)
+    assert_same_bits(found, np.concatenate([alone[i] for i in batch]))
+
+
 @pytest.mark.parametrize(("distribution", "dtype"), [("normal", "float32"), ("bits", "uint64")])
 def test_streamed_fills(isa, distribution, dtype):
     """From 24 threads and 256 MiB on, elements are stored past the caches (streaming.c)."""

@@ -442,3 +442,13 @@ def test_parameters_are_checked_at_once():
         initializers.TruncatedNormal(stddev=1e9).lazy(3, "float16")
     with pytest.raises(TypeError, match="dtype must be"):
         initializers.TruncatedNormal().lazy(3, "int32")
+
+
+def test_rows_that_take_the_place_of_their_ids():
+    """All ids are read before the first row is written."""
+    lazy = initializers.RandomNormal(seed=1).lazy((50_000, 4), dtype="float64")
+    memory = np.empty((40_000, 4))
+    ids = memory.reshape(-1)[:40_000].view(np.int64)
+    ids[:] = np.random.default_rng(1).integers(0, 50_000, 40_000)
+    expected = lazy[ids.copy()]
+    same(lazy.read(ids, memory), expected)

@@ -27,8 +27,8 @@ VEC int is_bounded(int tag) { return tag == UNIFORM || tag == TRUNCATED || tag =
 VEC int is_redrawn(int tag) { return tag != BITS && tag != UNIFORM; }
 
 /* A batch has as many elements as a redraw mask has bits.  The rejected elements of a chunk are
- * collected before they are redrawn: it is long enough for them, 1% of it, to fill the vectors of
- * the redraw, and short enough for its result to be still in the level-1 or 2 cache.  Both sizes
+ * collected before they are redrawn: it is long enough for them to fill the vectors of the
+ * redraw, and short enough for its result to be still in the level-1 or 2 cache.  Both sizes
  * divide 2^32, so the high half of the block number is the same all through a chunk. */
 enum { BATCH = 64, CHUNK = 8192 };
 enum { LANES = VEC_W * VEC_GROUPS };

@@ -156,20 +156,18 @@ static void philox_block(const uint32_t counter[4], const uint32_t key[2], uint3
     }
 }
 
+#ifdef VEC_STREAMS
 /* Copy past the caches: all but the ends, which are not whole vectors. */
 static void stream(void *to, const void *from, size_t bytes)
 {
-#ifdef VEC_STREAMS
     size_t done = size_min(bytes, -(uintptr_t)to % sizeof(vu));
     memcpy(to, from, done);
     for (; bytes - done >= sizeof(vu); done += sizeof(vu))
         vec_stream((char *)to + done, (const char *)from + done);
     vec_stream_end();
     memcpy((char *)to + done, (const char *)from + done, bytes - done);
-#else
-    memcpy(to, from, bytes);
-#endif
 }
+#endif
 
 #define JOIN(a, b) a##b
 #define OPS(isa) JOIN(fastinit_ops_, isa)
@@ -193,6 +191,8 @@ const fastinit_ops OPS(FASTINIT_ISA) = {
     .truncated = BY_TYPE(truncated),
     .between = BY_TYPE(between),
     .orthogonal = {[FASTINIT_F32] = orthogonal_f32, [FASTINIT_F64] = orthogonal_f64},
+#ifdef VEC_STREAMS
     .stream = stream,
+#endif
     .householder = &HOUSEHOLDER(FASTINIT_ISA),
 };

@@ -75,7 +75,9 @@ int fastinit_is_private(const void *memory, size_t n)
     while (is_private && q.end < (uintptr_t)memory + n) {
         q = (query){.size = sizeof q, .query_address = q.end};
         if (ioctl(descriptor, PROCMAP_QUERY_VMA, &q)) {
-            /* It is another file's by now. */
+            if (errno == ENOENT) /* nothing is mapped there */
+                return 0;
+            /* The descriptor is another file's by now. */
             atomic_compare_exchange_strong(&map, &descriptor, NOT_OPEN);
             return 0;
         }

@@ -41,7 +41,7 @@ typedef struct {
     fastinit_kernel *normal[FASTINIT_TYPES], *truncated[FASTINIT_TYPES];
     fastinit_kernel *between[FASTINIT_TYPES];
     fastinit_kernel *orthogonal[FASTINIT_TYPES];
-    /* Copy that many bytes past the caches, where the ISA can. */
+    /* Copy that many bytes past the caches; NULL where the ISA cannot. */
     void (*stream)(void *to, const void *from, size_t bytes);
     const fastinit_householder *householder;
 } fastinit_ops;

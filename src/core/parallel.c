@@ -404,6 +404,7 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fa
 
     if (threads > 1 && run_team(do_pieces, &j, threads))
         return;
+    j.streamed = 0; /* The system gave no other thread. */
     for (size_t i = 0; i < pieces; i++)
         do_piece(&j, i, pieces > 1);
 }

@@ -8,8 +8,8 @@
 #include "later_attempt.h"
 
 /* The rejected elements, by their indices in the array (of rows with keys: key and column) and
- * their places in the output.  The list is five times as long as what a chunk rejects; where that
- * does not do, it is redrawn sooner. */
+ * their places in the output.  The list has room for more than a chunk is expected to reject; where
+ * that does not do, as where one row is asked for again and again, it is redrawn sooner. */
 enum { PENDING = 1024 };
 typedef struct {
     uint64_t index[PENDING + LANES], column[PENDING + LANES];

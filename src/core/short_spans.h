@@ -162,47 +162,58 @@ typedef struct {
     uint64_t column[SCATTERED + LANES];
 } scattered;
 
+/* Return the vector of words that convert() takes: two 32-bit samples a lane, or one of 64 bits. Of
+ * halves it takes the even samples, and the odd ones for the second vector. */
+VEC vu load_samples(fastinit_type type, const uint64_t *samples, int second)
+{
+    uint64_t pairs[VEC_W];
+
+    if (word_bytes_of(type) == 8)
+        return vu_load(samples);
+    for (int j = 0; j < VEC_W; j++)
+        pairs[j] = is_half(type) ? samples[4 * j + second] | samples[4 * j + 2 + second] << 32
+                                 : samples[2 * j] | samples[2 * j + 1] << 32;
+    return vu_load(pairs);
+}
+
 /* Make n of them, which go to the places from `place` on. */
 VEC void make_each(int tag, fastinit_type type, char *out, size_t place, scattered *s, size_t n,
                    pending *p, const call *c, redraw_function *redraw_pending)
 {
     const size_t size = fastinit_size_of(type), word_bytes = word_bytes_of(type);
     const int vectors = vectors_of(type), bits = (int)(VEC_W * 8 / word_bytes);
-    BUFFER(SCATTERED + LANES) samples;
+    const size_t n_batches = (n + BATCH - 1) / BATCH;
+    uint64_t samples[SCATTERED + LANES], masks[SCATTERED / BATCH];
     BUFFER(SCATTERED) made;
 
-    for (size_t i = 0; i < LANES; i++)
-        s->index[n + i] = s->column[n + i] = 0;
-    for (size_t i = 0; i < n; i += LANES) {
+    for (size_t i = n; i < n + LANES; i++)
+        s->index[i] = s->column[i] = 0;
+    size_t end = 0;
+    for (; end < n; end += LANES) {
         vu x[VEC_GROUPS];
-        uint64_t wide[LANES];
-        first_samples(tag, type, x, s->index + i, s->column + i, c);
+        first_samples(tag, type, x, s->index + end, s->column + end, c);
         for (int g = 0; g < VEC_GROUPS; g++)
-            vu_store64(word_bytes == 8 ? samples.u64 + i + g * VEC_W : wide + g * VEC_W, x[g]);
-        for (size_t j = 0; word_bytes == 4 && j < LANES; j++)
-            samples.u32[i + j] = (uint32_t)wide[j];
+            vu_store64(samples + end + g * VEC_W, x[g]);
     }
-    for (size_t b = 0; b * BATCH < n; b++) {
-        uint64_t mask = 0;
+    for (; end < n_batches * BATCH; end++)
+        samples[end] = 0;
+    for (size_t b = 0; b < n_batches; b++) {
+        masks[b] = 0;
         for (int done = 0; done < BATCH / vectors; done += bits) {
             const size_t i = b * BATCH + (size_t)(done * vectors);
-            vu words[2];
-            if (is_half(type)) {
-                BUFFER(VEC_W) even, odd;
-                for (int j = 0; j < bits; j++) {
-                    even.u32[j] = samples.u32[i + 2 * (size_t)j];
-                    odd.u32[j] = samples.u32[i + 2 * (size_t)j + 1];
-                }
-                words[0] = vu_load(even.u64);
-                words[1] = vu_load(odd.u64);
-            } else {
-                words[0] = vu_load(samples.u64 + i * word_bytes / 8);
-            }
-            mask |= convert(tag, type, made.bytes + i * size, words, c->args) << done;
+            const vu words[2] = {
+                load_samples(type, samples + i, 0),
+                is_half(type) ? load_samples(type, samples + i, 1) : vu_set1(0),
+            };
+            masks[b] |= convert(tag, type, made.bytes + i * size, words, c->args) << done;
         }
+    }
+    /* What is redrawn below must not be overwritten, so the first attempts are copied before. */
+    memcpy(out + place * size, made.bytes, n * size);
+    for (size_t b = 0; is_redrawn(tag) && b < n_batches; b++) {
         if (p->count > PENDING - BATCH)
             redraw_pending(out, p, c);
-        for (; is_redrawn(tag) && mask; mask &= mask - 1) {
+        for (uint64_t mask = masks[b]; mask; mask &= mask - 1) {
             const size_t i = b * BATCH + element_of_bit(type, (size_t)__builtin_ctzll(mask));
             if (i >= n)
                 continue;
@@ -212,7 +223,6 @@ VEC void make_each(int tag, fastinit_type type, char *out, size_t place, scatter
             p->place[p->count++] = (uint32_t)(place + i);
         }
     }
-    memcpy(out + place * size, made.bytes, n * size);
 }
 
 /* Spans of fewer elements are made one by one. */
@@ -240,7 +250,8 @@ VEC void make_scattered(int tag, fastinit_type type, char *out, const fastinit_s
         }
         for (size_t i = 0; i < count && spans->length > 1; i++) {
             s.index[i] = spans->starts[from.span] + (spans->keyed ? 0 : from.element);
-            s.column[i] = spans->keyed ? from.element : 0;
+            if (spans->keyed)
+                s.column[i] = from.element;
             if (++from.element == spans->length)
                 from.span++, from.element = 0;
         }

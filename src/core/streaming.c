@@ -18,7 +18,7 @@ enum { BUFFER_BYTES = 1 << 15 };
 
 int fastinit_streams(size_t threads, size_t bytes)
 {
-    return threads >= STREAM_THREADS && bytes >= STREAM_BYTES;
+    return fastinit_ops_in_use()->stream && threads >= STREAM_THREADS && bytes >= STREAM_BYTES;
 }
 
 void fastinit_stream(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,

@@ -203,7 +203,7 @@ cdef fill_rows(
                 call(d, &part, type_, spans, seed, run)
                 part.buf = <char *>part.buf + stretch.first * bytes_a_row
         # A signal's exception stays set, and the next call would not look for it.
-        if PyErr_CheckSignals() or PyErr_Occurred():
+        if PyErr_Occurred() or PyErr_CheckSignals():
             return
         if stretch.count:
             spans.starts, spans.count = rows.starts + stretch.first, 1
@@ -211,7 +211,7 @@ cdef fill_rows(
             with nogil:
                 call(d, &part, type_, spans, seed, run)
             part.buf = <char *>part.buf + stretch.count * bytes_a_row
-        if PyErr_CheckSignals() or PyErr_Occurred():
+        if PyErr_Occurred() or PyErr_CheckSignals():
             return
         rows.starts += stretch.first + stretch.count
         rows.count -= stretch.first + stretch.count
@@ -290,10 +290,16 @@ cdef fill_rows_by_id(
 ):
     cdef uint64_t few[256]
     cdef uint64_t *starts = few
-    cdef size_t at_once = min(rows.count, ROWS_AT_ONCE * <size_t>run.threads), done = 0
+    cdef size_t at_once = min(rows.count, ROWS_AT_ONCE * <size_t>max(1, run.threads)), done = 0
     cdef Py_buffer part = view[0]
     cdef fastinit_spans spans
     spans.length = view.len // view.itemsize // rows.count
+    # If the rows take the place of their ids, all ids are read before.
+    if (
+        <char *>rows.ids.buf < <char *>view.buf + view.len
+        and <char *>view.buf < <char *>rows.ids.buf + rows.ids.len
+    ):
+        at_once = rows.count
     if at_once > 256:
         starts = <uint64_t *>malloc(at_once * sizeof(uint64_t))
         if starts == NULL:
@@ -327,8 +333,8 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
         spans.count = 1
     elif type(start) is Rows:
         spans.count = (<Rows>start).count
-        if not (<Rows>start).inside or not spans.count:
-            raise ValueError("no rows, or rows outside of the table")
+        if not (<Rows>start).inside or not spans.count or keyed:
+            raise ValueError("no rows, rows outside of the table, or rows with keys")
     else:
         starts = start
         if starts.shape[0] == 0:
