@@ -229,11 +229,12 @@ cdef class Rows:
     cdef size_t count
     cdef bint signed
     cdef uint64_t size, stride  # of the table in rows, of a row in elements, modulo 2**64
+    cdef bint are_starts  # the ids themselves, if rows have one element and none counts from the end
     cdef readonly bint inside
 
     def __cinit__(self, ids, bint signed, rows, stride):
         cdef const uint64_t *id
-        cdef uint64_t below, width, outside = 0
+        cdef uint64_t below, width, outside = 0, bits = 0
         cdef bint narrow = rows <= 1 << 62
         cdef bint all_inside = rows >= (1 << 63 if signed else 1 << 64)
         cdef size_t i
@@ -253,11 +254,13 @@ cdef class Rows:
                 # needs no comparison, which takes four times as long: SSE2 has none of 64 bits.
                 for i in range(self.count):
                     outside |= (id[i] + below) | (width - 1 - (id[i] + below))
+                    bits |= id[i]
                 outside >>= 63
             elif not all_inside:
                 for i in range(self.count):
                     outside |= id[i] + below >= width
         self.inside = not outside
+        self.are_starts = narrow and self.stride == 1 and bits >> 63 == 0
 
     def __dealloc__(self):
         PyBuffer_Release(&self.ids)
@@ -300,6 +303,10 @@ cdef fill_rows_by_id(
         and <char *>view.buf < <char *>rows.ids.buf + rows.ids.len
     ):
         at_once = rows.count
+    elif rows.are_starts:
+        spans.starts, spans.count = <const uint64_t *>rows.ids.buf, rows.count
+        fill_rows(d, view, type_, spans, seed, run)
+        return
     if at_once > 256:
         starts = <uint64_t *>malloc(at_once * sizeof(uint64_t))
         if starts == NULL:
