@@ -4,6 +4,7 @@ Seeds are fixed, so a test passes always or never.  The thresholds are those at 
 would fail for one seed in a million or fewer: 5.5 standard deviations (4e-8), p = 1e-6.
 """
 
+import math
 from fractions import Fraction
 from functools import cache
 
@@ -417,3 +418,43 @@ def test_the_kernels_refuse_elements_of_other_sizes(distribution):
     with pytest.raises(TypeError, match="no kernel for elements of this size"):
         getattr(_kernels, distribution)(buffer, 0, 1, *parameters, 1)
     buffer.append(0)  # it raises while a buffer of it is held
+
+
+def outcome(function, out, arguments):
+    """Return the bytes that a call leaves in out, or its error."""
+    out.fill(7)
+    try:
+        assert function(*arguments[:3], out=out, **arguments[3]) is out
+    except (TypeError, ValueError, OverflowError) as error:
+        assert (out == 7).all()
+        return type(error), str(error)
+    return out.tobytes()
+
+
+F32, F64 = 3.4028234663852886e38, 1.7976931348623157e308
+
+
+@pytest.mark.parametrize("function", ["random_uniform", "random_normal", "truncated_normal"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [0, 1, 64, 511])
+def test_small_arrays_are_filled_as_views(function, dtype, n):
+    """A small array that owns its memory takes a way of its own: same checks, same values."""
+    function = getattr(fastinit, function)
+    parameters = [(0.0, 1.0), (-0.3, 0.3), (0, 1), (1.0, 0.0), (-1.0, -2.0), (math.nan, 1.0)]
+    parameters += [(0.0, math.inf), (-math.inf, 0.0), (0.0, math.nan), (True, 2.0), ("0", 1.0)]
+    for limit in (F32, F64):
+        for part in (1.0, 0.5, 1 / 14, 0.07, 1.0001):
+            parameters += [(0.0, limit * part), (-limit * part, limit * part), (limit * part, 1.0)]
+    calls = [(None, *pair, {"seed": 1}) for pair in parameters]
+    seeds = [0, 2**64 - 1, 2**64, -1, True, 1.0, np.uint64(3)]
+    calls += [(None, 0.0, 1.0, {"seed": seed}) for seed in seeds]
+    for shape in ((n,), n, (n, 1), [n], (n + 1,), (True,), (-1,), np.int64(n)):
+        calls.append((shape, 0.0, 1.0, {"seed": 1}))
+    for name in (dtype, np.dtype(dtype), "float32", "float16", "f4", "int32", "nonsense"):
+        calls.append((None, 0.0, 1.0, {"seed": 1, "dtype": name}))
+    values = 0
+    for call in calls:
+        small = outcome(function, np.empty(n, dtype), call)
+        assert small == outcome(function, np.empty(n + 1, dtype)[:n], call)
+        values += isinstance(small, bytes)
+    assert 10 < values < len(calls) - 10

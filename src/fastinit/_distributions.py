@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import _kernels, _threads
 from ._buffers import acquire, resolve
 from ._entry import entry_point, release_views
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    import numpy as np
     from numpy.typing import DTypeLike
 
     from ._typing import Array, Dimensions, Out, Seed, Shape
@@ -158,6 +159,14 @@ def fill(
     run(array, start, seed, first, second, threads or _threads.count, keyed)
 
 
+# The kernels of the distributions, and how far their values reach, in standard deviations.
+_SMALL: dict[Check, tuple[Callable[..., None], float]] = {
+    uniform: (_kernels.uniform, 0),
+    normal: (_kernels.normal, _LARGEST_Z),
+    truncated_normal: (_kernels.truncated, 2),
+}
+
+
 def draw(
     shape: Shape | None,
     dtype: DTypeLike | None,
@@ -183,6 +192,14 @@ def draw(
     first, second
         The two parameters, such as mean and standard deviation.
     """
+    # For a few elements, all of the below at once, in half the time.
+    if (
+        type(out) is np.ndarray
+        and out.base is None
+        and (small := _SMALL.get(distribution))
+        and _kernels.fill_small(out, shape, dtype, first, second, seed, *small)
+    ):
+        return out
     array: Any = None
     modes = enter_default_modes()
     try:

@@ -12,7 +12,7 @@ each other are joined.
 the parameters of the distributions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -40,6 +40,23 @@ def plain(out: object, shape: object, dtype: object) -> bool:
     """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
 
     ``shape`` is None or a tuple of int, ``dtype`` is None or a name; False for any other.
+    """
+
+def fill_small(
+    out: object,
+    shape: object,
+    dtype: object,
+    first: object,
+    second: object,
+    seed: object,
+    function: Callable[..., None],
+    reach: float,
+) -> bool:
+    """Fill a small array if all arguments are surely right and of the commonest types.
+
+    If not, return False and change nothing.  ``function`` is `uniform`, `normal` or `truncated`;
+    its two parameters are right as long as what they can reach is finite, which is up to ``reach``
+    standard deviations from the mean.
     """
 
 def address(buffer: _Buffer) -> int:

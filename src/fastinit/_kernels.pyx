@@ -15,6 +15,7 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_Occurred
 from cpython.long cimport PyLong_AsUnsignedLongLongMask
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdlib cimport free, malloc
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -381,20 +382,10 @@ def leave_default_modes(bytes callers):
     fesetenv(<const fenv_t *><const char *>callers)
 
 
-def plain(out, shape, dtype):
-    """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
-
-    shape is None or a tuple of int, dtype is None or a name.  Where the answer would take longer to
-    find out, it is False.  Calls for a few elements ask here, which takes half a microsecond less
-    than the same questions in Python.
-    """
-    cdef Py_buffer view
+# Return whether a buffer is an aligned one of float32 or float64, of that shape and dtype.
+cdef bint fits(Py_buffer *view, shape, dtype):
     cdef bint fit
     cdef Py_ssize_t i = 0
-    try:
-        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
-    except (TypeError, ValueError, BufferError):
-        return False
     fit = view.format[0] in b"fd" and view.format[1] == 0 and <size_t>view.buf % view.itemsize == 0
     if fit and dtype is not None:
         fit = type(dtype) is str and dtype == ("float32" if view.itemsize == 4 else "float64")
@@ -404,8 +395,64 @@ def plain(out, shape, dtype):
             d = (<tuple>shape)[i]
             fit = type(d) is int and d == view.shape[i]
             i += 1
+    return fit
+
+
+def plain(out, shape, dtype):
+    """Return whether out is a float32 or float64 buffer of that shape and dtype, to be filled.
+
+    shape is None or a tuple of int, dtype is None or a name.  Where the answer would take longer to
+    find out, it is False.  Small calls ask here, which takes half a microsecond less than the same
+    questions in Python.
+    """
+    cdef Py_buffer view
+    cdef bint fit
+    try:
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    except (TypeError, ValueError, BufferError):
+        return False
+    fit = fits(&view, shape, dtype)
     PyBuffer_Release(&view)
     return fit
+
+
+def fill_small(out, shape, dtype, first, second, seed, function, double reach):
+    """Fill a small array if all arguments are surely right; see `_kernels.pyi`."""
+    cdef Py_buffer view
+    cdef distribution d
+    cdef fastinit_spans spans
+    cdef double a, b, limit
+    cdef uint64_t start = 0, word
+    cdef bint fit
+    if type(first) is not float or type(second) is not float or type(seed) is not int:
+        return False
+    if not fastinit_fpenv_is_default():
+        return False
+    try:
+        word = seed
+        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
+    except (TypeError, ValueError, BufferError, OverflowError):
+        return False
+    a, b = first, second
+    limit = FLT_MAX if view.itemsize == 4 else DBL_MAX
+    # The GIL is kept for as long as in fill().
+    fit = 0 < view.len < 4096 and fits(&view, shape, dtype)
+    d = distribution(fastinit_uniform, NULL, a, b, 0, 0)
+    if function is uniform:
+        fit = fit and -limit <= a <= b <= limit and b - a <= limit
+    else:
+        fit = fit and 0 <= b <= limit and -limit <= a - reach * b and a + reach * b <= limit
+        d.function = fastinit_truncated
+        if function is normal:
+            d.function = fastinit_normal
+    if not fit:
+        PyBuffer_Release(&view)
+        return False
+    spans = fastinit_spans(&start, 1, view.len // view.itemsize, 0)
+    call(d, &view, FASTINIT_F32 if view.itemsize == 4 else FASTINIT_F64, spans, word,
+         fastinit_run(1, NULL))
+    finish(&view)
+    return True
 
 
 def address(buffer):
