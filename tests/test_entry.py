@@ -2,6 +2,7 @@
 
 import mmap
 import re
+import sys
 from contextlib import closing
 from functools import partial
 from inspect import signature
@@ -167,3 +168,38 @@ def test_a_traceback_still_names_what_refused():
     with pytest.raises(ValueError, match=re.escape("seed must be in 0 <= seed < 2**64")) as caught:
         fastinit.random_bits(4, -1)
     assert [entry.name for entry in caught.traceback][1] == "random_bits"
+
+
+def refused_partials():
+    """Yield (name, call) likewise, by calls that hold no `out` of their own."""
+    for entry in CATALOG:
+        shape = SHAPES.get(entry.name, (8, 5))
+        for name in REFUSED.keys() & signature(entry.function).parameters.keys():
+            arguments = {"dtype": "float32", name: REFUSED[name]}
+            if name == "input_axes":
+                arguments["output_axes"] = [0]
+            function = getattr(fastinit, entry.name)
+            yield f"{entry.name}, {name}", partial(function, shape, **arguments)
+    yield "random_bits", partial(fastinit.random_bits, (8, 5), -1, "uint32")
+    for name, lazy in LAZY.items():
+        yield f"lazy {name}", partial(lazy.read, 4)
+    for name, keyed in KEYED.items():
+        yield f"keyed {name}", partial(keyed.read, [0.5])
+
+
+PARTIALS = dict(sorted(refused_partials()))
+
+
+@pytest.mark.parametrize("name", PARTIALS)
+def test_an_error_lets_the_callers_only_view_go(name):
+    """What the caller passes may be the only view: the frames that still run hold it, too."""
+    call = PARTIALS[name]
+    with pytest.raises((ValueError, TypeError, IndexError)), closing(mmap.mmap(-1, 200)) as memory:
+        call(out=memoryview(memory)[:160])
+
+
+def test_an_error_of_an_initializer_leaves_the_modules_alone():
+    before = {name: set(vars(module)) for name, module in sys.modules.items() if "fastinit" in name}
+    with pytest.raises(ValueError, match="stddev"):
+        fastinit.random_normal(out=bytearray(16), dtype="float32", stddev=-1)
+    assert {name: set(vars(sys.modules[name])) for name in before} == before

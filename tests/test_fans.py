@@ -136,6 +136,16 @@ def test_axes_may_be_any_iterable():
     assert np.array_equal(found, expected)
 
 
+def test_axes_that_are_set_later_may_be_iterators():
+    expected = fastinit.he_normal((3, 4), seed=1, input_axes=[1], output_axes=[0])
+    initializer = initializers.HeNormal(seed=1)
+    initializer.input_axes, initializer.output_axes = iter([1]), iter([0])
+    for _ in range(2):
+        assert np.array_equal(initializer((3, 4)), expected)
+    with pytest.raises(TypeError, match="input_axes must be a sequence of integers"):
+        initializer.input_axes = 1
+
+
 @pytest.mark.parametrize("name", ["input_axes", "output_axes"])
 @pytest.mark.parametrize("entry", SCALED, ids=lambda entry: entry.name)
 def test_axes_alone_are_refused(entry, name):

@@ -86,6 +86,7 @@ BAD = {
     "a long dict": dict.fromkeys(range(2000)),
     "a dtype": FIELDS,
     "nested lists": [[["text"] * 20] * 20] * 20,
+    "an object of a long name": type("x" * 10**5, (), {"__repr__": lambda self: "an object"})(),
 }
 
 
@@ -147,6 +148,7 @@ def calls():
     yield "for_activation", lambda bad: initializers.for_activation(bad)
     yield "distribution", lambda bad: initializers.for_activation("relu", bad)
     yield "show_config", lambda bad: fastinit.show_config(bad)
+    yield "set_num_threads", lambda bad: fastinit.set_num_threads(bad)
 
 
 CALLS = dict(calls())

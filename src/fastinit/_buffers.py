@@ -14,7 +14,7 @@ from ._disk import reserve_mapped, reserve_unknown
 from ._entry import release_views
 from ._kernels import enter_default_modes, leave_default_modes, plain
 from ._memory import LARGE, advise_huge_pages, empty
-from ._messages import shown, shown_text
+from ._messages import shown, shown_text, type_of
 from ._seeds import LARGEST_SEED, key
 from ._shapes import FLOATS, as_dtype, as_shape, bfloat16, is_allowed, names_of
 
@@ -40,7 +40,7 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
     """
     if hasattr(tensor, "to_local"):  # a DTensor
         raise ValueError(
-            f"out must be in the memory of this process, received a {type(tensor).__name__}, which "
+            f"out must be in the memory of this process, received a {type_of(tensor)}, which "
             "is spread over several: fill out.to_local() with its part of a lazy array, "
             "lazy.read(part, out.to_local())"
         )
@@ -54,6 +54,11 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
         else:
             array = tensor.detach().numpy()
     except RuntimeError as error:
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.is_nested:
+            raise ValueError(
+                "out must be a tensor with memory of its own that NumPy can see, "
+                f"received a {type_of(tensor)}"
+            ) from None
         raise ValueError(f"out must be writeable in place: {shown_text(error)}") from None
     except TypeError:
         raise TypeError(f"out has a dtype that NumPy lacks: {tensor.dtype}") from None
@@ -140,8 +145,9 @@ def _array_on(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: D
             return _of_bytes(view, shape, dtype, allowed) if is_bytes else view
         if hasattr(out, "__dlpack__"):
             return _of_dlpack(out)
-    name = type(out).__name__
-    raise TypeError(f"out must be an array or a buffer to be filled in place, received {name}")
+    raise TypeError(
+        f"out must be an array or a buffer to be filled in place, received {type_of(out)}"
+    )
 
 
 def check_out(out: Array, shape: Shape | None, dtype: DTypeLike | None, allowed: DTypes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from functools import wraps
 from traceback import clear_frames
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from ._kernels import enter_default_modes, leave_default_modes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import ParamSpec, TypeVar
 
     P = ParamSpec("P")
@@ -17,12 +20,34 @@ if TYPE_CHECKING:
 
 
 def release_views(error: BaseException) -> None:
-    """Drop the arrays on ``out`` that the frames of an error's traceback hold.
+    """Drop what the frames of an error's traceback hold of ``out``.
 
-    Shared memory and mmap cannot be closed while there are any, not even by a ``finally`` that the
-    error passes.  The caller's own frame is still running: it drops its arrays itself.
+    Shared memory and mmap cannot be closed while there is a view of them, not even by a ``finally``
+    that the error passes.  The functions of this package that still run have ``out`` as an
+    argument, or among ``args`` and ``kwargs``, and the traceback will hold their frames, too; the
+    view may be the caller's only one, such as ``shm.buf[:64]``.  The function that calls this drops
+    its arrays itself.
     """
     clear_frames(error.__traceback__)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        # A frame of a module or a class has no such names, and its variables must stay.
+        if names := {"out", "args", "kwargs"}.intersection(frame.f_code.co_varnames):
+            _forget(frame, names)
+        frame = frame.f_back
+
+
+_PACKAGE = f"{__package__}."
+
+
+def _forget(frame: FrameType, names: set[str]) -> None:
+    """Set variables of a running function to None."""
+    variables = frame.f_locals
+    for name in names:
+        variables[name] = None
+    if sys.version_info < (3, 13):  # there they are copies (PEP 667)
+        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
+        variables.clear()
 
 
 def entry_point(function: Callable[P, R]) -> Callable[P, R]:

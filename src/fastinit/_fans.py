@@ -31,7 +31,8 @@ MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
-def _as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
+def as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
+    """Return axes as a tuple; raise TypeError where they are no sequence of integers."""
     if axes is None:
         return None
     try:
@@ -57,7 +58,7 @@ def check_axes(
     """
     if input_axes is None and output_axes is None:
         return None, None
-    inputs, outputs = _as_axes("input_axes", input_axes), _as_axes("output_axes", output_axes)
+    inputs, outputs = as_axes("input_axes", input_axes), as_axes("output_axes", output_axes)
     if inputs is None or outputs is None:
         given, axes = ("output_axes", outputs) if inputs is None else ("input_axes", inputs)
         raise ValueError(
@@ -104,7 +105,7 @@ def compute_fans(
     numpy.exceptions.AxisError
         An axis that the shape does not have; an IndexError and a ValueError.
     """
-    inputs, outputs = _as_axes("input_axes", input_axes), _as_axes("output_axes", output_axes)
+    inputs, outputs = as_axes("input_axes", input_axes), as_axes("output_axes", output_axes)
     if inputs is not None and outputs is not None:
         return _size_along(shape, inputs, "input_axes"), _size_along(shape, outputs, "output_axes")
     if len(shape) == 2:

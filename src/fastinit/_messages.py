@@ -50,6 +50,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MOST else f"{text[: _MOST - 50]}...{text[-47:]}"
 
 
+def type_of(value: object) -> str:
+    """Return the name of an argument's type for a message."""
+    return shown_text(type(value).__name__)
+
+
 def shown_text(text: object) -> str:
     """Return a text for a message, such as the message of another library, in the same way."""
     words = str(text)

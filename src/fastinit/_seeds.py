@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
-from ._messages import shown
+from ._messages import shown, type_of
 
 LARGEST_SEED = (1 << 64) - 1
 
@@ -22,7 +22,7 @@ def _integer(
     """Return an integer seed, once checked; a bool is no integer."""
     if type(seed) is not int:
         if isinstance(seed, (bool, np.bool_)) or not hasattr(type(seed), "__index__"):
-            found = type(seed).__name__
+            found = type_of(seed)
             raise TypeError(f"{name} must be {wanted}, received {shown(seed)} of type {found}")
         try:
             seed = index(seed)
@@ -74,9 +74,7 @@ def derive_seed(root: SupportsIndex, name: str) -> int:
     2559848656971532190
     """
     if not isinstance(name, str):
-        raise TypeError(
-            f"name must be a string, received {shown(name)} of type {type(name).__name__}"
-        )
+        raise TypeError(f"name must be a string, received {shown(name)} of type {type_of(name)}")
     return _word(_integer(root, "root", "an integer"), name.encode(), b"fastinit.derive")
 
 

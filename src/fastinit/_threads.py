@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from ._kernels import bound_processors, thread_limit
+from ._messages import shown, type_of
 
 
 def _cgroup_quota() -> float | None:
@@ -104,8 +105,8 @@ def set_num_threads(n: SupportsIndex) -> None:
     """
     global count
     if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"n must be an integer, received {n!r} of type {type(n).__name__}")
+        raise TypeError(f"n must be an integer, received {shown(n)} of type {type_of(n)}")
     n = n.__index__()
     if not 1 <= n <= _MOST:
-        raise ValueError(f"n must be from 1 to {_MOST}, received {n}")
+        raise ValueError(f"n must be from 1 to {_MOST}, received {shown(n)}")
     count = n

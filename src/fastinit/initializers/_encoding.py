@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._messages import shown
+from .._messages import shown, type_of
 from .._seeds import SeedGenerator
 from .._shapes import name_of_dtype
 
@@ -40,7 +40,7 @@ def encode(value: Any) -> Any:
     name = name_of_dtype(value)
     if name is not None:
         return name
-    raise TypeError(f"cannot serialize {shown(value)} of type {type(value).__name__}")
+    raise TypeError(f"cannot serialize {shown(value)} of type {type_of(value)}")
 
 
 def decode(config: Any) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from .._distributions import draw
 from .._entry import entry_point
-from .._fans import check_axes, check_scaling, scaled, scaled_by
+from .._fans import as_axes, check_axes, check_scaling, scaled, scaled_by
 from .._seeds import check_seed
 from ._base import Initializer
 from ._random import lazy_random
@@ -74,11 +74,6 @@ def variance_scaling(
     return draw(shape, dtype, out, seed, scaled_by, rule, (input_axes, output_axes))
 
 
-def _storable(axes: Axes, checked: tuple[int, ...] | None) -> Axes:
-    """Return axes as they are given; but an iterator, which has ended, as a tuple."""
-    return axes if isinstance(axes, (list, tuple)) else checked
-
-
 class VarianceScaling(Initializer):
     """Draw from a distribution whose variance adapts to the shape: scale / max(1, fan).
 
@@ -129,10 +124,15 @@ class VarianceScaling(Initializer):
 
     def _set_seed_and_axes(self, seed: Seed, input_axes: Axes, output_axes: Axes) -> None:
         check_seed(seed)
-        inputs, outputs = check_axes(input_axes, output_axes)
+        self.input_axes, self.output_axes = input_axes, output_axes
+        check_axes(self.input_axes, self.output_axes)
         self.seed = seed
-        self.input_axes = _storable(input_axes, inputs)
-        self.output_axes = _storable(output_axes, outputs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # An iterator as axes ends when it is used, so its axes are kept.
+        if name in ("input_axes", "output_axes") and not isinstance(value, (list, tuple)):
+            value = as_axes(name, value)
+        super().__setattr__(name, value)
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
