@@ -222,3 +222,18 @@ print(fastinit.get_num_threads() == (3 if shared else 8))
 def test_limits_of_threadpoolctl_and_pytorch():
     """PyTorch's limit is heard where it has no OpenMP of its own."""
     assert run_python(LIMITS).split() == ["1", "8", "True"]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_tensors_without_memory_of_their_own_are_named():
+    with torch._subclasses.FakeTensorMode():
+        fake = torch.zeros(3)
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    for tensor, name in ((fake, "FakeTensor"), (nested, "Tensor")):
+        with pytest.raises(ValueError, match=f"memory of its own .* received a {name}"):
+            fastinit.random_normal(out=tensor, seed=1)
+
+
+def test_a_value_that_needs_gradients_is_named():
+    with pytest.raises(TypeError, match="value must be a number or an array of numbers"):
+        fastinit.constant(3, torch.ones(3, requires_grad=True))

@@ -24,7 +24,8 @@ typedef struct {
     philox_keys keys;
 } call;
 
-/* Return the first attempts' samples of VEC_GROUPS vectors of pending elements once more. */
+/* Return the first attempts' samples of VEC_GROUPS vectors of elements by their indices or columns:
+ * of those that are pending once more, and of those that have a block to themselves. */
 VEC void first_samples(int tag, fastinit_type type, vu samples[VEC_GROUPS], const uint64_t *index,
                        const uint64_t *column, const call *c)
 {

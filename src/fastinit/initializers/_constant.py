@@ -155,7 +155,7 @@ def _as_value(value: Any) -> Array:
     """Return the value as an array; raise TypeError where it holds no numbers."""
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError):  # a ragged list
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor that needs gradients
         array = np.asarray(None)
     if array.dtype.kind in "OSUMmT" or array.dtype.names:
         raise TypeError(f"value must be a number or an array of numbers, received {shown(value)}")
