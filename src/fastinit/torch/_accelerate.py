@@ -1,0 +1,92 @@
+"""A context in which PyTorch's initializations are this library's."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, Any
+
+from .._seeds import check_seed, derive_seed, key
+from ._interception import Interception
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from .._typing import Seed
+
+
+class _Draws:
+    """The keys of a program's draws, by their number."""
+
+    any_device = False
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.count = 0
+
+    def next_key(self, tensor: Any) -> int:
+        """See Context."""
+        number = self.count
+        self.count += 1
+        return derive_seed(self.root, str(number))
+
+    def wrote(self, tensor: Any) -> None:
+        """See Context."""
+
+
+class _Entered(threading.local):
+    """What one context has entered in a thread: a decorated function may run in several."""
+
+    def __init__(self) -> None:
+        self.stack: list[Interception] = []
+
+
+class accelerate(ContextDecorator):  # noqa: N801  # it is called as a function
+    """Send the random initializations of existing code through this library.
+
+    Inside the context, ``torch.nn.init``, ``Tensor.normal_`` and ``uniform_``, ``torch.randn``,
+    ``rand``, ``randn_like``, ``rand_like`` and ``normal``, and the functions of other packages
+    that call these, fill tensors of the CPU with the values of :mod:`fastinit.torch.init`.  Draw n,
+    from 0, has the seed ``derive_seed(seed, str(n))``: the same program gives the same model.
+    PyTorch's own generator does not advance.
+
+    What this library does not do exactly stays PyTorch's: a call with a generator or ``out=``,
+    integers, complex numbers and other dtypes, other devices and classes of tensors, and
+    distributions that are not listed.
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64, gives the same values each time that the context is entered.
+        A generator advances.  None draws fresh entropy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A seed of the wrong type or out of range.
+
+    Notes
+    -----
+    It concerns this thread alone, and may be nested: the inner context numbers its own draws.  It
+    can decorate a function.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with accelerate(seed=0):
+    ...     layer = torch.nn.Linear(3, 2)
+    """
+
+    def __init__(self, seed: Seed = None) -> None:
+        check_seed(seed)
+        self._seed = seed
+        self._entered = _Entered()
+
+    def __enter__(self) -> Self:
+        interception = Interception(_Draws(key(self._seed)))
+        interception.__enter__()
+        self._entered.stack.append(interception)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._entered.stack.pop().__exit__(*error)

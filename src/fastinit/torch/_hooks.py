@@ -1,0 +1,112 @@
+"""Redirect the functions that PyTorch offers to no mode.
+
+``torch.nn.init.trunc_normal_`` and its neighbours are plain functions, and programs import their
+names early, so a new attribute of their module would reach only some callers.  Therefore the code
+of a function is replaced for as long as any thread is in a context; it is the code of the function
+of the same name below, which is run with the variables of the other module.  Threads that are in
+no context get what the function did before.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ._redirect import ORIGINALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def trunc_normal_(
+    tensor: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Any = None,
+) -> Any:
+    """Stand for the function of torch.nn.init."""
+    from fastinit.torch._redirect import redirected
+
+    return redirected("trunc_normal_", tensor, mean, std, a, b, generator=generator)
+
+
+def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
+    """Stand for the function of torch.nn.init."""
+    from fastinit.torch._redirect import redirected
+
+    return redirected("orthogonal_", tensor, gain, generator=generator)
+
+
+def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
+    """Stand for the function of torch.nn.init."""
+    from fastinit.torch._redirect import redirected
+
+    return redirected("sparse_", tensor, sparsity, std, generator=generator)
+
+
+def _trunc_normal_(tensor: Any, mean: float, std: float, a: float, b: float) -> Any:
+    """Stand for the function of timm.layers.weight_init that its truncated normals share."""
+    from fastinit.torch._redirect import redirected
+
+    return redirected("_trunc_normal_", tensor, mean, std, a, b)
+
+
+_lock = threading.Lock()
+_contexts = 0
+_replaced: list[tuple[Any, CodeType]] = []
+
+
+def _functions() -> list[tuple[Any, Callable[..., Any]]]:
+    """Return the functions to redirect, as far as their modules are imported, and their stand-ins.
+
+    Another version's function of other parameters is left alone: its callers still draw from this
+    library, as the mode sees what they call, but more slowly.
+    """
+    found: list[tuple[Any, Callable[..., Any]]] = [
+        (getattr(torch.nn.init, stand_in.__name__), stand_in)
+        for stand_in in (trunc_normal_, orthogonal_, sparse_)
+    ]
+    timm = sys.modules.get("timm.layers.weight_init")
+    if hasattr(timm, "_trunc_normal_"):
+        found.append((timm._trunc_normal_, _trunc_normal_))
+    return [
+        (function, stand_in)
+        for function, stand_in in found
+        if isinstance(function, FunctionType)
+        and not function.__code__.co_freevars
+        and function.__code__.co_varnames[: function.__code__.co_argcount]
+        == stand_in.__code__.co_varnames[: stand_in.__code__.co_argcount]
+    ]
+
+
+def install() -> None:
+    """Redirect the functions, unless another context has done so."""
+    global _contexts
+    with _lock:
+        _contexts += 1
+        if _contexts > 1:
+            return
+        for function, stand_in in _functions():
+            code = function.__code__
+            ORIGINALS[stand_in.__name__] = FunctionType(
+                code, function.__globals__, function.__name__, function.__defaults__
+            )
+            _replaced.append((function, code))
+            function.__code__ = stand_in.__code__
+
+
+def uninstall() -> None:
+    """Let the functions do what they did before, when the last context ends."""
+    global _contexts
+    with _lock:
+        _contexts -= 1
+        if not _contexts:
+            for function, code in _replaced:
+                function.__code__ = code
+            _replaced.clear()

@@ -1,0 +1,192 @@
+"""Send the random numbers of PyTorch's own functions through this library.
+
+A TorchFunctionMode sees the calls of tensors' methods and of PyTorch's functions in its thread, by
+whatever name they were imported.  What PyTorch offers to no mode is reached by `_hooks`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from .._memory import LARGE, advise_huge_pages
+from . import init
+from ._hooks import install, uninstall
+from ._seeding import enter, leave
+from ._tensors import is_taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from ._seeding import Context
+
+class Interception(TorchFunctionMode):  # type: ignore[misc]
+    """Draw the random numbers of this thread with the keys of a context."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
+    def __enter__(self) -> Self:
+        install()
+        enter(self.context)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        leave()
+        uninstall()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """See torch.overrides: while this runs, the mode is off."""
+        kwargs = kwargs or {}
+        handler = _HANDLERS.get(func)
+        if handler is None and type(func) is FunctionType:
+            # transformers puts functions of its own in the place of those of torch.nn.init, which
+            # then give these as what was called.
+            handler = _INIT_HANDLERS.get(func.__name__)
+        if handler is not None:
+            try:
+                result = handler(self.context, *args, **kwargs)
+            except (TypeError, ValueError):
+                result = NotImplemented  # PyTorch says what is wrong in its own words
+            if result is not NotImplemented:
+                return result
+        return func(*args, **kwargs)
+
+
+# A handler takes the context, then what its function takes.  It returns NotImplemented where the
+# call is to stay PyTorch's.
+
+
+def _draws_in_place(context: Context, tensor: Any, generator: Any) -> bool:
+    """Return whether a method that draws in place is this library's.
+
+    Where gradients are recorded, PyTorch refuses leaves and cuts the history of others.
+    """
+    return (
+        generator is None
+        and is_taken(tensor, context.any_device)
+        and not (tensor.requires_grad and torch.is_grad_enabled())
+    )
+
+
+def _normal_method(
+    context: Context, /, self: Any, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None
+) -> Any:
+    if _draws_in_place(context, self, generator):
+        return init.normal_(self, mean, std)
+    return NotImplemented
+
+
+def _uniform_method(
+    context: Context, /, self: Any, *args: Any, generator: Any = None, **bounds: Any
+) -> Any:
+    # The keyword of the lower bound is "from", which no parameter of Python can be.
+    if not _draws_in_place(context, self, generator) or len(args) + len(bounds) > 2:
+        return NotImplemented
+    given = dict(zip(("from", "to"), args, strict=False)) | bounds
+    low, high = given.pop("from", 0.0), given.pop("to", 1.0)
+    return NotImplemented if given else init.uniform_(self, low, high)
+
+
+def _normal_init(
+    context: Context, /, tensor: Any, mean: Any = 0.0, std: Any = 1.0, generator: Any = None
+) -> Any:
+    if generator is None and is_taken(tensor, context.any_device):
+        return init.normal_(tensor, mean, std)
+    return NotImplemented
+
+
+def _uniform_init(
+    context: Context, /, tensor: Any, a: Any = 0.0, b: Any = 1.0, generator: Any = None
+) -> Any:
+    if generator is None and is_taken(tensor, context.any_device):
+        return init.uniform_(tensor, a, b)
+    return NotImplemented
+
+
+def _kaiming_uniform_init(
+    context: Context,
+    /,
+    tensor: Any,
+    a: Any = 0,
+    mode: Any = "fan_in",
+    nonlinearity: Any = "leaky_relu",
+    generator: Any = None,
+) -> Any:
+    if generator is None and is_taken(tensor, context.any_device):
+        return init.kaiming_uniform_(tensor, a, mode, nonlinearity)
+    return NotImplemented
+
+
+def _factory(
+    empty: Callable[..., Any], fill: Callable[[Any], Any]
+) -> Callable[..., Any]:
+    """Return the handler of a function that returns a new tensor of random numbers."""
+
+    def handler(
+        context: Context, /, *args: Any, generator: Any = None, out: Any = None, **kwargs: Any
+    ) -> Any:
+        if generator is not None or out is not None:
+            return NotImplemented
+        tensor = empty(*args, **kwargs)
+        return fill(tensor) if is_taken(tensor, context.any_device) else NotImplemented
+
+    return handler
+
+
+def _normal_function(
+    context: Context, /, mean: Any, std: Any, size: Any = None, **kwargs: Any
+) -> Any:
+    if size is None or not _is_number(mean) or not _is_number(std):
+        return NotImplemented
+    fill = partial(init.normal_, mean=mean, std=std)
+    return _factory(torch.empty, fill)(context, size, **kwargs)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _clone(context: Context, /, self: Any, *, memory_format: Any = torch.preserve_format) -> Any:
+    """Copy a large tensor to huge pages: layers that are deep copies spend their time on pages."""
+    if (
+        not is_taken(self, False)
+        or (self.requires_grad and torch.is_grad_enabled())
+        or self.numel() * self.element_size() < LARGE
+    ):
+        return NotImplemented
+    copy = torch.empty_like(self, memory_format=memory_format)
+    if not copy.is_contiguous():
+        return NotImplemented
+    advise_huge_pages(copy.detach().view(-1).view(torch.uint8).numpy())
+    return copy.copy_(self)
+
+
+_HANDLERS: dict[Any, Callable[..., Any]] = {
+    torch.Tensor.normal_: _normal_method,
+    torch.Tensor.uniform_: _uniform_method,
+    torch.randn: _factory(torch.empty, init.normal_),
+    torch.rand: _factory(torch.empty, init.uniform_),
+    torch.randn_like: _factory(torch.empty_like, init.normal_),
+    torch.rand_like: _factory(torch.empty_like, init.uniform_),
+    torch.normal: _normal_function,
+    torch.Tensor.clone: _clone,
+    torch.clone: _clone,
+}
+
+# The functions of torch.nn.init that tell a mode of their calls and draw.
+_INIT_HANDLERS: dict[str, Callable[..., Any]] = {
+    "normal_": _normal_init,
+    "uniform_": _uniform_init,
+    "kaiming_uniform_": _kaiming_uniform_init,
+}

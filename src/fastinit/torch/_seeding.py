@@ -1,0 +1,92 @@
+"""The seed of each draw: what the caller gives, or what a context of this package says."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from .._seeds import key
+from ._shards import is_distributed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._typing import Seed
+
+
+class Context(Protocol):
+    """What gives each draw of a thread its Philox key."""
+
+    any_device: bool
+    """Whether random numbers for other devices than the CPU are this library's, too."""
+
+    def next_key(self, tensor: Any) -> int:
+        """Return the key of the next draw, which goes into that tensor."""
+
+    def wrote(self, tensor: Any) -> None:
+        """Hear that all elements of a tensor were written."""
+
+
+class _Stack(threading.local):
+    """The contexts that a thread is in, the innermost last."""
+
+    def __init__(self) -> None:
+        self.contexts: list[Context] = []
+
+
+_stack = _Stack()
+
+
+def current() -> Context | None:
+    """Return the innermost context that this thread is in."""
+    return _stack.contexts[-1] if _stack.contexts else None
+
+
+def enter(context: Context) -> None:
+    """Let a context give the keys of this thread's draws."""
+    _stack.contexts.append(context)
+
+
+def leave() -> None:
+    """End the innermost context of this thread."""
+    _stack.contexts.pop()
+
+
+def _words(generator: torch.Generator | None, device: Any) -> Iterator[int]:
+    for _ in range(2):
+        word = torch.randint(1 << 32, (), generator=generator, dtype=torch.int64, device=device)
+        yield int(word)
+
+
+def key_of_draw(tensor: Any, seed: Seed, generator: torch.Generator | None) -> int:
+    """Return the Philox key of a draw into a tensor.
+
+    A seed is what all functions of this library take.  A ``torch.Generator`` gives two words of 32
+    bits, the low one first.  Without both, the context of :class:`accelerate` or
+    :func:`initialize` says it, and outside of them PyTorch's default generator, so that
+    ``torch.manual_seed`` governs these functions as it does PyTorch's.
+
+    Raises
+    ------
+    ValueError
+        Both are given, or none for a DTensor: each of its processes would draw another seed.
+    """
+    if generator is not None:
+        if seed is not None:
+            raise ValueError("seed and generator must not be given together")
+        if not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator, received {generator!r}")
+    elif seed is not None:
+        return key(seed)
+    else:
+        context = current()
+        if context is not None:
+            return context.next_key(tensor)
+        if is_distributed(tensor):
+            raise ValueError(
+                "a DTensor needs a seed or a generator that is the same in all processes"
+            )
+    low, high = _words(generator, "cpu" if generator is None else generator.device)
+    return low | high << 32

@@ -1,0 +1,145 @@
+"""Put values into tensors, whatever their strides, their device or their mesh."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .._distributions import draw
+from .._messages import type_of
+from .._shapes import FLOATS, as_dtype
+from ..initializers._random import lazy_random
+from ._seeding import current
+from ._shards import is_distributed, local_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from .._distributions import Check
+    from .._lazy import LazyArray
+    from .._typing import Array, Dimensions
+
+# The dtypes that this library samples.
+FLOATING = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
+
+# Elements of the temporary array of tensors that are not filled in place.
+_TEMPORARY = 1 << 22
+
+
+def check_tensor(tensor: Any) -> None:
+    """Raise where a tensor cannot be initialized."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"tensor must be a torch.Tensor, received {type_of(tensor)}")
+    if tensor.dtype not in FLOATING:
+        raise TypeError(
+            "tensor must have dtype float32, float64, float16 or bfloat16, "
+            f"received {tensor.dtype}"
+        )
+    if tensor.layout != torch.strided:
+        raise ValueError(f"tensor must be dense, received one of layout {tensor.layout}")
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            "an inference tensor cannot be filled outside of torch.inference_mode()"
+        )
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def is_taken(tensor: Any, any_device: bool) -> bool:
+    """Return whether the random numbers of a tensor are this library's in a context.
+
+    Other classes of tensors may have no memory, or give operations another meaning; so may
+    transforms such as torch.vmap.  An inference tensor outside of inference mode is PyTorch's
+    error.
+    """
+    return (
+        (type(tensor) in _PLAIN or (isinstance(tensor, torch.Tensor) and is_distributed(tensor)))
+        and tensor.dtype in FLOATING
+        and (tensor.device.type == "cpu" or (any_device and not tensor.is_meta))
+        and tensor.layout == torch.strided
+        and (not tensor.is_inference() or torch.is_inference_mode_enabled())
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
+
+
+def dtype_of(tensor: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype of a tensor's elements."""
+    return as_dtype(tensor.dtype, FLOATS)
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Return whether the memory of a tensor is an array in C order."""
+    return (
+        not is_distributed(tensor)
+        and tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
+
+
+def fill(tensor: Any, key: int, distribution: Check, first: float, second: float) -> None:
+    """Fill a tensor with samples of a distribution: element i of the whole is sample i."""
+    if _is_plain(tensor):
+        draw(None, None, tensor.detach(), key, distribution, first, second)
+        _wrote(tensor)
+        return
+    shape, dtype = tuple(tensor.shape), dtype_of(tensor)
+    write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
+
+
+def _wrote(tensor: Any) -> None:
+    """Tell those who must know that all of a tensor was written."""
+    if is_distributed(tensor) and not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
+    context = current()
+    if context is not None:
+        context.wrote(tensor)
+
+
+def write(tensor: Any, lazy: LazyArray) -> None:
+    """Fill a tensor with its elements of a lazy array of the whole tensor's shape."""
+    for place, part in local_parts(tensor):
+        _write_part(part.detach(), lazy, place)
+    _wrote(tensor)
+
+
+def write_whole(tensor: Any, make: Callable[[Dimensions, np.dtype[Any]], Any]) -> None:
+    """Fill a tensor from one that must be made as a whole, such as an orthogonal matrix."""
+    whole = make(tuple(tensor.shape), dtype_of(tensor))
+    with torch.no_grad():
+        for place, part in local_parts(tensor):
+            part.copy_(whole[place])
+    _wrote(tensor)
+
+
+def of_array(array: Array) -> Any:
+    """Return a tensor on the memory of an array; PyTorch takes no bfloat16 from NumPy."""
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view("int16")).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def _write_part(part: Any, lazy: LazyArray, place: tuple[slice, ...]) -> None:
+    if not part.numel():
+        return
+    if _is_plain(part):
+        lazy.read(place, part)
+        return
+    # The first axis that is longer than one is cut, again and again.
+    axis = next((i for i, size in enumerate(part.shape) if size > 1), None)
+    if part.numel() <= _TEMPORARY or axis is None:
+        with torch.no_grad():
+            part.copy_(of_array(lazy[(*place, Ellipsis)]))
+        return
+    size = part.shape[axis]
+    step = max(1, _TEMPORARY * size // part.numel())
+    for at in range(0, size, step):
+        stop = min(size, at + step)
+        start = place[axis].start
+        cut = slice(start + at, start + stop)
+        here = (*place[:axis], cut, *place[axis + 1 :])
+        _write_part(part.narrow(axis, at, stop - at), lazy, here)
