@@ -148,7 +148,7 @@ SAMPLERS = {
         lambda i, n: torch.randn(n, generator=mersenne(i)).numpy(),
         lambda i, n: torch.rand(n, generator=mersenne(i), dtype=torch.float16).numpy(),
     ),
-    # Its seed is another one, as it would else share the words of NumPy's float32.
+    # It has another seed, since it would otherwise share the words of NumPy's float32.
     "float64, rounded": part_of(
         lambda i, n: philox(SEED + 1, i).standard_normal(n).astype(np.float32),
         lambda i, n: philox(SEED + 1, i).random(n).astype(np.float16),
@@ -240,7 +240,7 @@ def count(sampler, window, pool):
     return counts
 
 
-# What exact normals give that are rounded to float32.
+# What exact normals give when they are rounded to float32.
 
 
 def occupied(window, n, low, high, folded=False):

@@ -1,4 +1,4 @@
-"""Compare two builds: `python bench/turns.py OLD NEW [ROUNDS]`, by the Pythons that have them.
+"""Compare two builds: `python bench/turns.py OLD NEW [ROUNDS]`, with the Pythons that have them.
 
 For each kernel it prints the time of the new build as a share of the old one's.  Both fill arrays
 of 4096 x 4096 that exist, on huge pages and one thread.  They take turns, and the least time of

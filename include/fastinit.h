@@ -68,19 +68,19 @@
  *      low = the least number >= mean + lower * stddev,
  *      high = the greatest number <= mean + upper * stddev,
  *    with the exact real numbers, and lower = -2, upper = 2; if low > high, the two change places.
- *    These bounds touch values in their last bit alone: truncation is by rejection, not by
+ *    These bounds change values only in their last bit: truncation is by rejection, not by
  *    clamping.
  *
  *    The normal between the bounds lower < upper, which may be infinite, is the same with z of
- *    section 7.  With an infinite lower, low is -infinity; so is high infinity.
+ *    section 7.  If lower is infinite, low is -infinity; if upper is, high is infinity.
  *
  * 6. The standard variate z: the modified Ziggurat (McFarland 2016).  The normal and the truncated
  *    normal have each their own table, fastinit_ziggurat_normal and fastinit_ziggurat_truncated in
  *    src/core/ziggurat_tables.c.  Its numbers, exactly as they stand there, are part of the stream:
  *    arrays of 1024 (edge_f32 in binary32; edge_f64 in binary64; alias, in integers; region, of
  *    four binary64 each, in this order: a, width, y0, height), and the single numbers inscribed,
- *    tails, limit, x0, inverse_x0.  How they follow from the density stands in
- *    src/core/gen_ziggurat.py.  The names below are theirs.
+ *    tails, limit, x0, inverse_x0.  src/core/gen_ziggurat.py derives them from the density.  The
+ *    names below are theirs.
  *
  *    First attempt, 32-bit sample w: layer = w mod 1024, but (2^32 - 1 - w) mod 1024 if bit 31 of w
  *      is 1; s = w with its lowest bit set, as a signed integer (two's complement), rounded to
@@ -147,11 +147,13 @@
  *    second, to the tails in the order of the sides.  The name of number n is (317 n) mod 512.
  *    Layer k (from 0) of a side of some direction, of floor y and ceiling c = y + area / width(y):
  *      width_f64 = direction * width(y); width_f32 = direction * width(y) * 2^-31, rounded; but if
- * k is odd and width(y) = end, each is the next number towards 0 of that; inner_f64 = width(c) /
- * width(y), or 0 if c >= 1; inner_f32 = the next number below inner_f64 * 2^31, rounded, or 0 if
- * that is 0; layer = (direction * width(y), y, area / width(y), 0). Tail: layer = (direction * cut,
- * 1 / rate, area * rate * 2^10, far - cut), rate = slope + cut. Names that no number is left for:
- * layer = (0, 2, 0, 0).  For both the rest is 0.
+ *      k is odd and width(y) = end, each is the next number from that towards 0;
+ *      inner_f64 = width(c) / width(y), or 0 if c >= 1; inner_f32 = the next number below
+ *      inner_f64 * 2^31, rounded, or 0 if that is 0;
+ *      layer = (direction * width(y), y, area / width(y), 0).
+ *    A tail has layer = (direction * cut, 1 / rate, area * rate * 2^10, far - cut), with
+ *    rate = slope + cut.  Names for which no number is left have layer = (0, 2, 0, 0).  For both
+ *    the rest is 0.
  *
  *    First attempt, 32-bit sample w: name = w mod 512; s = (w >> 1) with its lowest bit set,
  *      rounded to binary32; accepted if s < inner_f32[name]; z = s * width_f32[name] + start, with
@@ -233,7 +235,7 @@ enum {
  *                      processor that lacks them.  "portable" cannot be hidden.  It lets one
  *                      machine test what smaller ones do.
  *
- * An empty variable is one that is not set.  Return FASTINIT_OK, or the error in one. */
+ * An empty variable counts as unset.  Return FASTINIT_OK, or the error in a variable. */
 int fastinit_init(void);
 
 /* Return the names of all ISAs, slowest first, ended by NULL: "portable", "neon", "avx2",
@@ -245,12 +247,12 @@ int fastinit_use_isa(const char *name);       /* change to it; not while another
 const char *fastinit_isa(void);               /* the one in use */
 int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
 
-/* Return the most threads that others let the calling thread have: OMP_THREAD_LIMIT; what has been
- * set by omp_set_num_threads(), unless it is what was set when fastinit_init() was called; and 1
- * inside of a team that may start no further one.  Without OpenMP it is INT_MAX. */
+/* Return how many threads others let the calling thread use: OMP_THREAD_LIMIT, or fewer if
+ * omp_set_num_threads() has set fewer, unless it is the number of when fastinit_init() was called;
+ * and 1 inside a team that may start no other one.  Without OpenMP it is INT_MAX. */
 int fastinit_thread_limit(void);
 
-/* Return into how many places OMP_PROC_BIND has put OpenMP's threads; 0 if they are not bound. */
+/* Return to how many places OMP_PROC_BIND binds OpenMP's threads; 0 if they are not bound. */
 int fastinit_places(void);
 
 /* Return how many processors a place has.  Where they are at most `most`, list them. */
@@ -293,7 +295,7 @@ typedef struct {
     int keyed;
 } fastinit_spans;
 
-/* The table of a normal between two bounds.  What its numbers are stands in section 7 above. */
+/* The table of a normal between two bounds.  Section 7 above defines its numbers. */
 enum { FASTINIT_LAYERS = 512 };
 typedef struct {
     double start, slope;
@@ -312,9 +314,9 @@ void fastinit_window_init(fastinit_window *window, double lower, double upper);
  * it that
  *   - each start + length <= 2^64, or length <= 2^32 if keyed, and out is aligned to its type;
  *   - the type is U32 or U64 for bits, and a floating-point type for the others;
- *   - minval <= maxval and stddev >= 0; all parameters, mean +- 2 * stddev, and of the bounds
- *     mean + lower * stddev and mean + upper * stddev those that are not meant to be infinite are
- *     finite in the result's type, and maxval - minval is finite in the computing type.
+ *   - minval <= maxval and stddev >= 0; all parameters but lower and upper, mean +- 2 * stddev, and
+ *     for finite bounds mean + lower * stddev and mean + upper * stddev, are finite in the result's
+ *     type, and maxval - minval is finite in the computing type.
  * They may be called from several threads at once.  The caller's floating-point environment changes
  * nothing and is left as it was. */
 void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,

@@ -210,7 +210,7 @@ def parsed(path):
 
 @pytest.mark.usefixtures("small_chunks")
 def test_bounds(capsys):
-    """One may be infinite; a finished file is known by them, too."""
+    """One bound may be infinite; a finished file is compared by them, too."""
     arguments = ["a.npy", "--init", "truncated_normal", "--shape", "300x7", "--seed", 1]
     create(*arguments, "--lower=-inf", "--upper", "1")
     expected = fastinit.truncated_normal((300, 7), seed=1, lower=-np.inf, upper=1)

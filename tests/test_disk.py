@@ -684,7 +684,7 @@ def test_an_mmap_object_without_a_descriptor(path, monkeypatch, asked):
     assert not asked
 
 
-# Memory whose owner does not tell that it is a mapped file.
+# Memory whose owner does not say that it is a mapped file.
 WRAPPED = """
 import ctypes, errno, mmap, os, subprocess, sys
 import numpy as np

@@ -438,7 +438,7 @@ F32, F64 = 3.4028234663852886e38, 1.7976931348623157e308
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [0, 1, 64, 511])
 def test_small_arrays_are_filled_as_views(function, dtype, n):
-    """A small array that owns its memory takes a way of its own: same checks, same values."""
+    """A small array that owns its memory has a code path of its own: same checks, same values."""
     function = getattr(fastinit, function)
     parameters = [(0.0, 1.0), (-0.3, 0.3), (0, 1), (1.0, 0.0), (-1.0, -2.0), (math.nan, 1.0)]
     parameters += [(0.0, math.inf), (-math.inf, 0.0), (0.0, math.nan), (True, 2.0), ("0", 1.0)]

@@ -1,4 +1,4 @@
-"""What every entry point does alike: it lets buffers go, and touches nothing that it refuses."""
+"""What all entry points share: they release buffers, and a call that is refused changes nothing."""
 
 import mmap
 import re

@@ -149,7 +149,7 @@ def test_axes_that_are_set_later_may_be_iterators():
 @pytest.mark.parametrize("name", ["input_axes", "output_axes"])
 @pytest.mark.parametrize("entry", SCALED, ids=lambda entry: entry.name)
 def test_axes_alone_are_refused(entry, name):
-    """Keras ignores them, so that a typing error gives other values in silence."""
+    """Keras ignores them, so a typo silently gives other values."""
     for axes in ([0], (), iter([0])):
         for call in (
             lambda **k: entry.function((3, 4), **k),

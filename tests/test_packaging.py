@@ -1,4 +1,4 @@
-"""The package where there are no docstrings, no metadata, or no site-packages."""
+"""The package without docstrings, without metadata, or without site-packages."""
 
 import shutil
 import sys

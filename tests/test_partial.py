@@ -391,7 +391,7 @@ def test_the_settings_that_a_run_writes(expected):
     ids=str,
 )
 def test_settings_that_no_run_has_written(settings, capsys):
-    """The checksum is right, so somebody has meant it."""
+    """The checksum is right, so this was written on purpose."""
     asked = {n: v for n, v in {**BEGUN, **settings}.items() if v is not ...}
     begin_with(asked)
     data = Path("a.npy.partial").read_bytes()
@@ -601,7 +601,7 @@ def test_mode_and_owner_stay(mode, expected, monkeypatch):
     with monkeypatch.context() as patched:
         stop_after(patched, 20, KeyboardInterrupt)
         assert main(["create", "a.npy", *TABLE, "--overwrite"]) == 130
-    # Meanwhile nobody may read the values who may not read what they replace.
+    # Meanwhile, whoever may not read the old file may not read the values either.
     between = stat.S_IMODE(os.stat("a.npy.partial").st_mode)
     assert between & ~0o600 & ~mode == 0
     assert between & 0o600 == 0o600

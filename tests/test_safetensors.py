@@ -20,7 +20,7 @@ from transformers.modeling_utils import load_state_dict as transformers_load
 import fastinit
 from fastinit._cli.main import main
 
-# What other libraries warn of is theirs.
+# Warnings about other libraries' own code are not ours to fix.
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("default")]
 OPTIONS = ["--init", "truncated_normal", "--shape", "1000x33", "--seed", "7", "--quiet"]
 

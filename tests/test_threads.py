@@ -217,7 +217,7 @@ def test_other_python_threads_run_during_a_fill_of_short_rows():
     assert seen > 0
 
 
-# That they cannot be had
+# Threads that cannot be had
 
 # 8 threads are asked for, by teams of sizes that change and by two threads at once.
 SHORT = """
@@ -276,7 +276,7 @@ def test_fewer_threads_where_there_is_no_memory_for_their_stacks(mebibytes):
 @linux
 def test_a_stack_that_openmp_alone_makes_larger():
     started = int(run_python(SHORT, "memory", 200 << 20, OMP_STACKSIZE="64 M"))
-    assert 2 <= started <= 4  # a thread on trial has a larger one with libomp
+    assert 2 <= started <= 4  # a trial thread has a larger one with libomp
 
 
 # Limits of others

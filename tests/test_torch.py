@@ -220,7 +220,7 @@ print(fastinit.get_num_threads() == (3 if shared else 8))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a shared OpenMP has the same name there")
 def test_limits_of_threadpoolctl_and_pytorch():
-    """PyTorch's limit is heard where it has no OpenMP of its own."""
+    """PyTorch's limit is respected where it has no OpenMP of its own."""
     assert run_python(LIMITS).split() == ["1", "8", "True"]
 
 

@@ -146,7 +146,7 @@ def test_numbers_of_the_names(bounds):
                 assert abs(accepted * t.area / density(t.slope, cut + b) - 1) < 1e-13 * (
                     1 + t.slope
                 )
-            # At 1 the words of a name would do just so; a tail is less than half a layer.
+            # At 1 the words of a name would just suffice; a tail is less than half a layer.
             assert factor > 2
             assert t.inner_f64[name] == t.inner_f32[name] == t.width_f64[name] == 0
     for name in order:

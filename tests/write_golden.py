@@ -80,7 +80,7 @@ def starts_of(distribution, dtype, parameters, n):
 
 
 def keys(count):
-    """Return keys that are far from each other, and those at the ends first."""
+    """Return keys that are far from each other, beginning with the ends of their range."""
     numbers = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     numbers[: len(KEYS)] = KEYS
     return numbers

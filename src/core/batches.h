@@ -10,8 +10,8 @@
 /* The tags of the distributions. */
 enum { BITS, UNIFORM, NORMAL, TRUNCATED, ORTHOGONAL, BETWEEN };
 
-/* Counter word 3 is the tag, which is another one for float64 and for rows that have keys.  There
- * it also holds the attempt, from bit 8 on. */
+/* Counter word 3 is the tag, which is another one for float64 and for rows that have keys.  For
+ * rows with keys it also holds the attempt, from bit 8 on. */
 enum { TAG_F64 = 16, TAG_KEYED = 32, KEYED_ATTEMPT = 256 };
 VEC uint64_t word_3(int tag, fastinit_type type, int keyed)
 {
@@ -58,7 +58,7 @@ VEC size_t element_of_bit(fastinit_type type, size_t bit)
         char bytes[8 * (n)];                                                                       \
     }
 
-/* Scale one vector of standard variates, move it, and hold it to the bounds. */
+/* Scale and shift one vector of standard variates, and clamp it to the bounds. */
 
 VEC vf finish_f32(int tag, vf z, fastinit_args a)
 {

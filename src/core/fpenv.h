@@ -29,12 +29,12 @@ static inline fastinit_fpenv fastinit_fpenv_enter(void)
 static inline void fastinit_fpenv_leave(fastinit_fpenv saved) { fesetenv(&saved); }
 #endif
 
-/* Return whether the environment, the x87's too, is known to be the default: for Python and NumPy,
- * whose long double is the x87's.  It takes some 5 ns. */
+/* Return whether the environment, the x87's too, is known to be the default.  The x87 matters to
+ * Python and NumPy, which compute long double on it.  The call takes some 5 ns. */
 static inline int fastinit_fpenv_is_default(void)
 {
 #if defined(__x86_64__) || defined(_M_X64)
-    const unsigned flags = 0x3f; /* of what has happened */
+    const unsigned flags = 0x3f; /* of exceptions that have occurred */
     return (_mm_getcsr() & ~flags) == 0x1f80 && fegetround() == FE_TONEAREST;
 #elif defined(__aarch64__) && defined(__GNUC__)
     uint64_t control;

@@ -95,7 +95,7 @@ VEC void make(int tag, fastinit_type type, char *out, const fastinit_spans *span
     }
 }
 
-/* The rest of a kernel is not inlined into it: it would be there several times. */
+/* The rest of a kernel is not inlined into it, which would duplicate the code. */
 #define NOT_INLINE static __attribute__((noinline))
 #define KERNEL(name, tag, type)                                                                    \
     NOT_INLINE void name##_redraw(char *out, pending *p, const call *c)                            \

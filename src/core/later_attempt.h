@@ -114,11 +114,11 @@ VEC vd later_attempt(const fastinit_ziggurat *t, const vu x[4], uint32_t *again)
 }
 
 /* Make one attempt of the normal between bounds, likewise.  The words are those of later_attempt,
- * but for x[0], of which bits 0-8 name the layer; x[3] bit 31 is not used.  The second attempt of
- * all tests the point that the first one had found: then `first` has its samples, of so many bytes.
+ * but for x[0], of which bits 0-8 name the layer; x[3] bit 31 is not used.  The second attempt
+ * tests the point that the first one found: then `first` has its samples, of `sample_bytes` each.
  *
  * u is the place between the layer's ends, v the one between its floor and its ceiling.  In a tail
- * it is u of its own words that is turned into an exponential. */
+ * the u of the attempt's own words is turned into an exponential. */
 VEC vd later_between(const fastinit_window *t, const vu x[4], const vu *first, size_t sample_bytes,
                      uint32_t *again)
 {

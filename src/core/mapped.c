@@ -1,4 +1,4 @@
-/* What the system knows of memory that was mapped by others. */
+/* Ask the system about memory that others have mapped. */
 #ifdef __linux__
 #define _GNU_SOURCE
 #endif
@@ -30,11 +30,11 @@ enum { QUERY_SHARED = 8 };
 enum { NOT_OPEN = -1, NO_ANSWERS = -2 };
 
 /* The descriptor of the process's map, kept because opening it takes seven times as long as asking
- * it.  It is opened again where somebody has closed it. */
+ * it.  It is opened again if other code has closed it. */
 static atomic_int map = NOT_OPEN;
 
-/* The child of a fork has the map of its parent.  It is not closed: somebody may have closed it
- * already, and have opened another file. */
+/* The child of a fork has the map of its parent.  It is not closed here: other code may have closed
+ * it already, and its number may belong to another file. */
 static void in_child(void)
 {
     if (atomic_load(&map) != NO_ANSWERS)

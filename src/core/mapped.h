@@ -1,4 +1,4 @@
-/* What the system knows of memory that was mapped by others: see fastinit.h. */
+/* Ask the system about memory that others have mapped: see fastinit.h. */
 #ifndef FASTINIT_MAPPED_H
 #define FASTINIT_MAPPED_H
 

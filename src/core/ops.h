@@ -6,8 +6,8 @@
 
 #include "householder.h"
 
-/* The value is z * scale + offset, held to [low, high] by all but the plain normal.  For
- * all kernels but those of float64 the doubles here hold float32 numbers.  Only the normal between
+/* The value is z * scale + offset, clamped to [low, high] by all but the plain normal.  For all
+ * kernels but those of float64 the doubles here hold float32 numbers.  Only the normal between
  * bounds has a window. */
 typedef struct {
     uint64_t seed;

@@ -70,7 +70,7 @@ int fastinit_thread_limit(void)
     if (omp_get_active_level() >= omp_get_max_active_levels())
         return 1; /* the caller is one of a team that starts no further ones */
     const int limit = omp_get_thread_limit(), threads = omp_get_max_threads();
-    /* It changes where somebody sets it: threadpoolctl, or a library that shares the OpenMP. */
+    /* omp_get_max_threads() differs if threadpoolctl, or a library that shares OpenMP, set it. */
     return threads != threads_at_start && threads < limit ? threads : limit;
 }
 
@@ -90,21 +90,21 @@ int fastinit_place(int place, int *processors, int most)
 #ifdef HAS_PTHREADS
 
 /* OpenMP ends the process if it cannot create a thread: a limit on processes, threads or memory
- * may forbid it.  So before a team grows, as many threads as it lacks are created on trial.  They
- * all wait for the last one, and end.  The team gets as many as came. */
+ * may forbid it.  So before a team grows, as many trial threads as it lacks are created.  They all
+ * wait until the last one exists, and end.  The team gets as many threads as could be created. */
 
 enum { MOST_THREADS = 4096 }; /* as set_num_threads() allows */
 
-/* The stack of a thread on trial is larger than that of OpenMP's threads: they take over the memory
- * of those on trial, which the C library may keep.  libomp's threads also allocate memory, for
+/* The stack of a trial thread is larger than that of OpenMP's threads, which take over the memory
+ * of the trial threads if the C library keeps it.  libomp's threads also allocate memory, for
  * which the C library maps 128 MiB for each of them. */
 static size_t stack_size; /* 0: the system's */
 #ifdef KMP_VERSION_MAJOR
 enum { STACK_MARGIN = 129 << 20 };
 static void read_stack_size(void)
 {
-    /* libomp reads the environment now.  An assertion of it may end the process where this variable
-     * does not begin with a number, so it does not see it then. */
+    /* libomp reads the environment now.  One of its assertions may end the process if this variable
+     * does not begin with a number, so the variable is hidden from it then. */
     static const char name[] = "OMP_NUM_THREADS";
     char hidden[64];
     const char *value = getenv(name);
@@ -146,7 +146,7 @@ static void read_stack_size(void)
 /* Held from the trial until the team runs, so that no other thread counts the same ones. */
 static pthread_mutex_t growth = PTHREAD_MUTEX_INITIALIZER;
 
-static pthread_mutex_t trial = PTHREAD_MUTEX_INITIALIZER; /* over when it is unlocked */
+static pthread_mutex_t trial = PTHREAD_MUTEX_INITIALIZER; /* the trial ends by unlocking */
 
 static struct {
     pthread_t thread;
@@ -203,7 +203,7 @@ static size_t try_threads(size_t most)
 /* The team that the library keeps for the calling thread, as our last call left it. */
 static _Thread_local struct {
     size_t threads;
-    long last; /* the id of its last thread, which is the first one to go */
+    long last; /* the id of its last thread, which is the first to be removed */
 } team;
 
 /* Return how many threads, at most `wanted`, a team of the calling thread can have.  If *grows is

@@ -8,8 +8,8 @@
 #include "later_attempt.h"
 
 /* The rejected elements, by their indices in the array (of rows with keys: key and column) and
- * their places in the output.  The list has room for more than a chunk is expected to reject; where
- * that does not do, as where one row is asked for again and again, it is redrawn sooner. */
+ * their places in the output.  The list has room for more than a chunk is expected to reject; if
+ * that is not enough, as when one row is asked for again and again, it is redrawn sooner. */
 enum { PENDING = 1024 };
 typedef struct {
     uint64_t index[PENDING + LANES], column[PENDING + LANES];
@@ -24,8 +24,8 @@ typedef struct {
     philox_keys keys;
 } call;
 
-/* Return the first attempts' samples of VEC_GROUPS vectors of elements by their indices or columns:
- * of those that are pending once more, and of those that have a block to themselves. */
+/* Return the first attempts' samples of VEC_GROUPS vectors of elements by their indices or columns.
+ * Pending elements need theirs again; the others that need this have a block to themselves. */
 VEC void first_samples(int tag, fastinit_type type, vu samples[VEC_GROUPS], const uint64_t *index,
                        const uint64_t *column, const call *c)
 {
@@ -126,8 +126,7 @@ VEC void redraw(int tag, fastinit_type type, char *out, pending *p, const call *
     }
 }
 
-/* redraw() of one kernel, which is not inlined where it is called: it would be there several times.
- */
+/* redraw() of one kernel.  It is not inlined where it is called, which would duplicate the code. */
 typedef void redraw_function(char *out, pending *p, const call *c);
 
 #endif

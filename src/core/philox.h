@@ -28,9 +28,9 @@ static __attribute__((noinline)) void philox_schedule(philox_keys *keys, uint64_
 
 /* Make one round of `groups` times VEC_W blocks at once.  A block's four words lie in the low
  * halves of its lane of x[0] ... x[3]; what the high halves hold never matters, neither before nor
- * after. That saves the instruction that would clear them: the low half of a product becomes a word
- * as it is, the high half by a shift.  Eight instructions a round for 4 blocks in AVX2, against ten
- * with a block held in a 128-bit lane; equal in AVX-512.
+ * after.  That saves the instruction that would clear them: the low half of a product becomes a
+ * word as it is, the high half by a shift.  A round of 4 blocks takes eight instructions in AVX2,
+ * against ten with a block held in a 128-bit lane; in AVX-512 both take the same.
  *
  * A round waits for its multiplier: the product comes last in its exclusive or, which makes the
  * chain one instruction shorter.  (GCC must be told not to turn that around: meson.build.)

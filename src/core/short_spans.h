@@ -34,8 +34,8 @@ typedef struct {
 typedef void listed_function(char *out, block_list *list, pending *p, const call *c);
 
 /* Copy the parts of a list to their places.  Where these have no gaps, 16 bytes are copied at a
- * time: what lies beyond the end of a part is put right by the next one, and only the last ones are
- * copied exactly. */
+ * time: what is written beyond the end of a part is overwritten by the next one, and only the last
+ * parts are copied exactly. */
 VEC void copy_parts(char *out, const char *made, size_t size, const block_list *list)
 {
     const size_t last = list->parts - 1;
@@ -106,7 +106,7 @@ VEC void make_listed(int tag, fastinit_type type, int keyed, char *out, block_li
 }
 
 /* List the blocks of n elements, from a place in spans on, which go to the places from `place` on.
- * Move the cursor on, and return of how many elements there was room for the blocks. */
+ * Move the cursor on, and return for how many elements the list had room. */
 VEC size_t list_blocks(fastinit_type type, int keyed, block_list *list, const fastinit_spans *spans,
                        cursor *from, size_t place, size_t n)
 {
@@ -155,7 +155,7 @@ VEC size_t list_blocks(fastinit_type type, int keyed, block_list *list, const fa
 }
 
 /* Elements that each have a block of their own, as rows of one element have.  One vector takes the
- * word that is wanted from each block, so that none is converted in vain. */
+ * word that is wanted from each block, so that no word is converted for nothing. */
 enum { SCATTERED = 512 }; /* a multiple of a batch */
 typedef struct {
     uint64_t index[SCATTERED + LANES]; /* the element's number; of a row with a key: the key */
@@ -176,7 +176,7 @@ VEC vu load_samples(fastinit_type type, const uint64_t *samples, int second)
     return vu_load(pairs);
 }
 
-/* Make n of them, which go to the places from `place` on. */
+/* Make n scattered elements, which go to the places from `place` on. */
 VEC void make_each(int tag, fastinit_type type, char *out, size_t place, scattered *s, size_t n,
                    pending *p, const call *c, redraw_function *redraw_pending)
 {

@@ -1,16 +1,16 @@
-/* A normal store reads the line that it writes from memory first, so a fill moves each byte twice.
- * That costs nothing as long as the cores make their elements slower than the memory takes them.  A
+/* A normal store first reads from memory the line that it writes, so a fill moves each byte twice.
+ * That costs nothing as long as the cores make elements more slowly than the memory takes them.  A
  * streaming store moves each byte once, but the elements must then be complete: the kernels, which
  * redraw some later, fill a buffer in the cache, and the copy from it takes a tenth of the time of
- * a kernel.  So few threads lose by it, and many gain; bench/NOTES.md has the arithmetic. */
+ * a kernel.  So a few threads lose by it, and many gain; bench/NOTES.md has the arithmetic. */
 #include "streaming.h"
 
 #include "dispatch.h"
 
-/* From so many threads on the memory of today's servers is what binds. */
+/* From this many threads on, the memory bandwidth of today's servers is the limit. */
 enum { STREAM_THREADS = 24 };
 
-/* What is larger does not stay in the last cache, where its user would find it. */
+/* A larger array does not stay in the last-level cache, where its user would find it. */
 #define STREAM_BYTES ((size_t)256 << 20)
 
 /* The buffer stays in the level-1 or 2 cache. */

@@ -1,4 +1,4 @@
-/* Fills that go around the caches, on machines whose cores together outrun the memory. */
+/* Store large fills past the caches, where the cores together are faster than the memory. */
 #ifndef FASTINIT_STREAMING_H
 #define FASTINIT_STREAMING_H
 
@@ -7,8 +7,8 @@
 /* Return whether a fill of so many bytes by so many threads is streamed. */
 int fastinit_streams(size_t threads, size_t bytes);
 
-/* Run the kernel, as fastinit_kernel says, and stream what it makes into out.  An element has that
- * many bytes. */
+/* Run the kernel, as fastinit_kernel says, and stream what it makes into out.  An element has
+ * `size` bytes. */
 void fastinit_stream(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
                      size_t first, size_t n, const fastinit_args *args);
 

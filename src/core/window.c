@@ -31,7 +31,7 @@
  * one width have even phases, however many they are (bench/NOTES.md). */
 enum { NAME_STEP = 317 };
 
-/* The area of a layer, as a share of the box around the sides, is some of these steps. */
+/* The area of a layer is that of the box / FASTINIT_LAYERS, times a multiple of 1 / SHARE_STEPS. */
 enum { SHARE_STEPS = 1 << 14 };
 
 typedef struct {
@@ -75,7 +75,7 @@ void fastinit_window_init(fastinit_window *w, double lower, double upper)
 {
     const fastinit_fpenv saved = fastinit_fpenv_enter();
     const int left = lower < 0, right = upper > 0, sides = left + right;
-    /* The side that is there alone, or the right one; then the left one. */
+    /* The only side, or the right one; then the left one. */
     const double direction[2] = {right ? 1 : -1, -1};
     side s[2];
     double far[2];

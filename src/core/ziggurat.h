@@ -31,9 +31,9 @@ VEC vd open_unit(vu m)
 /* Turn 2 * VEC_W words into standard normals, and set the bits of those to redraw.
  *
  * A word is a signed integer that is made odd, so that z is never zero, and a word and its
- * complement give z and -z.  The low bits of the one that is not negative name the layer.  That the
- * name is part of the number moves the lattices of the layers against each other, which costs
- * nothing, and saves the shift that would part them. */
+ * complement give z and -z.  The low bits of the one that is not negative name the layer.  Because
+ * the name is part of the number, the lattices of the layers are moved against each other at no
+ * cost, and no shift is needed to separate the two. */
 VEC vf first_attempt_f32(const fastinit_ziggurat *t, vu words, uint32_t *redraw)
 {
     const uint64_t names = ZIGGURAT_LAYERS - 1;

@@ -10,7 +10,7 @@ part of the array that was asked for.
 
 try:
     from . import initializers
-except RuntimeError as error:  # FASTINIT_ISA names kernels that are not here
+except RuntimeError as error:  # FASTINIT_ISA names kernels that are not available
     from ._cli.startup import end_command
 
     end_command(error)

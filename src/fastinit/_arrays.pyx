@@ -1,7 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True
 """Fresh arrays on huge pages, by NumPy's interface for allocators (NEP 49).
 
-NumPy owns them as any others: it can resize them, and tracemalloc counts them.
+NumPy owns them like any others: it can resize them, and tracemalloc counts them.
 """
 
 import numpy as np
@@ -41,8 +41,8 @@ cdef extern from *:
         if (before < HUGE_PAGE)
             munmap(memory - PAGE + length, HUGE_PAGE - before);
         *length_of(memory) = length;
-        /* All of it is advised, as mremap() takes one mapping, but only whole huge pages are made.  A
-         * kernel without huge pages refuses. */
+        /* The advice covers the whole mapping, because mremap() takes only one, but only whole huge
+         * pages are made.  A kernel without huge pages refuses. */
         madvise(length_of(memory), length, MADV_HUGEPAGE);
         return memory;
     }
@@ -95,7 +95,7 @@ HAS_HUGE_PAGES = huge_pages is not None
 
 
 def empty_on_huge_pages(shape, dtype):
-    """Return a fresh array that begins on a huge page; only where HAS_HUGE_PAGES."""
+    """Return a fresh array that begins on a huge page; this needs HAS_HUGE_PAGES."""
     before = PyDataMem_SetHandler(huge_pages)
     try:
         return np.empty(shape, dtype)

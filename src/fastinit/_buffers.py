@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ._typing import Array, Dimensions, DTypes, Out, Seed, Shape
 
-    # What fills an array, of a key that was drawn for it.
+    # A function that fills an array, given the key that was drawn for it.
     Fill: TypeAlias = Callable[[Array, int], None]
 
 DLPACK_CAN_REFUSE_COPIES = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
@@ -66,10 +66,10 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
 
 
 class _Writeable:
-    """An array's memory, by the array interface: NumPy takes it for writeable."""
+    """Export an array's memory through the array interface, as writeable."""
 
     def __init__(self, array: Array) -> None:
-        self.array = array  # it keeps the memory
+        self.array = array  # keeps the memory alive
         address, _ = array.__array_interface__["data"]
         self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
 
@@ -77,14 +77,14 @@ class _Writeable:
 def _exports_read_only(out: Any) -> bool:
     """Return whether an object exports its memory as read-only, by DLPack 1.0 or later.
 
-    An export of an earlier version does not say so.  NumPy 2.0 knows no other, and refuses to
-    export a read-only array; later versions of NumPy take them for read-only.
+    An export of an earlier version of DLPack does not say so.  NumPy 2.0 knows only such exports,
+    and refuses to export a read-only array; later versions of NumPy treat them as read-only.
     """
     import ctypes
 
     try:
         capsule = out.__dlpack__(max_version=(1, 0))
-    except TypeError:  # it knows no versions
+    except TypeError:  # it does not know the argument
         return DLPACK_CAN_REFUSE_COPIES
     python = ctypes.pythonapi
     python.PyCapsule_IsValid.argtypes = ctypes.py_object, ctypes.c_char_p
@@ -106,7 +106,7 @@ def _of_dlpack(out: Any) -> Array:
     try:
         # Filling a copy would be useless.  NumPy 2.0 cannot refuse one.
         array = np.from_dlpack(out, copy=False) if DLPACK_CAN_REFUSE_COPIES else np.from_dlpack(out)
-        # Early versions of NumPy 2 take everything for read-only.
+        # Early versions of NumPy 2 treat every import as read-only.
         if not array.flags.writeable and not _exports_read_only(out):
             array = np.asarray(_Writeable(array))
         return array
@@ -185,7 +185,7 @@ def resolve(
         if isinstance(out, np.ndarray) and allowed is FLOATS and plain(out, shape, dtype):
             return out.shape, out.dtype, out
         if shape is not None and not isinstance(shape, (int, tuple, list)):
-            shape = as_shape(shape)  # once, as an iterator ends by it
+            shape = as_shape(shape)  # only once, since this exhausts an iterator
         view = _array_on(out, shape, dtype, allowed)
         check_out(view, shape, dtype, allowed)
         return view.shape, view.dtype, view
@@ -210,7 +210,7 @@ def acquire(view: Array, out: Any) -> None:
     """Make the memory of ``out`` ready to be filled, once all arguments are checked.
 
     Blocks of a mapped file are reserved, huge pages are asked for, and PyTorch is told of the
-    change.  ``view`` is the array on it.
+    change.  ``view`` is the array on that memory.
 
     Raises
     ------
@@ -218,12 +218,12 @@ def acquire(view: Array, out: Any) -> None:
         The disk is full.
     """
     owner = _owner(view)
-    if owner is not None:  # NumPy asks for huge pages as `empty` does.
+    if owner is not None:  # For its own memory NumPy asks for huge pages, as `empty` does.
         if isinstance(owner, mmap):
             reserve_mapped(view, owner)
         else:
-            # A bytearray, and a ctypes object that has no other's memory, have theirs from an
-            # allocator.
+            # The memory of a bytearray, or of a ctypes object that owns it, comes from an
+            # allocator, so no file is behind it.
             if type(owner) is not bytearray and not getattr(owner, "_b_needsfree_", 0):
                 reserve_unknown(view)
             if view.nbytes >= LARGE:
@@ -231,7 +231,7 @@ def acquire(view: Array, out: Any) -> None:
     if view is not out:
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
-            # A gradient that was computed from the old values is an error.
+            # PyTorch then refuses to compute a gradient that needs the old values.
             torch.autograd.graph.increment_version(out)
 
 
@@ -248,17 +248,17 @@ def make(
     """Return a new array or ``out``, filled.
 
     All arguments are checked first, then fresh memory is allocated, then the seed is drawn, then
-    ``out`` is touched: what is refused changes nothing.
+    ``out`` is touched: a call that is refused changes nothing.
 
     Parameters
     ----------
     shape, dtype, out, seed
         As every function of :mod:`fastinit` takes them.
     prepare : callable
-        ``prepare(dims, dtype)`` checks what depends on them, allocates what the fill needs besides,
+        ``prepare(dims, dtype)`` checks what depends on them, allocates what else the fill needs,
         and returns ``fill(array, key)``.
     allowed : tuple of numpy.dtype
-        The dtypes of this function, first the default.
+        The dtypes of this function, the default first.
     allocate : callable
         ``allocate(dims, dtype)`` returns a new array.
     """

@@ -10,7 +10,7 @@ from . import _kernels
 from ._messages import shown
 from ._threads import get_num_threads
 
-# The values of _OPENMP, months of a year, are those of these versions of its specification.
+# The value of _OPENMP is the month in which a version of the specification was published.
 _OPENMP = {
     201107: "3.1", 201307: "4.0", 201511: "4.5", 201811: "5.0", 202011: "5.1", 202111: "5.2",
     202411: "6.0",

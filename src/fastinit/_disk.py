@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._typing import Array
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# From this size on a fill takes so long, some 400 us by one thread, that 3 us more do not count.
+# From this size on a fill takes so long, some 400 us on one thread, that 3 us more do not matter.
 _LARGE = 4 << 20
 
 
@@ -58,8 +58,8 @@ class _File:
     length: int = 0  # of that mapping
     fd: int = -1
     # The first byte of a reserved part of the file, its end, the first byte of the next, and so on.
-    # The list is replaced and never changed, because other threads may be reading it: one of two
-    # changes at once may be lost, after which a part is reserved once more.
+    # The list is replaced and never changed, because other threads may be reading it.  If two
+    # threads replace it at once, one change may be lost, and that part is reserved once more.
     reserved: list[int] = field(default_factory=list)
     blocks: int = 0
 
@@ -83,16 +83,16 @@ class _File:
         return None
 
     def open_status(self) -> os.stat_result | None:
-        """Return the status of the file by a descriptor that is open now, which `fd` becomes.
+        """Return the status of the file from a descriptor that is open now, and store that in `fd`.
 
         An mmap object keeps one open, but another may be found first and be closed later; its
-        number may be that of another file by now.
+        number may belong to another file by now.
         """
         status = self.status_of(self.fd) if self.fd >= 0 else None
         if status is None:
             try:
                 numbers = [int(name) for name in os.listdir("/proc/self/fd")]
-            except OSError:  # no descriptor is left for the list of the others
+            except OSError:  # no descriptor is left to list the others with
                 return None
             for fd in numbers:
                 if (status := self.status_of(fd)) is not None:
@@ -106,8 +106,8 @@ class _File:
         if status is None:
             _populate(array)
             return
-        # Somebody has cut the file off or punched holes into it.  (A file system that shows fewer
-        # blocks for other reasons is asked once more than is needed.)
+        # Fewer blocks mean that the file was truncated, or that holes were punched in it.  (A file
+        # system that shows fewer for other reasons is asked once more than is needed.)
         reserved = [] if status.st_blocks < self.blocks else self.reserved
         if not _holds(reserved, begin, end):
             # A write needs the blocks of whole pages.  Beyond them nothing is reserved: a sparse
@@ -125,13 +125,13 @@ class _File:
 
 
 def _holds(bounds: list[int], begin: int, end: int) -> bool:
-    """Return whether one of the parts that a sorted list bounds holds all of another."""
+    """Return whether one of the parts that a sorted list bounds contains begin to end."""
     i = bisect_right(bounds, begin)
     return i % 2 == 1 and end <= bounds[i]
 
 
 def _with(bounds: list[int], begin: int, end: int) -> list[int]:
-    """Return the bounds of parts and of one more, as few as possible."""
+    """Return the bounds of the parts and of one more, with parts merged where they touch."""
     i, j = bisect_left(bounds, begin), bisect_right(bounds, end)
     bounds = bounds.copy()
     bounds[i:j] = [begin] * (i % 2 == 0) + [end] * (j % 2 == 0)
@@ -139,38 +139,38 @@ def _with(bounds: list[int], begin: int, end: int) -> list[int]:
 
 
 def _populate(array: Array) -> None:
-    """Have the pages behind an array made writeable, which takes the blocks of a file.
+    """Have the system make the pages behind an array writeable, which allocates a file's blocks.
 
-    This is for files that are open by no descriptor, or whose blocks cannot be reserved otherwise.
-    Linux 5.14 and later know how.
+    This is for files that no descriptor has open, or whose blocks cannot be reserved otherwise.
+    Only Linux 5.14 and later can do it.
     """
     if populate(array) == errno.EFAULT:
         raise OSError(
             errno.ENOSPC,
-            f"{os.strerror(errno.ENOSPC)}, or the file behind out has been cut off",
+            f"{os.strerror(errno.ENOSPC)}, or the file behind out has been truncated",
         )
 
 
 def _file_at(where: int) -> tuple[_File | None, int]:
     """Return the file that is mapped at an address, and the address's offset in it.
 
-    There is none where no blocks are to be reserved.  The array's own file name is not enough: the
-    file may have been replaced, or have no name.  The map is read as bytes, because a name in it
-    may hold any but the end of a line.
+    The file is None where there are no blocks to reserve.  The array's own file name is not enough:
+    the file may have been replaced, or have no name.  The map is read as bytes, because a name in
+    it may hold any byte but a newline.
     """
     lines = Path("/proc/self/maps").read_bytes().split(b"\n")[:-1]
     i = bisect_right(lines, where, key=lambda line: int(line[: line.index(b"-")], 16))
     span, access, offset, device, inode, *rest = lines[i - 1].split(maxsplit=5)
     first, end = (int(part, 16) for part in span.split(b"-"))
     name = b"".join(rest)
-    # Private memory, or a private copy of a file; shared memory without a file.
+    # It is private memory, a private copy of a file, or shared memory without a file.
     if not access.endswith(b"s") or where >= end or name == b"/dev/zero (deleted)":
         return None, 0
     return _File(device, int(inode), name), int(offset, 16) + where - first
 
 
-# What has been found for an mmap object, by its id.  The reference tells it from an object that has
-# the id later.  (WeakKeyDictionary does the same, and takes longer.)
+# What has been found for an mmap object, by its id.  The reference tells it from a later object of
+# the same id.  (WeakKeyDictionary does the same, and takes longer.)
 _found: dict[int, tuple[ref[mmap.mmap] | None, _File | None]] = {}
 _NOTHING = None, None
 
@@ -188,7 +188,7 @@ def _find(memory: mmap.mmap) -> _File | None:
         return None
     if file is not None:
         file.offset, file.length = offset, len(memory)
-    number, found = id(memory), _found  # at the end of the process the module may have lost it
+    number, found = id(memory), _found  # at exit the global name may be gone
     found[number] = ref(memory, lambda _: found.pop(number, None)), file
     return file
 
@@ -200,9 +200,9 @@ def reserve_mapped(array: Array, memory: mmap.mmap) -> None:
     OSError instead.
 
     What has been reserved is not reserved again, and for a small part the system is not even asked:
-    a call of fstat() takes 0.9 us, as long as the rest of the fill.  So a small fill does not see
-    it if somebody has cut the file off, or has punched holes into it, since the part was reserved.
-    A large one does.
+    a call of fstat() takes 0.9 us, as long as the rest of the fill.  So a small fill does not
+    notice if the file has been truncated, or holes have been punched in it, since the part was
+    reserved.  A large one does.
 
     Raises
     ------
@@ -232,10 +232,10 @@ def reserve_mapped(array: Array, memory: mmap.mmap) -> None:
 
 
 def reserve_unknown(array: Array) -> None:
-    """Reserve the disk blocks behind an array, should its memory be that of a mapped file.
+    """Reserve the disk blocks behind an array if its memory is that of a mapped file.
 
-    The owner of the memory does not tell, and may have mapped it anew since the last call: PyTorch,
-    ctypes, or whatever else wraps it.  So the system is asked each time.
+    The owner of the memory (PyTorch, ctypes, or whatever else wraps it) does not say, and may have
+    mapped it again since the last call.  So the system is asked each time.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def reserve_unknown(array: Array) -> None:
     if is_private(array):
         return
     nbytes = array.nbytes
-    # A small fill asks for no more, unless its pages cannot be had.
+    # A small fill asks for no more, unless its pages cannot be made writeable.
     if nbytes < _LARGE and populate(array) != errno.EFAULT:
         return
     try:

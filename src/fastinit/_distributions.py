@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     # The name of a kernel, or a window, and two parameters, checked for a shape and a dtype.
     Distribution: TypeAlias = tuple[str | _kernels.Window, float, float]
-    # What checks the two parameters: check(shape, dtype, first, second).
+    # A function that checks the two parameters: check(shape, dtype, first, second).
     Check: TypeAlias = Callable[[Dimensions, np.dtype[Any], Any, Any], Distribution]
 
 # The widest span of a uniform distribution: float16 and bfloat16 are computed as float32.
@@ -71,7 +71,7 @@ def _bell(
     lower: float,
     upper: float,
 ) -> Distribution:
-    """Return a normal distribution, of which both ends must be finite in the dtype."""
+    """Return a normal distribution, whose ends must both be finite in the dtype."""
     if type(mean) is not float or type(stddev) is not float:
         mean, stddev = number("mean", mean), number("stddev", stddev)
     limit = FINITE[dtype.char]
@@ -132,7 +132,7 @@ def _between(
 
 
 def truncated_at(lower: object, upper: object) -> Check:
-    """Return what checks a normal distribution between bounds, in standard deviations."""
+    """Return the check of a normal distribution between bounds, in standard deviations."""
     if type(lower) is float and type(upper) is float and lower == -2 and upper == 2:
         return truncated_normal
     return partial(_between, (lower, upper))
@@ -140,7 +140,7 @@ def truncated_at(lower: object, upper: object) -> Check:
 
 @entry_point
 def check_random(seed: Seed, distribution: Check, first: object, second: object) -> None:
-    """Raise where a class cannot be made of a seed and the parameters of a distribution."""
+    """Raise if no instance can have this seed and these parameters of a distribution."""
     check_seed(seed)
     distribution((), WIDEST, first, second)
 
@@ -179,8 +179,8 @@ def draw(
     """Return samples in a new array or in ``out``.
 
     All arguments are checked first, then fresh memory is allocated, then the seed is drawn, then
-    ``out`` is touched: what is refused changes nothing.  :func:`fastinit._entry.entry_point` says
-    why the kernel and all before it run in the default modes.
+    ``out`` is touched: a call that is refused changes nothing.
+    :func:`fastinit._entry.entry_point` says why all of this runs in the default modes.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def draw(
     first, second
         The two parameters, such as mean and standard deviation.
     """
-    # For a few elements, all of the below at once, in half the time.
+    # For a few elements, this does all of the below at once, in half the time.
     if (
         type(out) is np.ndarray
         and out.base is None

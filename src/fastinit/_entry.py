@@ -1,4 +1,4 @@
-"""What every entry point does alike: it computes in the default modes, and lets buffers go."""
+"""Make every entry point compute in the default modes, and hold no buffer after an error."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def _forget(frame: FrameType, names: set[str]) -> None:
     variables = frame.f_locals
     for name in names:
         variables[name] = None
-    if sys.version_info < (3, 13):  # there they are copies (PEP 667)
+    if sys.version_info < (3, 13):  # before PEP 667 they are copies
         ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
         variables.clear()
 
 
 def entry_point(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function compute as if no floating-point mode was set, and hold nothing by an error.
+    """Make a function compute in the default floating-point modes, and release ``out`` on error.
 
-    The kernels do the first for themselves.  The arithmetic of Python and NumPy, and their
-    conversions from and to decimals, follow the caller's modes otherwise.  It takes 0.2 us, so the
-    functions that calls for a few elements go through say the same in their own lines.
+    The kernels set the modes themselves.  The arithmetic of Python and NumPy, and their conversions
+    from and to decimals, would otherwise follow the caller's modes.  The wrapper takes 0.2 us, so
+    the functions that small calls go through do the same in their own code.
     """
 
     @wraps(function)

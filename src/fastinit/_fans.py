@@ -47,14 +47,14 @@ def as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
 def check_axes(
     input_axes: Axes, output_axes: Axes
 ) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    """Return input and output axes as tuples, since an iterator ends by it; both or neither.
+    """Return the input and output axes as tuples; both must be given, or neither.
 
     Raises
     ------
     TypeError
-        They are no sequences of integers.
+        They are not sequences of integers.
     ValueError
-        One is given without the other.  (Keras ignores it then.)
+        One is given without the other.  (Keras ignores it.)
     """
     if input_axes is None and output_axes is None:
         return None, None
@@ -169,5 +169,5 @@ def scaled_by(
     rule: tuple[object, object, object],
     axes: tuple[Axes, Axes],
 ) -> Distribution:
-    """Return what :func:`scaled` does, for a rule that is still to be checked."""
+    """Return what :func:`scaled` returns, for a rule that is not checked yet."""
     return scaled(shape, dtype, check_scaling(*rule), axes)

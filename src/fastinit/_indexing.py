@@ -37,9 +37,9 @@ def places(axis: Axis, first: int, last: int) -> Array:
 
 
 def offsets(axes: list[Axis], strides: list[int], first: int, last: int) -> Array:
-    """Return where the first ... last - 1 of the places of several axes lie, as uint64.
+    """Return the offsets of the places first ... last - 1 of several axes, as uint64.
 
-    They are in C order; `strides` says how far apart neighbours are along each axis.
+    Places are in C order; `strides` says how far apart neighbours are along each axis.
     """
     if len(axes) == 1:
         return places(axes[0], first, last) * uint64(strides[0])
@@ -67,7 +67,7 @@ def _out_of_bounds(lowest: int, highest: int, size: int, number: int = 0) -> Ind
 
 
 def _rows(ids: Array, rows: int, stride: int) -> _kernels.Rows:
-    """Return the rows of an array of int or uint, of so many rows of so many elements."""
+    """Return the rows that an array of int or uint names, in a table of `rows` rows."""
     signed = ids.dtype.kind == "i"
     ids = np.asarray(ids, np.int64 if signed else np.uint64, order="C")
     found = _kernels.Rows(ids, signed, rows, stride)
@@ -116,8 +116,8 @@ def select_rows(index: Any, shape: Dimensions) -> tuple[int | _kernels.Rows, Dim
     """Return which whole rows an index means, and the shape of the result; None for other indices.
 
     One row is named by its start.  These are the commonest indices, one integer or a vector of
-    them.  :func:`select` means the same by them, but it and the selection take several times as
-    long as it takes to make a row.
+    them.  :func:`select` gives the same elements, but it and the fill of a selection take several
+    times as long as it takes to make a row.
     """
     kind = type(index)
     if not shape:

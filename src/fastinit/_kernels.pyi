@@ -6,7 +6,7 @@ elements that does not say that it is float16 is taken for bfloat16.
 
 ``start`` is the index of the first element.  Or it is a buffer of uint64, not empty: the indices of
 the first elements of rows of equal length, which are made one after the other; rows that follow
-each other are joined.
+each other are joined.  If ``keyed``, the buffer holds the keys of the rows instead.
 
 ``seed`` is from 0 to 2**64 - 1, and ``threads`` is the most that may be used.  Nothing here checks
 the parameters of the distributions.
@@ -28,9 +28,9 @@ STREAM_VERSION: int
 """The version of the stream that the kernels make."""
 
 def enter_default_modes() -> bytes | None:
-    """Set this thread's default floating-point environment, and return the caller's.
+    """Set the default floating-point environment in this thread, and return the caller's.
 
-    The return value is None where the caller's is the default already.
+    The return value is None if the caller's is the default already.
     """
 
 def leave_default_modes(callers: bytes) -> None:
@@ -75,8 +75,8 @@ class Rows:
     """Rows of a table by their ids, to be given as ``start``.
 
     ``ids`` holds int64 or, if not ``signed``, uint64; a negative id counts from the end of the
-    ``rows``.  ``stride`` is how many elements a row has.  If an id is not ``inside`` of the table,
-    nothing can be filled.
+    ``rows``.  ``stride`` is how many elements a row has.  If ``inside`` is false, an id lies
+    outside the table, and nothing can be filled.
     """
 
     inside: bool
@@ -184,7 +184,7 @@ def openmp() -> int:
     """Return the value of _OPENMP that the core was built with; 0 without OpenMP."""
 
 def thread_limit() -> int:
-    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+    """Return how many threads other libraries, such as threadpoolctl, let this thread use."""
 
 def bound_processors() -> set[int]:
     """Return the processors to which OMP_PROC_BIND binds threads; none if they are not bound."""

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, freethreading_compatible=True
 """The binding of the C core (include/fastinit.h).
 
-It passes pointers on and makes no values.  It also looks at the places of rows, which would take
-longer in Python than the rows themselves: `Rows` checks and places their ids, and `fill_rows` joins
+It passes pointers on and makes no values.  It also finds where rows begin, which would take longer
+in Python than making them: `Rows` checks their ids and lists their starts, and `fill_rows` joins
 rows that follow each other.
 """
 
@@ -155,8 +155,8 @@ cdef struct stretch_of_rows:
     size_t first, count
 
 
-# Return the first stretch of at least so many rows that follow each other, and no rows where there
-# is none.  The core takes no span that goes on at index 0, behind index 2**64 - 1.
+# Return the first stretch of at least `least` rows that follow each other, with no rows if there is
+# none.  The core takes no span that wraps around from index 2**64 - 1 to 0.
 cdef stretch_of_rows next_stretch(
     const uint64_t *starts, size_t count, size_t length, size_t least
 ) noexcept nogil:
@@ -282,7 +282,7 @@ cdef class Rows:
         """Write where all rows begin into a buffer of as many uint64."""
         cdef uint64_t[::1] to = buffer
         if <size_t>to.shape[0] != self.count:
-            raise ValueError("as many starts as ids are written")
+            raise ValueError("there must be as many starts as ids")
         if self.count:
             self.list_starts(0, self.count, &to[0])
 
@@ -298,7 +298,7 @@ cdef fill_rows_by_id(
     cdef Py_buffer part = view[0]
     cdef fastinit_spans spans
     spans.length = view.len // view.itemsize // rows.count
-    # If the rows take the place of their ids, all ids are read before.
+    # If the rows overwrite their ids, all ids are read first.
     if (
         <char *>rows.ids.buf < <char *>view.buf + view.len
         and <char *>view.buf < <char *>rows.ids.buf + rows.ids.len
@@ -342,7 +342,7 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
     elif type(start) is Rows:
         spans.count = (<Rows>start).count
         if not (<Rows>start).inside or not spans.count or keyed:
-            raise ValueError("no rows, rows outside of the table, or rows with keys")
+            raise ValueError("no rows, rows outside the table, or rows with keys")
     else:
         starts = start
         if starts.shape[0] == 0:
@@ -645,7 +645,7 @@ def openmp():
 
 
 def thread_limit():
-    """Return the most threads that others, such as threadpoolctl, let this thread have."""
+    """Return how many threads other libraries, such as threadpoolctl, let this thread use."""
     return fastinit_thread_limit()
 
 

@@ -26,7 +26,7 @@ _LARGEST_DIM = 1 << 32  # a column is one word of the counter
 
 
 def _as_keys(keys: Any) -> Array:
-    """Return keys as uint64, whose bits are taken as they are; a list may mix both ranges."""
+    """Return keys as uint64 with the same bits; a list may mix the ranges of int64 and uint64."""
     array = np.asarray(keys)
     if isinstance(keys, (int, list)) and array.dtype.kind in "fOu":
         # NumPy makes float64 of [], and of integers on both sides of 2^63.
@@ -101,8 +101,8 @@ class KeyedArray(OfStream):
         Raises
         ------
         ValueError, TypeError
-            Keys that are no integers of 64 bits; an ``out`` that cannot be filled, or is of another
-            shape or dtype.  Nothing is written then.
+            A key is not an integer of 64 bits; ``out`` cannot be filled, or has another shape or
+            dtype.  Nothing is written then.
         """
         if out is None:
             raise TypeError("out must be an array or a buffer to be filled in place, received None")
@@ -126,7 +126,7 @@ class KeyedArray(OfStream):
 def check_row(
     dim: SupportsIndex, dtype: DTypeLike | None, allowed: DTypes = FLOATS
 ) -> tuple[int, np.dtype[Any]]:
-    """Return the elements of a row and their dtype; raise where they cannot be."""
+    """Return how many elements a row has and their dtype; raise if no row can have them."""
     if isinstance(dim, (bool, np.bool_)):
         raise TypeError(f"dim must be an integer, received {shown(dim)}")
     try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def resolve_lazy(
     shape: Shape, dtype: DTypeLike | None, allowed: DTypes = FLOATS
 ) -> tuple[Dimensions, np.dtype[Any]]:
-    """Return shape and dtype of a lazy array, checked before its seed is drawn."""
+    """Return the shape and dtype of a lazy array, checked before its seed is drawn."""
     dims, dtype, _ = resolve(shape, dtype, None, allowed)
     check_size(dims)
     return dims, dtype
@@ -112,7 +112,7 @@ class LazyArray(OfStream):
         if shape:
             return array
         items = index if isinstance(index, tuple) else (index,)
-        return array if Ellipsis in items else array[()]  # NumPy returns a scalar, too
+        return array if Ellipsis in items else array[()]  # as NumPy does
 
     def read(self, index: Any, out: Out) -> Out:
         """Fill a buffer with a part of the array and return it.
@@ -142,7 +142,7 @@ class LazyArray(OfStream):
         view: Any = out
         try:
             selection, shape = self._select(index)
-            # The commonest `out` needs none of resolve(), which takes as long as a few rows.
+            # The commonest `out` does not need resolve(), which takes as long as a few rows.
             fits = type(view) is np.ndarray and view.dtype is self.dtype and view.shape == shape
             if not (fits and view.flags.carray):
                 _, _, view = resolve(shape, self.dtype, out, (self.dtype,))

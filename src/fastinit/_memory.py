@@ -52,7 +52,7 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
 
 @cache
 def _madvise() -> Callable[[int, int, int], int] | None:
-    """Return the function of the system, or None where there is none: mmap has it for its own."""
+    """Return the system's madvise(), or None: the mmap module has it for its own objects only."""
     if not HAS_HUGE_PAGES:
         return None
     import ctypes
@@ -66,14 +66,15 @@ def _madvise() -> Callable[[int, int, int], int] | None:
 
 
 def advise_huge_pages(array: Array) -> None:
-    """Ask for huge pages beneath a large array on memory of others, before it is filled.
+    """Ask for huge pages beneath a large array on other libraries' memory, before it is filled.
 
     Fresh memory of PyTorch or a bytearray is otherwise made of pages of 4 KiB, which takes half as
     much time again as the fill.  Pages that are there stay as they are, and the call takes 1 us.
 
     Only whole huge pages of the array are advised, so that nothing beside it takes more memory.  A
-    kernel without them refuses.  Should it be the memory of a file, which only an mmap object would
-    show, then files on huge pages are a choice of the system, and others are read in larger pieces.
+    kernel without huge pages refuses.  The memory may be that of a file, which only an mmap object
+    would show: then the system decides whether the file gets huge pages, and otherwise only reads
+    it in larger pieces.
     """
     madvise = _madvise()
     if madvise is not None:

@@ -1,4 +1,4 @@
-"""Show in a message what was received: in one line, however large it is."""
+"""Format received values for messages, in one line however large they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 _MOST = 200  # characters
-_LARGEST = 1 << 1000  # a longer integer takes long to print, and Python refuses to from 4301 digits
+_LARGEST = 1 << 1000  # larger integers are slow to print, and beyond 4300 digits Python refuses
 
 
 class _Shown(reprlib.Repr):
@@ -36,7 +36,7 @@ class _Shown(reprlib.Repr):
             # The arrays of all libraries have a shape and a dtype.
             if prod(x.shape) > self.maxarray and hasattr(x, "dtype"):
                 return f"{type(x).__name__} of shape {tuple(x.shape)}"
-        except Exception:  # it is no array
+        except Exception:  # it is not an array
             pass
         return super().repr_instance(x, level)
 
@@ -56,6 +56,6 @@ def type_of(value: object) -> str:
 
 
 def shown_text(text: object) -> str:
-    """Return a text for a message, such as the message of another library, in the same way."""
+    """Return a text for a message, such as another library's message, shortened if it is long."""
     words = str(text)
     return words if len(words) <= _MOST else f"{words[: _MOST - 50]}...{words[-47:]}"

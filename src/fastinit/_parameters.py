@@ -56,9 +56,9 @@ def check_gain(gain: SupportsFloat, dtype: np.dtype[Any] = WIDEST) -> float:
 def cast(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
     """Return the values in the dtype; raise ValueError where one is beyond its range.
 
-    Values are rounded, and for integers cut off towards zero.
+    Values are rounded; for an integer dtype they are truncated towards zero.
     """
-    with np.errstate(all="ignore"):  # the caller's may raise
+    with np.errstate(all="ignore"):  # the caller's settings may raise
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
             if values.dtype.kind in "iub":

@@ -1,4 +1,4 @@
-"""Pickle what stands for values of the stream: it must not come back as other values."""
+"""Keep pickles from loading under a stream version that would make other values."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _sample(
 
 
 def _keys(count: int) -> Array:
-    """Return keys that are far from each other, and those at the ends first."""
+    """Return keys that are far from each other, beginning with the ends of their range."""
     keys: Array = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     keys[:4] = [0, 1, 2**63 + 5, 2**64 - 1]
     return keys

@@ -114,11 +114,11 @@ def _dimension(d: Any) -> int:
     return index(d)
 
 
-_MOST_DIMENSIONS = 64  # that NumPy has
+_MOST_DIMENSIONS = 64  # of an array of NumPy 2
 
 
 def check_size(shape: Dimensions) -> None:
-    """Raise where no array can have the shape, be it lazy."""
+    """Raise if no array, not even a lazy one, can have the shape."""
     if len(shape) > _MOST_DIMENSIONS:
         raise ValueError(
             f"shape must have at most {_MOST_DIMENSIONS} dimensions, received {len(shape)}"

@@ -38,7 +38,7 @@ class RangeSource(Source, Protocol):
     def fill_range(self, out: Array, start: int, shape: Dimensions) -> None:
         """Fill ``out``, a vector, with the elements from start on, in C order of the shape.
 
-        It runs on the calling thread alone: several of them write a file, each a part of its own.
+        It runs on the calling thread alone: several threads write a file, each its own part.
         """
 
 

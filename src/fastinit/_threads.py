@@ -56,7 +56,7 @@ def _processors() -> set[int]:
 
 
 def leave_place() -> None:
-    """Let the calling thread, which is not of OpenMP's, run on all processors of the process."""
+    """Let the calling thread, which is not OpenMP's, run on all processors of the process."""
     if bound := bound_processors():
         with suppress(AttributeError, OSError):  # libomp binds threads where Python cannot
             os.sched_setaffinity(0, bound)
@@ -82,8 +82,9 @@ def get_num_threads() -> int:
     affinity mask and the cgroup quota grant when fastinit is imported.  A limit that is set later
     in the calling thread counts, if it is one of OpenMP's, such as ``threadpoolctl`` sets.
 
-    The values never depend on it.  A fill uses fewer threads where the system gives no more.  The
-    child of a fork fills on one thread whatever this says: OpenMP's threads may not survive a fork.
+    No value depends on the number of threads.  A fill uses fewer if the system refuses some.  The
+    child of a fork fills on one thread whatever this returns: OpenMP's threads may not survive a
+    fork.
     """
     return min(count, thread_limit())
 

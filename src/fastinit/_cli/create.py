@@ -27,9 +27,9 @@ the interruptions; a .npy file equals the one that numpy.save() writes of them.
 
 Until all values are there the file is called NAME.npy.partial.  After an interruption, be it
 kill -9 or a loss of power, `fastinit create NAME.npy --resume` continues it.  Options that are
-given again must be the same; where --init and --shape are among them, all must be given.  When the
-disk is full the partial file is removed, unless an earlier run has written a part of it, or all
-values are there.
+given again must be the same; if --init and --shape are both among them, an option that is left out
+means its default, except --seed.  When the disk is full the partial file is removed, unless an
+earlier run has written a part of it, or all values are there.
 
 If NAME.npy is finished, --resume with all options, and --seed where values are random, finds that
 out and succeeds.  A NAME that begins with - goes last, after --.
@@ -216,7 +216,7 @@ def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress
         return _NoProgress()
 
     class Bar(tqdm):  # type: ignore[type-arg]
-        monitor_interval = 0  # a thread would watch it, where the system may have none to give
+        monitor_interval = 0  # no thread watches it, because the system may refuse one
 
     bar: Progress = Bar(
         total=job.nbytes,
@@ -231,7 +231,7 @@ def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the file and return the exit code, which tells of the file, whatever is printed."""
+    """Write the file and return the exit code, which depends on the file, not on the output."""
     own = {"run", "command", "target", "resume", "overwrite", "threads", "progress", "quiet"}
     target = arguments.target
     if target.suffix not in ENCODERS:

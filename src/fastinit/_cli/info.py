@@ -23,5 +23,5 @@ def run(arguments: Any) -> int:
     """Print the configuration and return the exit code."""
     show_config()
     if sys.stdout is not None:
-        sys.stdout.flush()  # an error shows here, not at the end of the process
+        sys.stdout.flush()  # an error is raised here, not at exit
     return 0

@@ -54,7 +54,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         message = str(error)
     except MemoryError as error:
         message = str(error) or "out of memory"
-    except OSError as error:  # nobody takes what the command prints; those of files are refusals
+    except OSError as error:  # of stdout; those of files are RefusedErrors
         message = f"stdout: {error.strerror or error}"
     except KeyboardInterrupt:
         return 130

@@ -1,6 +1,6 @@
-"""Print where a stream may be closed, full, or unable to encode a name.
+"""Print to streams that may be closed, full, or unable to encode a name.
 
-What a command prints is not what it does: a line that nobody can read fails nothing.
+A line that cannot be printed is dropped, and is no error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Steady:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.dropped = False  # whether something was
+        self.dropped = False  # whether any text was
 
     def write(self, text: str) -> None:
         """Write a text, with escapes for what the encoding lacks."""
@@ -43,14 +43,14 @@ class Steady:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether somebody looks at a stream."""
+    """Return whether a stream is a terminal."""
     with suppress(ValueError):  # it is closed
         return stream is not None and stream.isatty()
     return False
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line of bearable length, with escapes for line breaks and the like."""
+    """Return a text as one line of limited length, with escapes for line breaks and the like."""
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 4 :]}"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -70,7 +70,7 @@ def say(text: str, *streams: TextIO | None) -> bool:
 
 
 def settle(*streams: TextIO | None) -> None:
-    """Close the streams that cannot be flushed: at its end Python would try, and change the code.
+    """Close the streams that cannot be flushed: Python would try at exit, and change the exit code.
 
     The standard streams do not own their descriptors, which stay open.
     """

@@ -1,4 +1,4 @@
-"""The end of the command where the package cannot be imported."""
+"""End the command if the package cannot be imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def end_command(error: Exception) -> None:
     import raises.  A program that imports the package gets the exception itself.
     """
     program = sys.argv[0] if sys.argv else ""
-    # While Python looks for the module of -m, and imports its package, this is all it says.
+    # While Python looks for the module of -m, and imports its package, sys.argv[0] is only "-m".
     module = program == "-m" and not {"fastinit", "-mfastinit"}.isdisjoint(sys.orig_argv)
     if module or Path(program).stem == "fastinit":
         say(f"fastinit: error: {error}", sys.stderr)

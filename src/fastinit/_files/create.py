@@ -35,11 +35,11 @@ class Creation:
     quiet: bool
     threads: int | None
     progress: Callable[[Job, int], Progress]  # (job, bytes that are written already)
-    tell: Callable[[str], bool]  # it prints a line, and returns whether it could
+    tell: Callable[[str], bool]  # prints a line, and returns whether it could
 
     @cached_property
     def file(self) -> Path:
-        """The file that is written: where NAME is a symbolic link, what it points to."""
+        """The file that is written: if NAME is a symbolic link, the file that it points to."""
         if not self.target.is_symlink():
             return self.target
         file = Path(os.path.realpath(self.target))
@@ -184,7 +184,7 @@ def create(creation: Creation) -> str:
 
 
 def _tell_seed(creation: Creation, job: Job) -> None:
-    """Print a drawn seed that the file will not hold: what happens later cannot lose it."""
+    """Print a drawn seed that the file will not hold, so that no later failure can lose it."""
     if creation.must_tell_seed and not creation.tell(
         f"{creation.target}: the seed is {job.asked['seed']}"
     ):
@@ -192,7 +192,7 @@ def _tell_seed(creation: Creation, job: Job) -> None:
 
 
 def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, written: int) -> str:
-    """Return what to say of an error; a file that holds nothing to go on with is removed."""
+    """Return the message for an error, and remove a file that holds nothing to go on with."""
     full = isinstance(error, OSError) and error.errno in DISK_FULL
     if full and not written and not file.holds_all:
         # What an earlier run has written is not lost because this one fails.
@@ -207,7 +207,7 @@ def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, wr
 
 
 def _interruption(creation: Creation, file: Partial) -> list[str]:
-    """Return what to say after Ctrl-C, nothing where nothing has begun."""
+    """Return the message after Ctrl-C as a list, empty if nothing has begun."""
     if file.is_published(creation.file):
         with suppress(FileNotFoundError):
             creation.path.unlink()

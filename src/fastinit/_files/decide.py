@@ -15,7 +15,7 @@ class Content(Enum):
     ABSENT = auto()  # there is no such file
     UNREAD = auto()  # there is one, not yet opened
     EMPTY = auto()
-    BLANK = auto()  # zeros alone: a loss of power took what a run had written early
+    BLANK = auto()  # only zeros: a loss of power took what a run had written early
     UNFINISHED = auto()  # a trailer says what an earlier run was asked for
     COMPLETE = auto()  # only its name is wrong
     FOREIGN = auto()  # another program's, or damaged

@@ -48,7 +48,7 @@ def parameters_of(entry: Entry) -> dict[str, Any]:
 
 
 def takes_seed(options: Mapping[str, Any]) -> bool | None:
-    """Return whether the initializer takes a seed; None where none is known by its name."""
+    """Return whether the initializer takes a seed; None if --init names no initializer."""
     entry = _ENTRIES.get(options.get("init", ""))
     return None if entry is None else "seed" in parameters_of(entry)
 
@@ -59,7 +59,7 @@ def draws_seed(options: Mapping[str, Any]) -> bool:
 
 
 def _plain(name: str, value: float) -> float:
-    """Return a number as a float, as long as that is exact: 0 is 0.0, however it is written."""
+    """Return a number as a float if that is exact, so that 0 and 0.0 are the same."""
     try:
         return float(value) if float(value) == value else value
     except OverflowError:
@@ -123,7 +123,7 @@ class Job:
         self.shape = (end - first, *shape[1:])
         self.start = first * prod(shape[1:])
         self.nbytes = prod(self.shape) * dtype.itemsize
-        # NumPy multiplies the others where one dimension is 0, too.
+        # NumPy multiplies the other dimensions even if one is 0.
         if prod(d or 1 for d in self.shape) * dtype.itemsize > LARGEST_ARRAY:
             raise RefusedError("the array has 2**63 bytes or more, more than a file can have")
         self.asked: dict[str, Any] = {
@@ -188,7 +188,7 @@ def _check_equal(
 
 
 def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:
-    """Return the job of a record, which must be as a run of this version has written it."""
+    """Return the job of a record, which must be as a run of this version writes it."""
     version = recorded.get("stream_version")
     if type(version) is int and version != STREAM_VERSION:
         raise RefusedError(
@@ -203,7 +203,7 @@ def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:
         same = json.dumps(job.asked, sort_keys=True) == json.dumps(recorded, sort_keys=True)
     except RefusedError:
         raise
-    except Exception:  # settings that no run has written can raise anything
+    except Exception:  # options that no run has written can raise anything
         raise damaged from None
     if not same:
         raise damaged

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def above_standard_streams(fd: int) -> int:
     """Return a descriptor of the same file that is none of 0, 1 and 2.
 
-    Where one of these is closed, the next file that is opened gets it, and then all that anybody in
-    the process prints: libraries print errors there.
+    If one of these is closed, the next file that is opened gets its number, and with it whatever
+    the process prints there; libraries print errors, for example.
     """
     if fd > 2:
         return fd
@@ -47,11 +47,12 @@ def _flock(fd: int, path: Path) -> bool:
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[None]:
-    """Lock a file by another one beside it, which only one run can create.
+    """Lock a file by creating another one beside it, which only one run can do.
 
     Two runs at once must not write one file, not even the same values: the first to finish gives it
     its name, and the other would go on writing to it.  A run that is killed leaves its lock behind.
-    Nobody can tell it for certain from that of a run on another machine, so a person must decide.
+    That lock cannot be told for certain from the lock of a run on another machine, so the user must
+    decide.
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
@@ -83,7 +84,7 @@ def locked(fd: int, path: Path) -> Iterator[None]:
     RefusedError
         Another run holds it.
     OSError
-        The file system has no locks, and takes no file beside this one either.
+        The file system has no locks, and no file can be created beside this one either.
     """
     if _flock(fd, path):
         yield

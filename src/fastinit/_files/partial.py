@@ -12,7 +12,7 @@ the header is on the disk.  So a file without a trailer is complete by its heade
     b"fastinit"                                                 8 bytes
 
 A trailer begins at a multiple of 16, so that its first two numbers lie in one sector: after a loss
-of power they are the old ones or the new ones.  Numbers are little-endian.
+of power both are old, or both are new.  Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _reserve_file(fd: int, size: int) -> None:
 
 
 def _next_data(fd: int, offset: int) -> int | None:
-    """Return from where on a file may hold data; None where only a hole is left, which is zeros."""
+    """Return the offset from which a file may hold data; None if only a hole (zeros) is left."""
     if _SEEK_DATA is not None:
         try:
             return os.lseek(fd, offset, _SEEK_DATA)
@@ -190,7 +190,7 @@ class Partial:
         os.fsync(self.fd)
 
     def hide_like(self, target: Path) -> None:
-        """Let nobody read the values who may not read the file that they will replace."""
+        """Keep the values from everyone who may not read the file that they will replace."""
         with suppress(OSError):  # there is none, or the file system has no modes
             mode = os.stat(target).st_mode | stat.S_IRUSR | stat.S_IWUSR
             os.fchmod(self.fd, mode & stat.S_IMODE(os.fstat(self.fd).st_mode))
@@ -239,7 +239,7 @@ class Partial:
         _sync_directory(target)
 
     def is_published(self, target: Path) -> bool:
-        """Return whether the file has the target's name, also if it still has its own."""
+        """Return whether the file has the target's name, even if it still has its own, too."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(self.fd), os.lstat(target))
         return False
@@ -254,9 +254,9 @@ def is_same_file(path: Path, target: Path) -> bool:
 
 
 def _open(path: Path) -> int:
-    """Return a descriptor of a regular file, which is made where there is none."""
+    """Return a descriptor of a regular file, which is created if there is none."""
     with suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode  # to open a pipe or a device may hang, or do something to it
+        mode = os.lstat(path).st_mode  # opening a pipe or a device may hang, or have an effect
         if stat.S_ISLNK(mode):
             raise RefusedError(f"{path} is a symbolic link")
         if not stat.S_ISREG(mode):

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .job import Job
     from .partial import Partial
 
-# Bytes that a thread fills and writes at a time.  Smaller ones need more calls, larger ones leave
-# the cache.
+# Bytes that a thread fills and writes at a time.  Smaller chunks need more calls; larger ones do
+# not stay in the cache.
 CHUNK = 4 << 20
-# More threads are faster than any disk, and each needs memory for a chunk.
+# So many threads are faster than any disk, and each needs memory for a chunk.
 MOST_THREADS = 16
 # Progress is noted this often, since each note waits for the disk.
 KEEP_SECONDS = 1.0
@@ -78,7 +78,7 @@ class _Chunks:
 def _start(
     threads: list[Thread], count: int, work: Callable[[Array], None], buffer: Callable[[], Array]
 ) -> None:
-    """Start up to so many threads, each with memory of its own, as far as the system gives them."""
+    """Start up to `count` threads, each with memory of its own, as many as the system allows."""
     for _ in range(count):
         try:
             thread = Thread(target=work, args=(buffer(),))
@@ -102,11 +102,11 @@ def write_values(job: Job, file: Partial, written: int, threads: int, progress: 
     """Write the values from byte `written` on.
 
     Each thread fills a chunk and writes it: none waits for another, and while one waits for the
-    disk the others fill.  The calling thread is one of them, beside as many as are asked for, so
-    that filling never stops for writing.  Where the system gives no threads it works alone.
+    disk the others fill.  The calling thread works in addition to those that are asked for, so that
+    filling never stops for writing.  If the system refuses threads, it works alone.
     """
     chunks = _Chunks(written, job.nbytes)
-    # Systems let one thread at a time write to a file, and the others would wait busily.
+    # Systems let one thread at a time write to a file, and the others would spin.
     writing = Lock()
 
     def buffer() -> Array:

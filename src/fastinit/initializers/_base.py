@@ -113,8 +113,8 @@ class Initializer:
         Returns
         -------
         KeyedArray
-            It has one seed: None draws fresh entropy once, a generator advances once.  Its rows are
-            others than those of :meth:`lazy`.
+            It has one seed: None draws fresh entropy once, a generator advances once.  Its rows
+            differ from those of :meth:`lazy`.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Initializer:
             As for the array.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no rows by key: its elements depend on the shape of a whole"
+            f"{type(self).__name__} has no rows by key: its elements depend on the whole shape"
         )
 
     def _names(self) -> list[str]:
@@ -144,7 +144,7 @@ class Initializer:
         return {name: getattr(self, name) for name in self._names() if hasattr(self, name)}
 
     def _shown(self) -> dict[str, Any]:
-        """Return the arguments that a configuration and a repr have."""
+        """Return the arguments that a configuration and a repr show."""
         return self._arguments()
 
     @entry_point

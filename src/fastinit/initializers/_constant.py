@@ -269,7 +269,7 @@ def _fit_gain(shape: Dimensions, dtype: np.dtype[Any], gain: SupportsFloat) -> A
         raise ValueError(f"shape must have two dimensions for a matrix, received {shown(shape)}")
     value: float = check_gain(gain)
     if dtype.kind in "iu":  # a float would lose digits of an integer beyond 2**53
-        value = int(gain)  # type: ignore[call-overload]  # what float() takes, int() cuts off
+        value = int(gain)  # type: ignore[call-overload]  # int() truncates what float() takes
         limits = np.iinfo(dtype)
         if not limits.min <= value <= limits.max:
             raise ValueError(f"gain must fit into {dtype}, received {shown(gain)}")

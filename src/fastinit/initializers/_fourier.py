@@ -52,7 +52,7 @@ def _check(side: object, window: object, scaling: object, periodic: object) -> N
 
 
 def _as_weights(window: Any) -> Array:
-    """Return a window that has no name as float64; raise where it holds no finite numbers."""
+    """Return a window that has no name as float64; raise unless it holds only finite numbers."""
     try:
         found = np.asarray(window)
     except (TypeError, ValueError):  # a ragged list
@@ -114,7 +114,7 @@ def _prepare(
     wave = np.cos(2 * np.pi * turns) if side == "real" else -np.sin(2 * np.pi * turns)
 
     def fill(array: Array, key: int) -> None:
-        with np.errstate(all="ignore"):  # the caller's may raise
+        with np.errstate(all="ignore"):  # the caller's settings may raise
             array[:, 0, :] = weights[:, np.newaxis] * wave
 
     return fill

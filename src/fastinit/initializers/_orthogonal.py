@@ -63,7 +63,7 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
 
 
 def _batch_ndim(shape: Dimensions, batch_axis: BatchAxis) -> int:
-    """Return how many leading axes count matrices; two dimensions must be left for these."""
+    """Return how many leading axes number the matrices; at least two others must be left."""
     axes = _batch_axes(batch_axis)
     found = sorted(axis + len(shape) if axis < 0 else axis for axis in axes)
     if found != list(range(len(axes))):
@@ -95,7 +95,7 @@ def _work_space(rows: int, columns: int, count: int, dtype: np.dtype[Any]) -> tu
 
 
 class _Matrices:
-    """What makes up to ``most`` matrices at a call, on work space that is allocated once."""
+    """Make up to ``most`` matrices per call, in work space that is allocated once."""
 
     def __init__(
         self, most: int, rows: int, columns: int, dtype: np.dtype[Any], gain: float
@@ -120,7 +120,7 @@ class _Matrices:
             part = matrices[at : at + self.group]
             single = self.computed[: len(part)]
             self._run(single, seed, first + at)
-            with np.errstate(all="ignore"):  # the caller's may raise
+            with np.errstate(all="ignore"):  # the caller's settings may raise
                 np.copyto(part, single, casting="unsafe")  # rounded once
 
     def _run(self, array: Array, seed: int, first: int) -> None:
@@ -144,7 +144,7 @@ class StackSource:
 
     @entry_point
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
-        """Fill ``out`` with the elements at those places; parts of a matrix are cut from it.
+        """Fill ``out`` with the elements at those places; parts of a matrix are copied from it.
 
         It is an entry point because matrices are rounded here, which the other sources leave to the
         kernels.
@@ -293,8 +293,8 @@ class Orthogonal(Initializer):
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same stack without its memory: see :meth:`Initializer.lazy`.
 
-        It needs ``batch_axis``.  A part of a matrix is cut from it, so it takes as long as the
-        matrix, and its memory meanwhile.
+        It needs ``batch_axis``.  A part of a matrix is copied from the whole matrix, so it takes as
+        long as that, and needs its memory meanwhile.
 
         Raises
         ------

@@ -281,19 +281,19 @@ def truncated_normal(
     Raises
     ------
     ValueError
-        Not ``lower < upper``; both bounds are more than 2**100 standard deviations away; a finite
-        ``mean + lower * stddev`` or ``mean + upper * stddev`` is not finite in the dtype; and as
-        :func:`random_normal`.
+        Not ``lower < upper``; both bounds are more than 2**100 standard deviations away on the same
+        side; the position of a finite bound, ``mean + lower * stddev`` or ``mean + upper *
+        stddev``, is not finite in the dtype; and as :func:`random_normal`.
     TypeError, OverflowError, MemoryError, OSError
         As :func:`random_normal` does.
 
     Notes
     -----
-    By rejection: for the default bounds the modified Ziggurat of McFarland (see
-    :func:`random_normal`) built over the density on [0, 2].  For others the Ziggurat of Marsaglia
-    and Tsang (J. Stat. Softw. 5 (2000), issue 8), built for these bounds, with an exponential for
-    what lies far out (Robert, Stat. Comput. 5 (1995) 121-125).  Of the points that a sample needs,
-    at least 98% are accepted, whatever the bounds.
+    Samples are drawn by rejection.  The default bounds use the modified Ziggurat of McFarland (see
+    :func:`random_normal`), built over the density on [0, 2].  Other bounds use the Ziggurat of
+    Marsaglia and Tsang (J. Stat. Softw. 5 (2000), issue 8), built for these bounds, with an
+    exponential for the far tail (Robert, Stat. Comput. 5 (1995) 121-125).  At least 98% of the
+    points that are tried are accepted, whatever the bounds.
 
     Examples
     --------
@@ -319,7 +319,7 @@ class TruncatedNormal(Initializer):
         None draws fresh entropy at every call.
     lower, upper : float, optional
         Bounds in standard deviations, ``lower < upper``; one or both may be infinite.  A
-        configuration has them only where they are others than -2 and 2, as Keras knows these alone.
+        configuration has them only if they differ from -2 and 2, the only bounds of Keras.
 
     Raises
     ------

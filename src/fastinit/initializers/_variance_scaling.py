@@ -129,7 +129,7 @@ class VarianceScaling(Initializer):
         self.seed = seed
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # An iterator as axes ends when it is used, so its axes are kept.
+        # An iterator is exhausted by its first use, so its axes are kept in a tuple.
         if name in ("input_axes", "output_axes") and not isinstance(value, (list, tuple)):
             value = as_axes(name, value)
         super().__setattr__(name, value)
