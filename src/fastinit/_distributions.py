@@ -167,6 +167,26 @@ _SMALL: dict[Check, tuple[Callable[..., None], float]] = {
 }
 
 
+def fill_few(
+    address: int,
+    count: int,
+    width: int,
+    key: int,
+    distribution: Check,
+    first: float,
+    second: float,
+) -> bool:
+    """Fill a few elements of float32 or float64 at an address, or return False.
+
+    It is for memory whose owner takes long to make an array on it.  Nothing is changed where the
+    array is large, an argument is not surely right, or the memory needs preparation.
+    """
+    small = _SMALL.get(distribution)
+    return small is not None and _kernels.fill_small_at(
+        address, count, width, first, second, key, *small
+    )
+
+
 def draw(
     shape: Shape | None,
     dtype: DTypeLike | None,

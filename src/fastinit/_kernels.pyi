@@ -59,6 +59,22 @@ def fill_small(
     standard deviations from the mean.
     """
 
+def fill_small_at(
+    address: int,
+    count: int,
+    width: int,
+    first: float,
+    second: float,
+    seed: int,
+    function: Callable[..., None],
+    reach: float,
+) -> bool:
+    """Fill a few elements that others own, by the address, as `fill_small` does.
+
+    ``width`` is 4 for float32 and 8 for float64.  Memory of a file is left alone, as its disk
+    blocks must be reserved first.
+    """
+
 def address(buffer: _Buffer) -> int:
     """Return the address of contiguous memory."""
 

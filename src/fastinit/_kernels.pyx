@@ -326,6 +326,11 @@ cdef fill_rows_by_id(
 
 
 # Fill contiguous memory.
+# A fill of fewer bytes keeps the GIL, as fill() says.
+cdef enum:
+    SMALL = 4096
+
+
 cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
     cdef Py_buffer view
     cdef fastinit_run run = fastinit_run(threads, poll)
@@ -359,7 +364,7 @@ cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
         fill_rows_by_id(d, &view, type_, start, seed, run)
     elif spans.count > 1 and not keyed:
         fill_rows(d, &view, type_, spans, seed, run)
-    elif view.len < 4096 and spans.count == 1:
+    elif view.len < SMALL and spans.count == 1:
         call(d, &view, type_, spans, seed, run)
     else:
         with nogil:
@@ -416,14 +421,35 @@ def plain(out, shape, dtype):
     return fit
 
 
+# Fill the memory of a view if the parameters are surely right.  It needs no signals.
+cdef bint fill_few(
+    Py_buffer *view, function, double a, double b, double reach, uint64_t word
+) noexcept:
+    cdef distribution d = distribution(fastinit_uniform, NULL, a, b, 0, 0)
+    cdef double limit = FLT_MAX if view.itemsize == 4 else DBL_MAX
+    cdef uint64_t start = 0
+    cdef fastinit_spans spans
+    if function is uniform:
+        if not (-limit <= a <= b <= limit and b - a <= limit):
+            return False
+    else:
+        if not (0 <= b <= limit and -limit <= a - reach * b and a + reach * b <= limit):
+            return False
+        d.function = fastinit_truncated
+        if function is normal:
+            d.function = fastinit_normal
+    spans = fastinit_spans(&start, 1, view.len // view.itemsize, 0)
+    call(d, view, FASTINIT_F32 if view.itemsize == 4 else FASTINIT_F64, spans, word,
+         fastinit_run(1, NULL))
+    return True
+
+
 def fill_small(out, shape, dtype, first, second, seed, function, double reach):
     """Fill a small array if all arguments are surely right; see `_kernels.pyi`."""
     cdef Py_buffer view
-    cdef distribution d
-    cdef fastinit_spans spans
-    cdef double a, b, limit
-    cdef uint64_t start = 0, word
-    cdef bint fit
+    cdef double a, b
+    cdef uint64_t word
+    cdef bint done
     if type(first) is not float or type(second) is not float or type(seed) is not int:
         return False
     if not fastinit_fpenv_is_default():
@@ -434,25 +460,28 @@ def fill_small(out, shape, dtype, first, second, seed, function, double reach):
     except (TypeError, ValueError, BufferError, OverflowError):
         return False
     a, b = first, second
-    limit = FLT_MAX if view.itemsize == 4 else DBL_MAX
     # The GIL is kept for as long as in fill().
-    fit = 0 < view.len < 4096 and fits(&view, shape, dtype)
-    d = distribution(fastinit_uniform, NULL, a, b, 0, 0)
-    if function is uniform:
-        fit = fit and -limit <= a <= b <= limit and b - a <= limit
+    done = 0 < view.len < SMALL and fits(&view, shape, dtype)
+    done = done and fill_few(&view, function, a, b, reach, word)
+    if done:
+        finish(&view)
     else:
-        fit = fit and 0 <= b <= limit and -limit <= a - reach * b and a + reach * b <= limit
-        d.function = fastinit_truncated
-        if function is normal:
-            d.function = fastinit_normal
-    if not fit:
         PyBuffer_Release(&view)
+    return done
+
+
+def fill_small_at(
+    size_t address, Py_ssize_t count, int width, double first, double second, uint64_t seed,
+    function, double reach
+):
+    """Fill a few elements that a tensor owns, if it is surely right; see `_kernels.pyi`."""
+    cdef Py_buffer view
+    if not 0 < count < SMALL // width or not fastinit_fpenv_is_default():
         return False
-    spans = fastinit_spans(&start, 1, view.len // view.itemsize, 0)
-    call(d, &view, FASTINIT_F32 if view.itemsize == 4 else FASTINIT_F64, spans, word,
-         fastinit_run(1, NULL))
-    finish(&view)
-    return True
+    if not fastinit_is_private(<void *> address, count * width):
+        return False
+    view.buf, view.len, view.itemsize = <void *> address, count * width, width
+    return fill_few(&view, function, first, second, reach, seed)
 
 
 def address(buffer):

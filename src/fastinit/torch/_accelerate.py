@@ -6,7 +6,7 @@ import threading
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
-from .._seeds import check_seed, derive_seed, key
+from .._seeds import DerivedSeeds, check_seed, key
 from ._interception import Interception
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class _Draws:
     any_device = False
 
     def __init__(self, root: int) -> None:
-        self.root = root
+        self.seeds = DerivedSeeds(root)
         self.count = 0
 
     def next_key(self, tensor: Any) -> int:
         """See Context."""
         number = self.count
         self.count += 1
-        return derive_seed(self.root, str(number))
+        return self.seeds[str(number)]
 
     def wrote(self, tensor: Any) -> None:
         """See Context."""

@@ -1,23 +1,24 @@
 """Send the random numbers of PyTorch's own functions through this library.
 
 A TorchFunctionMode sees the calls of tensors' methods and of PyTorch's functions in its thread, by
-whatever name they were imported.  What PyTorch offers to no mode is reached by `_hooks`.
+whatever name they were imported.  The functions of torch.nn.init are redirected by `_hooks`.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from .._distributions import normal, uniform
 from .._memory import LARGE, advise_huge_pages
+from .._parameters import number
 from . import init
 from ._hooks import install, uninstall
 from ._seeding import enter, leave
-from ._tensors import is_taken
+from ._tensors import is_taken, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +50,6 @@ class Interception(TorchFunctionMode):  # type: ignore[misc]
         """See torch.overrides: while this runs, the mode is off."""
         kwargs = kwargs or {}
         handler = _HANDLERS.get(func)
-        if handler is None and type(func) is FunctionType:
-            # transformers puts functions of its own in the place of those of torch.nn.init, which
-            # then give these as what was called.
-            handler = _INIT_HANDLERS.get(func.__name__)
         if handler is not None:
             try:
                 result = handler(self.context, *args, **kwargs)
@@ -82,50 +79,24 @@ def _draws_in_place(context: Context, tensor: Any, generator: Any) -> bool:
 def _normal_method(
     context: Context, /, self: Any, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None
 ) -> Any:
-    if _draws_in_place(context, self, generator):
-        return init.normal_(self, mean, std)
-    return NotImplemented
+    with torch._C.DisableTorchFunction():
+        if not _draws_in_place(context, self, generator):
+            return NotImplemented
+        sample(self, normal, number("mean", mean), number("std", std), None, None)
+    return self
 
 
 def _uniform_method(
     context: Context, /, self: Any, *args: Any, generator: Any = None, **bounds: Any
 ) -> Any:
     # The keyword of the lower bound is "from", which no parameter of Python can be.
-    if not _draws_in_place(context, self, generator) or len(args) + len(bounds) > 2:
-        return NotImplemented
     given = dict(zip(("from", "to"), args, strict=False)) | bounds
     low, high = given.pop("from", 0.0), given.pop("to", 1.0)
-    return NotImplemented if given else init.uniform_(self, low, high)
-
-
-def _normal_init(
-    context: Context, /, tensor: Any, mean: Any = 0.0, std: Any = 1.0, generator: Any = None
-) -> Any:
-    if generator is None and is_taken(tensor, context.any_device):
-        return init.normal_(tensor, mean, std)
-    return NotImplemented
-
-
-def _uniform_init(
-    context: Context, /, tensor: Any, a: Any = 0.0, b: Any = 1.0, generator: Any = None
-) -> Any:
-    if generator is None and is_taken(tensor, context.any_device):
-        return init.uniform_(tensor, a, b)
-    return NotImplemented
-
-
-def _kaiming_uniform_init(
-    context: Context,
-    /,
-    tensor: Any,
-    a: Any = 0,
-    mode: Any = "fan_in",
-    nonlinearity: Any = "leaky_relu",
-    generator: Any = None,
-) -> Any:
-    if generator is None and is_taken(tensor, context.any_device):
-        return init.kaiming_uniform_(tensor, a, mode, nonlinearity)
-    return NotImplemented
+    with torch._C.DisableTorchFunction():
+        if given or len(args) > 2 or not _draws_in_place(context, self, generator):
+            return NotImplemented
+        sample(self, uniform, number("from", low), number("to", high), None, None)
+    return self
 
 
 def _factory(
@@ -182,11 +153,4 @@ _HANDLERS: dict[Any, Callable[..., Any]] = {
     torch.normal: _normal_function,
     torch.Tensor.clone: _clone,
     torch.clone: _clone,
-}
-
-# The functions of torch.nn.init that tell a mode of their calls and draw.
-_INIT_HANDLERS: dict[str, Callable[..., Any]] = {
-    "normal_": _normal_init,
-    "uniform_": _uniform_init,
-    "kaiming_uniform_": _kaiming_uniform_init,
 }

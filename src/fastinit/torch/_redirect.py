@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from .._distributions import normal, uniform
+from .._parameters import number
 from . import init
 from ._seeding import current
-from ._tensors import is_taken
+from ._tensors import is_taken, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +18,20 @@ if TYPE_CHECKING:
 ORIGINALS: dict[str, Callable[..., Any]] = {}
 """The functions as they were, by their names; `_hooks` keeps them here."""
 
+def _uniform(tensor: Any, low: Any, high: Any) -> Any:
+    sample(tensor, uniform, number("a", low), number("b", high), None, None)
+    return tensor
+
+
+def _normal(tensor: Any, mean: Any, std: Any) -> Any:
+    sample(tensor, normal, number("mean", mean), number("std", std), None, None)
+    return tensor
+
+
 _OURS: dict[str, Callable[..., Any]] = {
+    "uniform_": _uniform,
+    "normal_": _normal,
+    "kaiming_uniform_": init.kaiming_uniform_,
     "trunc_normal_": init.trunc_normal_,
     "orthogonal_": init.orthogonal_,
     "sparse_": init.sparse_,
@@ -22,14 +39,15 @@ _OURS: dict[str, Callable[..., Any]] = {
 }
 
 
-def redirected(name: str, tensor: Any, *args: Any, generator: Any = None) -> Any:
+def redirected(name: str, generator: Any, tensor: Any, *args: Any) -> Any:
     """Do what the function of that name does, from its arguments by their places."""
     context = current()
-    if context is not None and generator is None and is_taken(tensor, context.any_device):
-        try:
-            return _OURS[name](tensor, *args)
-        except (TypeError, ValueError):
-            pass  # PyTorch says what is wrong in its own words
-    if name.startswith("_"):  # timm's, which takes no generator
-        return ORIGINALS[name](tensor, *args)
-    return ORIGINALS[name](tensor, *args, generator=generator)
+    if context is not None and generator is None:
+        with torch._C.DisableTorchFunction():
+            if is_taken(tensor, context.any_device):
+                try:
+                    return _OURS[name](tensor, *args)
+                except (TypeError, ValueError):
+                    pass  # PyTorch says what is wrong in its own words
+    # timm's function takes no generator.
+    return ORIGINALS[name](tensor, *args, *([] if name == "_trunc_normal_" else [generator]))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .._distributions import draw
+from .._distributions import draw, fill_few
 from .._messages import type_of
 from .._shapes import FLOATS, as_dtype
 from ..initializers._random import lazy_random
-from ._seeding import current
+from ._seeding import current, key_of_draw
 from ._shards import is_distributed, local_parts
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .._distributions import Check
     from .._lazy import LazyArray
-    from .._typing import Array, Dimensions
+    from .._typing import Array, Dimensions, Seed
 
 # The dtypes that this library samples.
 FLOATING = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -59,32 +60,64 @@ def is_taken(tensor: Any, any_device: bool) -> bool:
     return (
         (type(tensor) in _PLAIN or (isinstance(tensor, torch.Tensor) and is_distributed(tensor)))
         and tensor.dtype in FLOATING
-        and (tensor.device.type == "cpu" or (any_device and not tensor.is_meta))
+        and (tensor.is_cpu or (any_device and not tensor.is_meta))
         and tensor.layout == torch.strided
         and (not tensor.is_inference() or torch.is_inference_mode_enabled())
         and torch._C._functorch.peek_interpreter_stack() is None
     )
 
 
+@cache
+def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    return as_dtype(dtype, FLOATS)
+
+
 def dtype_of(tensor: Any) -> np.dtype[Any]:
     """Return NumPy's dtype of a tensor's elements."""
-    return as_dtype(tensor.dtype, FLOATS)
+    return _numpy_dtype(tensor.dtype)
 
 
 def _is_plain(tensor: Any) -> bool:
     """Return whether the memory of a tensor is an array in C order."""
     return (
-        not is_distributed(tensor)
-        and tensor.device.type == "cpu"
+        tensor.is_cpu
         and tensor.is_contiguous()
         and not tensor.is_neg()
+        and not is_distributed(tensor)
     )
 
 
-def fill(tensor: Any, key: int, distribution: Check, first: float, second: float) -> None:
-    """Fill a tensor with samples of a distribution: element i of the whole is sample i."""
+# The tensors that are filled in one step where they are small, and their bytes an element.
+_WIDTHS = {torch.float32: 4, torch.float64: 8}
+
+
+def sample(
+    tensor: Any,
+    distribution: Check,
+    first: float,
+    second: float,
+    seed: Seed,
+    generator: torch.Generator | None,
+) -> None:
+    """Fill a tensor with samples of a distribution: element i of the whole is sample i.
+
+    All arguments are checked before a generator advances.  What is on meta or empty stays as it is.
+    """
+    distribution((), dtype_of(tensor), first, second)
+    if tensor.is_meta or not tensor.numel():
+        return
+    key = key_of_draw(tensor, seed, generator)
     if _is_plain(tensor):
-        draw(None, None, tensor.detach(), key, distribution, first, second)
+        width = _WIDTHS.get(tensor.dtype)
+        if (
+            width
+            and type(tensor) in _PLAIN
+            and fill_few(tensor.data_ptr(), tensor.numel(), width, key, distribution, first, second)
+        ):
+            if not tensor.is_inference():
+                torch.autograd.graph.increment_version(tensor)
+        else:
+            draw(None, None, tensor.detach(), key, distribution, first, second)
         _wrote(tensor)
         return
     shape, dtype = tuple(tensor.shape), dtype_of(tensor)

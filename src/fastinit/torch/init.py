@@ -43,7 +43,7 @@ from ..initializers._orthogonal import orthogonal
 from ..initializers._random import random_normal
 from ._seeding import key_of_draw
 from ._shards import is_distributed
-from ._tensors import check_tensor, dtype_of, fill, of_array, write, write_whole
+from ._tensors import check_tensor, dtype_of, of_array, sample, write, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,9 +83,7 @@ def _draw(
     """Fill a tensor with samples, once all arguments are checked."""
     with torch._C.DisableTorchFunction():
         check_tensor(tensor)
-        distribution((), dtype_of(tensor), first, second)
-        if not tensor.is_meta and tensor.numel():
-            fill(tensor, key_of_draw(tensor, seed, generator), distribution, first, second)
+        sample(tensor, distribution, first, second, seed, generator)
     return tensor
 
 
