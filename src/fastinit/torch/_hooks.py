@@ -99,10 +99,9 @@ def _functions() -> list[tuple[Any, Callable[..., Any]]]:
     library, as the mode sees what they call, but more slowly.
     """
     found: list[tuple[Any, Callable[..., Any]]] = [
-        (getattr(torch.nn.init, stand_in.__name__), stand_in)
-        for stand_in in _STAND_INS
+        (getattr(torch.nn.init, stand_in.__name__), stand_in) for stand_in in _STAND_INS
     ]
-    timm = sys.modules.get("timm.layers.weight_init")
+    timm: Any = sys.modules.get("timm.layers.weight_init")
     if hasattr(timm, "_trunc_normal_"):
         found.append((timm._trunc_normal_, _trunc_normal_))
     return [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ._seeding import Context
 
+
 class Interception(TorchFunctionMode):  # type: ignore[misc]
     """Draw the random numbers of this thread with the keys of a context."""
 
@@ -99,9 +100,7 @@ def _uniform_method(
     return self
 
 
-def _factory(
-    empty: Callable[..., Any], fill: Callable[[Any], Any]
-) -> Callable[..., Any]:
+def _factory(empty: Callable[..., Any], fill: Callable[[Any], Any]) -> Callable[..., Any]:
     """Return the handler of a function that returns a new tensor of random numbers."""
 
     def handler(

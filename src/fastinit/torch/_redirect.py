@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ORIGINALS: dict[str, Callable[..., Any]] = {}
 """The functions as they were, by their names; `_hooks` keeps them here."""
 
+
 def _uniform(tensor: Any, low: Any, high: Any) -> Any:
     sample(tensor, uniform, number("a", low), number("b", high), None, None)
     return tensor

@@ -36,15 +36,12 @@ def check_tensor(tensor: Any) -> None:
         raise TypeError(f"tensor must be a torch.Tensor, received {type_of(tensor)}")
     if tensor.dtype not in FLOATING:
         raise TypeError(
-            "tensor must have dtype float32, float64, float16 or bfloat16, "
-            f"received {tensor.dtype}"
+            f"tensor must have dtype float32, float64, float16 or bfloat16, received {tensor.dtype}"
         )
     if tensor.layout != torch.strided:
         raise ValueError(f"tensor must be dense, received one of layout {tensor.layout}")
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
-        raise RuntimeError(
-            "an inference tensor cannot be filled outside of torch.inference_mode()"
-        )
+        raise RuntimeError("an inference tensor cannot be filled outside of torch.inference_mode()")
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
