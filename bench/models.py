@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from report import machine, table
 
 COMMAND = ".venv/bin/pip install '.[torch]' 'transformers>=5' && .venv/bin/python bench/models.py"

@@ -1,4 +1,4 @@
-"""accelerate: PyTorch's own initializations with this library's values, and nothing else changed."""
+"""accelerate: PyTorch's initializations take this library's values, and nothing else changes."""
 
 import copy
 import sys
@@ -341,10 +341,15 @@ CODES = [
 def test_nothing_leaks_after_an_error():
     codes = [function.__code__ for function in CODES]
     state = torch.get_rng_state()
-    with pytest.raises(KeyError), accelerate(seed=0):
-        assert normal_.__code__ is not codes[1]
-        normal_(torch.empty(3))
-        raise KeyError
+
+    def fail():
+        with accelerate(seed=0):
+            assert normal_.__code__ is not codes[1]
+            normal_(torch.empty(3))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert [function.__code__ for function in CODES] == codes
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.overrides._get_current_function_mode() is None

@@ -38,9 +38,8 @@ def _hash(root: int, purpose: bytes) -> blake2b:
     return blake2b(digest_size=8, key=root.to_bytes(8, "little"), person=purpose)
 
 
-def _word(keyed: blake2b, data: bytes) -> int:
-    """Return 64 bits of a hash of the data."""
-    digest = keyed.copy()
+def _word(digest: blake2b, data: bytes) -> int:
+    """Return 64 bits of a hash that has read nothing but its key, of the data."""
     digest.update(data)
     return int.from_bytes(digest.digest(), "little")
 
@@ -52,7 +51,7 @@ class DerivedSeeds:
         self._hash = _hash(root, b"fastinit.derive")
 
     def __getitem__(self, name: str) -> int:
-        return _word(self._hash, name.encode())
+        return _word(self._hash.copy(), name.encode())
 
 
 def derive_seed(root: SupportsIndex, name: str) -> int:

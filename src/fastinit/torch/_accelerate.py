@@ -41,7 +41,7 @@ class _Entered(threading.local):
         self.stack: list[Interception] = []
 
 
-class accelerate(ContextDecorator):  # noqa: N801  # it is called as a function
+class accelerate(ContextDecorator):
     """Send the random initializations of existing code through this library.
 
     Inside the context, ``torch.nn.init``, ``Tensor.normal_`` and ``uniform_``, ``torch.randn``,

@@ -1,4 +1,4 @@
-"""What functions that were redirected do: this library's values in a context, PyTorch's elsewhere."""
+"""What redirected functions do: this library's values in a context, PyTorch's elsewhere."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def check_tensor(tensor: Any) -> None:
         raise RuntimeError("an inference tensor cannot be filled outside of torch.inference_mode()")
 
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def is_taken(tensor: Any, any_device: bool) -> bool:
@@ -100,34 +100,40 @@ def sample(
 
     All arguments are checked before a generator advances.  What is on meta or empty stays as it is.
     """
-    distribution((), dtype_of(tensor), first, second)
-    if tensor.is_meta or not tensor.numel():
+    distribution((), _numpy_dtype(tensor.dtype), first, second)
+    count = tensor.numel()
+    if not count or tensor.is_meta:
         return
     key = key_of_draw(tensor, seed, generator)
-    if _is_plain(tensor):
-        width = _WIDTHS.get(tensor.dtype)
-        if (
-            width
-            and type(tensor) in _PLAIN
-            and fill_few(tensor.data_ptr(), tensor.numel(), width, key, distribution, first, second)
-        ):
-            if not tensor.is_inference():
-                torch.autograd.graph.increment_version(tensor)
-        else:
-            draw(None, None, tensor.detach(), key, distribution, first, second)
-        _wrote(tensor)
+    if not _is_plain(tensor):
+        shape, dtype = tuple(tensor.shape), dtype_of(tensor)
+        write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
         return
-    shape, dtype = tuple(tensor.shape), dtype_of(tensor)
-    write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
+    width = _WIDTHS.get(tensor.dtype)
+    if (
+        width
+        and type(tensor) in _PLAIN
+        and fill_few(tensor.data_ptr(), count, width, key, distribution, first, second)
+    ):
+        if not tensor.is_inference():
+            torch.autograd.graph.increment_version(tensor)
+    else:
+        draw(None, None, tensor.detach(), key, distribution, first, second)
+    _tell(tensor)
 
 
-def _wrote(tensor: Any) -> None:
-    """Tell those who must know that all of a tensor was written."""
-    if is_distributed(tensor) and not tensor.is_inference():
-        torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
+def _tell(tensor: Any) -> None:
+    """Tell the context that all of a tensor was written."""
     context = current()
     if context is not None:
         context.wrote(tensor)
+
+
+def _wrote(tensor: Any) -> None:
+    """Tell all who must know that the parts of a tensor were written."""
+    if is_distributed(tensor) and not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
+    _tell(tensor)
 
 
 def write(tensor: Any, lazy: LazyArray) -> None:
