@@ -1,4 +1,6 @@
-"""Compare two builds: `python bench/turns.py OLD NEW [ROUNDS]`, with the Pythons that have them.
+"""Compare two builds: `python bench/turns.py OLD NEW [ROUNDS]`.
+
+OLD and NEW are the Python interpreters that have the two builds, such as venv/bin/python.
 
 For each kernel it prints the time of the new build as a share of the old one's.  Both fill arrays
 of 4096 x 4096 that exist, on huge pages and one thread.  They take turns, and the least time of

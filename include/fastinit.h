@@ -304,7 +304,7 @@ typedef struct {
     double layer[FASTINIT_LAYERS][4];
 } fastinit_window;
 
-/* Make the table of the standard normal between lower and upper.  It takes some 0.2 ms.
+/* Make the table of the standard normal between lower and upper.  It takes 0.1 to 0.3 ms.
  * lower < upper; one or both may be infinite.  The bound that is nearer to 0 is at most 2^100 from
  * it, and the bounds are at least 2^-900 apart. */
 void fastinit_window_init(fastinit_window *window, double lower, double upper);

@@ -10,6 +10,7 @@ INTEGRATION = {
     "test_keras.py",
     "test_safetensors.py",
     "test_torch.py",
+    "test_torch_out.py",
 }
 
 

@@ -264,6 +264,11 @@ BAD_BUFFERS = {
     ),
     "too long": (lambda: bytearray(20), ValueError, "out has 20 bytes, not those of shape (4,)"),
     "too short": (lambda: bytearray(15), ValueError, "out has 15 bytes"),
+    "no whole number": (
+        lambda: bytearray(63),
+        ValueError,
+        "out has 63 bytes, which is no multiple of the 4 bytes of one float32",
+    ),
     "strided": (lambda: memoryview(bytearray(32))[::2], ValueError, "must be C-contiguous"),
     "misaligned": (lambda: memoryview(bytearray(17))[1:], ValueError, "must be aligned"),
     "integers": (lambda: array.array("i", [0] * 4), TypeError, "out must have dtype"),
@@ -285,8 +290,9 @@ BAD_BUFFERS = {
 def test_bad_buffers_are_refused_untouched(case):
     make, error, message = BAD_BUFFERS[case]
     out = make()
+    shape = None if case == "no whole number" else 4
     with pytest.raises(error, match=re.escape(message)):
-        truncated_normal(4, seed=1, dtype="float32", out=out)
+        truncated_normal(shape, seed=1, dtype="float32", out=out)
     if not hasattr(out, "__array__") and case != "a device":
         assert not any(bytes(out).strip(b"x"))
 

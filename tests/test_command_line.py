@@ -46,14 +46,26 @@ def test_help(capsys):
         assert f"fastinit {name}" in capsys.readouterr().out.partition("example")[2]
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["info", "nonsense"], ["--nonsense"]])
-def test_errors_are_one_line(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "program"),
+    [
+        ([], "fastinit"),
+        (["nonsense"], "fastinit"),
+        (["--nonsense"], "fastinit"),
+        (["--nonsense", "info"], "fastinit"),
+        (["info", "nonsense"], "fastinit info"),
+        (["create", "a.npy", "--sed", "1"], "fastinit create"),
+        (["create", "a.npy", "--threads", "0"], "fastinit create"),
+    ],
+)
+def test_errors_are_one_line(arguments, program, capsys):
+    """The line names the help that has the options."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"fastinit: error: .+ \(see fastinit --help\)\n", err)
+    assert re.fullmatch(rf"{program}: error: .+ \(see {program} --help\)\n", err)
 
 
 def test_info(capsys):
@@ -186,7 +198,7 @@ def test_messages_are_short(capsys):
     with pytest.raises(SystemExit):
         main(["create", "a.npy", "--init", "zeros", f"--{'x' * 5000}\n\x1b[31m"])
     err = capsys.readouterr().err
-    assert re.fullmatch(r"fastinit: error: [ -~]+\n", err)
+    assert re.fullmatch(r"fastinit create: error: [ -~]+\n", err)
     assert len(err) < 1100
 
 

@@ -8,7 +8,7 @@ from fastinit._files.decide import Action, Content, Found, Request, decide
 
 NAMES = {"target": "dir/a.npy", "partial": "dir/a.npy.partial", "parent": "dir"}
 NONE, SOME, MOST = frozenset(), frozenset({"stddev"}), frozenset({"init", "shape"})
-ALL = frozenset({"init", "shape", "seed"})
+INIT, ALL = frozenset({"init", "seed"}), frozenset({"init", "shape", "seed"})
 BEGIN, RESUME, PUBLISH, FINISHED = Action.BEGIN, Action.RESUME, Action.PUBLISH, Action.FINISHED
 OPEN, COMPARE = Action.OPEN, Action.COMPARE
 ABSENT, UNREAD, EMPTY, BLANK = Content.ABSENT, Content.UNREAD, Content.EMPTY, Content.BLANK
@@ -16,18 +16,16 @@ UNFINISHED, COMPLETE, FOREIGN = Content.UNFINISHED, Content.COMPLETE, Content.FO
 
 EXISTS = "dir/a.npy exists: --overwrite replaces it"
 PARTIAL_EXISTS = "dir/a.npy.partial exists: --resume goes on, --overwrite begins anew"
-MADE_BEFORE = (
-    "dir/a.npy exists, and there is no a.npy.partial to go on with: it was finished, or made by "
-    "other means; with all options"
-)
-RANDOM, UNKNOWN = " and --seed", ", and --seed if values are random,"
-COMPARED = " a part of it is compared"
+MADE_BEFORE = "dir/a.npy exists and there is no a.npy.partial, so it is finished; "
+SEED, ALL_OPTIONS = "add --seed N", "give all options"
+RANDOM, UNKNOWN = " and --seed N", ", and --seed N if values are random,"
+COMPARED = " to check that it is the same"
 NO_PARTIAL = "there is no dir/a.npy.partial to go on with"
 NOT_OURS = (
     "dir/a.npy.partial was not begun by this command, or is damaged: "
     "--overwrite without --resume begins anew"
 )
-COMPLETE_ALONE = "dir/a.npy.partial is complete: --resume alone renames it; with all options"
+COMPLETE_ALONE = "dir/a.npy.partial is complete: --resume alone renames it; "
 
 # What is found: the content of a.npy.partial, whether a.npy exists; what is asked: resume,
 # overwrite, the options; then the action, or the message of the refusal.
@@ -43,8 +41,9 @@ TABLE = [
     # The target exists alone.
     (ABSENT, True, False, False, ALL, EXISTS),
     (ABSENT, True, False, True, ALL, BEGIN),
-    (ABSENT, True, True, False, NONE, MADE_BEFORE + UNKNOWN + COMPARED),
-    (ABSENT, True, True, False, MOST, MADE_BEFORE + RANDOM + COMPARED),
+    (ABSENT, True, True, False, NONE, MADE_BEFORE + ALL_OPTIONS + UNKNOWN + COMPARED),
+    (ABSENT, True, True, False, INIT, MADE_BEFORE + ALL_OPTIONS + RANDOM + COMPARED),
+    (ABSENT, True, True, False, MOST, MADE_BEFORE + SEED + COMPARED),
     (ABSENT, True, True, False, ALL, COMPARE),
     (ABSENT, True, True, True, ALL, BEGIN),
     (ABSENT, True, True, True, NONE, NO_PARTIAL),
@@ -70,8 +69,9 @@ TABLE = [
     *((FOREIGN, False, True, w, o, NOT_OURS) for w in (False, True) for o in (NONE, ALL)),
     (COMPLETE, False, True, False, NONE, PUBLISH),
     (COMPLETE, True, True, True, NONE, PUBLISH),
-    (COMPLETE, False, True, False, SOME, COMPLETE_ALONE + UNKNOWN + COMPARED),
-    (COMPLETE, False, True, False, MOST, COMPLETE_ALONE + RANDOM + COMPARED),
+    (COMPLETE, False, True, False, SOME, COMPLETE_ALONE + ALL_OPTIONS + UNKNOWN + COMPARED),
+    (COMPLETE, False, True, False, INIT, COMPLETE_ALONE + ALL_OPTIONS + RANDOM + COMPARED),
+    (COMPLETE, False, True, False, MOST, COMPLETE_ALONE + SEED + COMPARED),
     (COMPLETE, False, True, False, ALL, COMPARE),
 ]  # fmt: skip
 
@@ -165,6 +165,6 @@ def test_an_initializer_without_a_seed_needs_none():
     assert outcome(request, Found(**NAMES, target_exists=True)) is COMPARE
     request = Request(resume=True, options=frozenset({"init"}), takes_seed=False)
     message = outcome(request, Found(**NAMES, content=COMPLETE))
-    assert message == COMPLETE_ALONE + COMPARED
+    assert message == COMPLETE_ALONE + ALL_OPTIONS + COMPARED
     message = outcome(request, Found(**NAMES, target_exists=True))
-    assert message == MADE_BEFORE + COMPARED
+    assert message == MADE_BEFORE + ALL_OPTIONS + COMPARED

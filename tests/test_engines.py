@@ -4,6 +4,7 @@ The scripts of docs/examples run here, each in a process of its own, with the re
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +44,14 @@ def of_file(path, dtype):
     return array
 
 
+def run_example(name, folder):
+    """Run a script, which prints the one line that its dtypes are right."""
+    line = run(EXAMPLES / name, folder=folder)
+    assert re.fullmatch(r"float32( and bfloat16)?: .+ equal the (array|tensor) of .+", line)
+
+
 def test_dask(tmp_path):
-    run(EXAMPLES / "dask_array.py", folder=tmp_path)
+    run_example("dask_array.py", tmp_path)
     for dtype in ("float32", "bfloat16"):
         assert_same_bits(
             of_file(tmp_path / f"dask_{dtype}.npy", dtype), expected((3000, 1001), dtype)
@@ -52,7 +59,7 @@ def test_dask(tmp_path):
 
 
 def test_jax(tmp_path):
-    run(EXAMPLES / "jax_sharding.py", folder=tmp_path)
+    run_example("jax_sharding.py", tmp_path)
     for dtype in ("float32", "bfloat16"):
         assert_same_bits(
             of_file(tmp_path / f"jax_{dtype}.npy", dtype), expected((1024, 386), dtype)
@@ -60,14 +67,14 @@ def test_jax(tmp_path):
 
 
 def test_zarr(tmp_path):
-    run(EXAMPLES / "zarr_regions.py", folder=tmp_path)
+    run_example("zarr_regions.py", tmp_path)
     read = "import numpy, zarr; numpy.save('all.npy', zarr.open_array('weights.zarr', mode='r')[:])"
     run("-c", read, folder=tmp_path)
     assert_same_bits(of_file(tmp_path / "all.npy", "float32"), expected((3000, 1001), "float32"))
 
 
 def test_torch(tmp_path):
-    run(EXAMPLES / "torch_dtensor.py", folder=tmp_path)
+    run_example("torch_dtensor.py", tmp_path)
     read = """
 import numpy, torch
 for dtype, word in ("float32", torch.int32), ("bfloat16", torch.int16):
@@ -108,3 +115,13 @@ def test_every_example_is_listed_and_run():
     for script in EXAMPLES.glob("*.py"):
         assert f"(examples/{script.name})" in listed
         assert f'"{script.name}"' in tests
+
+
+def test_no_block_of_the_page_writes_a_file_of_a_script():
+    """A reader runs both in one folder."""
+    page = (DOCS / "lazy-arrays.md").read_text(encoding="utf-8")
+    files = re.findall(r"`([\w.]+\.(?:npy|pt|zarr))`", page)
+    assert len(files) == 7
+    blocks = "".join(re.findall(r"(?ms)^```.*?^```$", page))
+    assert "create_array(" in blocks
+    assert not [name for name in files if name in blocks]

@@ -1,6 +1,8 @@
 """Rows by 64-bit keys."""
 
 import pickle
+import re
+from collections.abc import Container, Iterable
 
 import ml_dtypes  # noqa: F401  # registers bfloat16
 import numpy as np
@@ -10,7 +12,9 @@ from fills import FLOATS, assert_same_bits
 
 import fastinit
 from fastinit import initializers
+from fastinit.initializers._catalog import CATALOG
 
+INTEGERS = "keys must be an integer or an array of integers, received "
 KEYS = np.array([0, 1, 2**63 - 1, 2**63, 2**64 - 1, 0x9E3779B97F4A7C15, 1], "uint64")
 SEED = 0x0123456789ABCDEF
 RANDOM = {
@@ -79,18 +83,47 @@ def test_keys_in_all_their_forms():
     [
         ([2**64], ValueError, "a key must fit into 64 bits, received 18446744073709551616"),
         (-(2**63) - 1, ValueError, "a key must fit into 64 bits"),
-        ([0.5], TypeError, "keys must be integers, received float64"),
-        (np.array([True]), TypeError, "keys must be integers, received bool"),
-        (slice(3), TypeError, "keys must be integers, received object"),
-        ("a", TypeError, "keys must be integers"),
-        (None, TypeError, "keys must be integers"),
+        ([0.5], TypeError, f"{INTEGERS}[0.5]"),
+        (np.array([0.5]), TypeError, f"{INTEGERS}float64"),
+        (np.array([True]), TypeError, f"{INTEGERS}bool"),
+        (np.float32(1), TypeError, f"{INTEGERS}float32"),
+        (slice(3), TypeError, f"{INTEGERS}slice(None, 3, None)"),
+        (slice(None), TypeError, f"{INTEGERS}slice(None, None, None)"),
+        (..., TypeError, f"{INTEGERS}Ellipsis"),
+        ("user", TypeError, f"{INTEGERS}'user'"),
+        (["user"], TypeError, f"{INTEGERS}['user']"),
+        (None, TypeError, f"{INTEGERS}None"),
+        ([[1], [2, 3]], TypeError, f"{INTEGERS}[[1], [2, 3]]"),
+        ([1, [2, 3]], TypeError, f"{INTEGERS}[1, [2, 3]]"),
     ],
 )
 def test_wrong_keys(keys, error, message):
     rows = RANDOM["normal"].keyed(5)
     for ask in (lambda: rows[keys], lambda: rows.read(keys, np.empty((1, 5), "float32"))):
-        with pytest.raises(error, match=message):
+        with pytest.raises(error, match=re.escape(message)):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (iter, "'KeyedArray' object is not iterable"),
+        (reversed, "KeyedArray"),
+        (lambda rows: 7 in rows, "KeyedArray"),
+        (lambda rows: zip(rows, [1], strict=True), "'KeyedArray' object is not iterable"),
+        (np.asarray, r"a KeyedArray has no size: keyed\[keys\] makes the rows of some keys"),
+        (lambda rows: np.ones(5, "float32") + rows, "a KeyedArray has no size"),
+        (lambda rows: rows[rows], "a KeyedArray has no size"),
+        (len, "KeyedArray"),
+    ],
+)
+def test_a_table_has_no_size(ask, message):
+    """Nothing goes on through the rows 0, 1, 2 and so on, nor takes the table for one object."""
+    for initializer in (RANDOM["normal"], initializers.Ones()):
+        rows = initializer.keyed(5)
+        with pytest.raises(TypeError, match=message):
+            ask(rows)
+    assert not isinstance(rows, (Iterable, Container))
 
 
 @pytest.mark.parametrize(
@@ -137,10 +170,17 @@ def test_constants():
         initializers.Constant([1, 2]).keyed(3)
 
 
-@pytest.mark.parametrize("name", ["HeNormal", "Orthogonal", "Identity", "STFT"])
-def test_what_has_no_rows_by_key(name):
-    with pytest.raises(NotImplementedError, match=f"{name} has no rows by key"):
-        getattr(initializers, name)().keyed(3)
+def has_keyed(cls):
+    return cls.keyed is not initializers.Initializer.keyed
+
+
+@pytest.mark.parametrize("cls", [e.cls for e in CATALOG if not has_keyed(e.cls)])
+def test_what_has_no_rows_by_key(cls):
+    """The message names all initializers that have them."""
+    with pytest.raises(NotImplementedError, match=f"{cls.__name__} has no rows by key") as caught:
+        initializers.Initializer.keyed(object.__new__(cls), 3)
+    named = re.findall(r"[A-Z]\w+", str(caught.value).partition(". ")[2])
+    assert set(named) == {e.cls.__name__ for e in CATALOG if has_keyed(e.cls)}
 
 
 def test_seeds_are_drawn_once():

@@ -280,7 +280,8 @@ def test_beyond_any_memory():
 
 @pytest.mark.parametrize("shape", [2**64 + 1, (2**32, 2**32, 2), (2**57 + 1, 128)])
 def test_more_elements_than_the_counter(shape):
-    with pytest.raises(OverflowError, match="more than 2\\*\\*64 elements"):
+    message = "more than 2\\*\\*64 elements, more than the 64-bit counter can number"
+    with pytest.raises(OverflowError, match=message):
         initializers.Zeros().lazy(shape)
 
 
@@ -374,6 +375,9 @@ def test_no_parts(initializer):
         np.array([True] * 4),
         [0.5],
         [1, None],
+        [[1], [2, 3]],
+        [1, [2, 3]],
+        ([[1], [2, 3]], 0),
         [True, False, 2**63],
         np.array([1], object),
         (..., ...),
@@ -385,6 +389,12 @@ def test_no_parts(initializer):
 def test_other_indices(initializer, index):
     with pytest.raises(IndexError):
         initializer.lazy((4, 3))[index]
+
+
+def test_lists_of_different_lengths_are_shown():
+    for index in ([[1], [2, 3]], ([[1], [2, 3]], 0)):
+        with pytest.raises(IndexError, match=r"must hold integers, received \[\[1\], \[2, 3\]\]"):
+            initializers.RandomNormal().lazy((4, 3))[index]
 
 
 @pytest.mark.parametrize("index", [4, -5, (0, 3), [0, 4], np.array([-5])], ids=repr)

@@ -458,8 +458,9 @@ def test_finished_already(expected, capsys):
     assert "holds something else" in refused(capsys, "a.npy", *other, "--resume")
     assert "a.npy exists" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
     for options in ([], ["--seed", 7]):
-        assert "no a.npy.partial to go on with" in refused(capsys, "a.npy", *options, "--resume")
-    assert "with all options and --seed" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
+        message = refused(capsys, "a.npy", *options, "--resume")
+        assert "there is no a.npy.partial, so it is finished; give all options, and" in message
+    assert "add --seed N to check" in refused(capsys, "a.npy", *TABLE[:-2], "--resume")
     assert Path("a.npy").read_bytes() == expected
 
 
@@ -468,14 +469,14 @@ def test_finished_zeros_need_no_seed(capsys):
     zeros = ["--init", "zeros", "--shape", "100x3"]
     create("a.npy", *zeros)
     capsys.readouterr()
-    assert "and --seed if values are random" in refused(capsys, "a.npy", "--resume")
+    assert "and --seed N if values are random" in refused(capsys, "a.npy", "--resume")
     message = refused(capsys, "a.npy", *zeros[:2], "--resume")
-    assert "with all options a part of it is compared" in message
+    assert "give all options to check that it is the same" in message
     create("a.npy", *zeros, "--resume")
     os.rename("a.npy", "a.npy.partial")
     capsys.readouterr()
     message = refused(capsys, "a.npy", *zeros[:2], "--resume")
-    assert "with all options a part of it is compared" in message
+    assert "give all options to check that it is the same" in message
     create("a.npy", *zeros, "--resume")
 
 

@@ -73,7 +73,8 @@ def test_no_shape(sampler):
 @samplers
 @pytest.mark.parametrize("shape", [(2**32, 2**32, 2), 2**65, (2**64, 2**64)])
 def test_more_elements_than_the_counter(sampler, shape):
-    with pytest.raises(OverflowError, match="2\\*\\*64 elements"):
+    message = "2\\*\\*64 elements, more than the 64-bit counter can number"
+    with pytest.raises(OverflowError, match=message):
         sampler(shape, seed=1)
 
 

@@ -1,6 +1,7 @@
 """Make a DTensor over four processes, each of which fills its own shard.
 
-It writes torch_float32.pt and torch_bfloat16.pt.  It needs PyTorch 2.5 or later, and ml_dtypes.
+It writes torch_float32.pt and torch_bfloat16.pt, and compares them with the tensor that one process
+fills.  It needs PyTorch 2.5 or later, and ml_dtypes.
 """
 
 import tempfile
@@ -9,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.tensor import Shard, empty
 
+import fastinit
 from fastinit import initializers
 
 SHAPE = (1001, 259)  # The mesh need not divide it.
@@ -34,6 +36,10 @@ def main(rank, store):
         whole = weights(mesh, dtype).full_tensor()
         if rank == 0:
             torch.save(whole, f"torch_{dtype}.pt")
+            alone = fastinit.truncated_normal(stddev=0.05, seed=1, out=torch.empty_like(whole))
+            assert torch.equal(whole, alone)
+    if rank == 0:
+        print("float32 and bfloat16: the shards of four processes equal the tensor of one process")
     dist.barrier()  # A process that left now could end another that still sends to it.
     dist.destroy_process_group()
 

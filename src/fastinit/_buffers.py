@@ -31,6 +31,23 @@ if TYPE_CHECKING:
 
 DLPACK_CAN_REFUSE_COPIES = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 
+_WRAPPED = "Tensor inside torch.vmap or torch.func"
+
+
+def _no_memory(received: str) -> ValueError:
+    return ValueError(
+        f"out must be a tensor with memory of its own that NumPy can see, received a {received}"
+    )
+
+
+def _has_pointer(tensor: Any) -> bool:
+    """Return whether a tensor points to memory; one inside torch.vmap or torch.func does not."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
 
 def _of_torch(tensor: Any, torch: Any) -> Array:
     """Return an array on the memory of a PyTorch tensor.
@@ -44,21 +61,26 @@ def _of_torch(tensor: Any, torch: Any) -> Array:
             "is spread over several: fill out.to_local() with its part of a lazy array, "
             "lazy.read(part, out.to_local())"
         )
+    if torch._is_functional_tensor(tensor):  # its memory holds no values
+        raise _no_memory(_WRAPPED)
     if tensor.device.type != "cpu":
         raise ValueError(f"out must be in the memory of the CPU, received one on {tensor.device}")
-    if tensor.layout != torch.strided:
-        raise ValueError(f"out must be C-contiguous, received one of layout {tensor.layout}")
+    if tensor.layout != torch.strided and not tensor.is_nested:
+        raise ValueError(
+            f"out must be a dense (strided) tensor, received one of layout {tensor.layout}"
+        )
     try:
         if tensor.dtype == torch.bfloat16:
             array: Array = tensor.detach().view(torch.int16).numpy().view(bfloat16())
         else:
             array = tensor.detach().numpy()
     except RuntimeError as error:
-        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.is_nested:
-            raise ValueError(
-                "out must be a tensor with memory of its own that NumPy can see, "
-                f"received a {type_of(tensor)}"
-            ) from None
+        if tensor.is_nested:
+            raise _no_memory(f"{type_of(tensor)} that is nested") from None
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+            raise _no_memory(type_of(tensor)) from None
+        if not _has_pointer(tensor):
+            raise _no_memory(_WRAPPED) from None
         raise ValueError(f"out must be writeable in place: {shown_text(error)}") from None
     except TypeError:
         raise TypeError(f"out has a dtype that NumPy lacks: {tensor.dtype}") from None
@@ -119,6 +141,11 @@ def _of_bytes(view: Array, shape: Shape | None, dtype: DTypeLike | None, allowed
     if dtype is None:
         raise TypeError("dtype is required where out is a buffer of bytes")
     dtype = as_dtype(dtype, allowed)
+    if shape is None and view.nbytes % dtype.itemsize:
+        raise ValueError(
+            f"out has {view.nbytes} bytes, which is no multiple of the {dtype.itemsize} bytes of "
+            f"one {dtype}"
+        )
     dims = (view.nbytes // dtype.itemsize,) if shape is None else as_shape(shape)
     if prod(dims) * dtype.itemsize != view.nbytes:
         raise ValueError(

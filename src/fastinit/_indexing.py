@@ -76,9 +76,16 @@ def _rows(ids: Array, rows: int, stride: int) -> _kernels.Rows:
     return found
 
 
+def _as_ids(ids: Any) -> Array:
+    try:
+        return np.asarray(ids)
+    except ValueError:  # lists of different lengths
+        raise IndexError(f"an index array must hold integers, received {shown(ids)}") from None
+
+
 def _row_ids(ids: Any, rows: int) -> Array:
     """Return an array of indices of the first axis as uint64."""
-    array = np.asarray(ids)
+    array = _as_ids(ids)
     if isinstance(ids, list) and array.dtype.kind in "fO":
         # NumPy makes float64 of [], and of integers on both sides of 2^63.
         exact = np.asarray(ids, object)
@@ -124,7 +131,7 @@ def select_rows(index: Any, shape: Dimensions) -> tuple[int | _kernels.Rows, Dim
         return None
     row = shape[1:]
     if kind is list:
-        index, kind = np.asarray(index), np.ndarray
+        index, kind = _as_ids(index), np.ndarray
     if kind is np.ndarray and index.ndim == 1 and index.dtype.kind in "iu":
         return _rows(index, shape[0], prod(row)), (len(index), *row)
     if kind is int or kind is np.int64:

@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 _LARGEST_DIM = 1 << 32  # a column is one word of the counter
 
 
+def _wrong(received: str) -> TypeError:
+    return TypeError(f"keys must be an integer or an array of integers, received {received}")
+
+
 def _as_keys(keys: Any) -> Array:
     """Return keys as uint64 with the same bits; a list may mix the ranges of int64 and uint64."""
-    array = np.asarray(keys)
+    try:
+        array = np.asarray(keys)
+    except ValueError:  # lists of different lengths
+        raise _wrong(shown(keys)) from None
     if isinstance(keys, (int, list)) and array.dtype.kind in "fOu":
         # NumPy makes float64 of [], and of integers on both sides of 2^63.
         exact = np.asarray(keys, object)
@@ -37,7 +44,8 @@ def _as_keys(keys: Any) -> Array:
                 raise ValueError(f"a key must fit into 64 bits, received {shown(outside[0])}")
             return np.asarray(exact % (1 << 64), np.uint64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"keys must be integers, received {shown_text(array.dtype)}")
+        has_dtype = hasattr(type(keys), "__array__")
+        raise _wrong(shown_text(array.dtype) if has_dtype else shown(keys))
     return array.astype(np.int64 if array.dtype.kind == "i" else np.uint64).view(np.uint64)
 
 
@@ -71,6 +79,13 @@ class KeyedArray(OfStream):
         self.dim = dim
         self.dtype = dtype
         self.source = source
+
+    # Python would otherwise ask for the rows 0, 1, 2 and so on, of which there are 2**64.
+    __iter__ = None
+    __contains__ = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        raise TypeError("a KeyedArray has no size: keyed[keys] makes the rows of some keys")
 
     def _fill(self, array: Array, keys: Array) -> None:
         if array.size:

@@ -117,16 +117,22 @@ def _dimension(d: Any) -> int:
 _MOST_DIMENSIONS = 64  # of an array of NumPy 2
 
 
+def check_count(shape: Dimensions) -> None:
+    """Raise OverflowError if a shape has more elements than the stream numbers."""
+    if prod(shape) > 1 << 64:
+        raise OverflowError(
+            f"shape {shown(shape)} has more than 2**64 elements, "
+            "more than the 64-bit counter can number"
+        )
+
+
 def check_size(shape: Dimensions) -> None:
     """Raise if no array, not even a lazy one, can have the shape."""
     if len(shape) > _MOST_DIMENSIONS:
         raise ValueError(
             f"shape must have at most {_MOST_DIMENSIONS} dimensions, received {len(shape)}"
         )
-    if prod(shape) > 1 << 64:
-        raise OverflowError(
-            f"shape {shown(shape)} has more than 2**64 elements, more than the counter"
-        )
+    check_count(shape)
 
 
 def as_shape(shape: Any) -> Dimensions:

@@ -176,7 +176,8 @@ def add_parser(commands: Any) -> None:
     add("--resume", action="store_true", help="continue NAME.partial, if there is one")
     add("--overwrite", action="store_true",
         help="replace NAME once all is written; without --resume NAME.partial, too")  # fmt: skip
-    add("--threads", type=_thread_count, metavar="N", help="instead of one a processor")
+    add("--threads", type=_thread_count, metavar="N",
+        help="number of threads (default: one for each processor)")  # fmt: skip
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--progress", action="store_true",
         help="show a progress bar even where stderr is no terminal")  # fmt: skip

@@ -39,12 +39,27 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+class _CommandParser(_Parser):
+    """The parser of one command: it reports unknown arguments itself, and names its own help.
+
+    argparse leaves them to the main parser.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     parser = _Parser(
         prog="fastinit", description="Initial values for neural networks on the CPU.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"fastinit {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser
+    )
     for command in (create, info, selftest, bench):
         command.add_parser(commands)
     chosen = parser.parse_args(arguments)

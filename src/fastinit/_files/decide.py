@@ -108,9 +108,15 @@ def _compared(found: Found, if_equal: Action, message: str) -> Decision:
 
 
 def _to_compare(request: Request) -> str:
-    """Return how a finished file is compared."""
-    seed = {True: " and --seed", False: "", None: ", and --seed if values are random,"}
-    return f"with all options{seed[request.takes_seed]} a part of it is compared"
+    """Return what to do so that a finished file is compared."""
+    given = "give all options"
+    if request.takes_seed and request.options >= {"init", "shape"}:
+        given = "add --seed N"
+    elif request.takes_seed:
+        given += " and --seed N"
+    elif request.takes_seed is None:
+        given += ", and --seed N if values are random,"
+    return f"{given} to check that it is the same"
 
 
 def _decide_beside_target(request: Request, found: Found) -> Decision:
@@ -119,8 +125,8 @@ def _decide_beside_target(request: Request, found: Found) -> Decision:
         if not request.decides_values:
             name = found.partial.rpartition("/")[2]
             return _refuse(
-                f"{found.target} exists, and there is no {name} to go on with: it was finished, or "
-                f"made by other means; {_to_compare(request)}"
+                f"{found.target} exists and there is no {name}, so it is finished; "
+                f"{_to_compare(request)}"
             )
         message = f"{found.target} exists and holds something else: --overwrite replaces it"
         return _compared(found, Action.FINISHED, message)

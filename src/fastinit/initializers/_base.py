@@ -125,7 +125,8 @@ class Initializer:
             As for the array.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no rows by key: its elements depend on the whole shape"
+            f"{type(self).__name__} has no rows by key: its elements depend on the whole shape. "
+            "RandomUniform, RandomNormal, TruncatedNormal, Constant, Zeros and Ones have them"
         )
 
     def _names(self) -> list[str]:

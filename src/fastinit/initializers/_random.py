@@ -281,9 +281,10 @@ def truncated_normal(
     Raises
     ------
     ValueError
-        Not ``lower < upper``; both bounds are more than 2**100 standard deviations away on the same
-        side; the position of a finite bound, ``mean + lower * stddev`` or ``mean + upper *
-        stddev``, is not finite in the dtype; and as :func:`random_normal`.
+        Not ``lower < upper``; ``upper - lower`` is less than 2**-900; both bounds are more than
+        2**100 standard deviations away on the same side; the position of a finite bound, ``mean +
+        lower * stddev`` or ``mean + upper * stddev``, is not finite in the dtype; and as
+        :func:`random_normal`.
     TypeError, OverflowError, MemoryError, OSError
         As :func:`random_normal` does.
 
@@ -324,8 +325,8 @@ class TruncatedNormal(Initializer):
     Raises
     ------
     ValueError, TypeError
-        ``stddev`` is negative, not ``lower < upper``, or an argument is out of range or of the
-        wrong type.
+        ``stddev`` is negative, not ``lower < upper``, bounds that :func:`fastinit.truncated_normal`
+        refuses, or an argument is out of range or of the wrong type.
     """
 
     _config_module = "keras.initializers"
