@@ -260,7 +260,7 @@ SCALINGS = {
 
 
 def refused(call, tensor, *words):
-    """Return the message of a call that must raise and leave the tensor and the seed as they are."""
+    """Return the message of a call that must raise, and leave the tensor and the seed alone."""
     before, version, seeds = tensor.detach().clone(), tensor._version, fastinit.SeedGenerator(5)
     with pytest.raises(ValueError, match=r"out must not be a PyTorch tensor") as error:
         call(out=tensor, seed=seeds)
