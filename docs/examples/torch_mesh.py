@@ -52,10 +52,10 @@ def shard(model, mesh):
 
 
 def digest(model):
-    """Return a hash of the names and the bytes of all parameters and buffers, made whole."""
+    """Return a hash of the names and the bytes of all parameters, each as a whole."""
     found = hashlib.sha256()
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    for name, parameter in model.named_parameters():
+        whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
         found.update(name.encode())
         found.update(whole.detach().contiguous().view(torch.uint8).numpy())
     return found.hexdigest()[:16]
@@ -78,8 +78,8 @@ def main(rank, store):
     both = digest(model)
 
     if rank == 0:
-        print("four processes, fully_shard:            ", fully_sharded)
-        print("2 x 2 processes, also tensor parallelism:", both)
+        print("four processes, sharded:", fully_sharded)
+        print("2 x 2 processes, sharded and tensor parallel:", both)
     dist.barrier()  # A process that left now could end another that still sends to it.
     dist.destroy_process_group()
 
