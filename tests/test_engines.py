@@ -1,6 +1,7 @@
 """dask, JAX, zarr and PyTorch's DTensor, each with its parts of a lazy array, give the one array.
 
-And a model of PyTorch is the same on any mesh.  The scripts of docs/examples run here, each in a process of its own, with the real library.
+And a model of PyTorch is the same on any mesh.  The scripts of docs/examples run here, each in a
+process of its own, with the real library.
 """
 
 import os
