@@ -1,7 +1,7 @@
 """Initialize a Llama of two layers on one process and on four, and print a digest of each model.
 
-All digests are equal.  It needs PyTorch 2.5 or later, transformers 5 or later and ml_dtypes, and
-downloads nothing.
+All digests are equal.  It needs PyTorch 2.6 or later and transformers 5 or later, and downloads
+nothing.
 """
 
 import hashlib
