@@ -11,6 +11,7 @@ lines directly above a block change that:
 
 import contextlib
 import doctest
+import inspect
 import io
 import os
 import re
@@ -263,3 +264,13 @@ def test_the_table_of_initializers_is_the_catalog():
         rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     text = (ROOT / "docs" / "initializers.md").read_text(encoding="utf-8")
     assert "\n".join([*rows, ""]) in text
+
+
+def test_the_table_of_layouts_names_every_function_of_fans():
+    text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| (.*) \| .* \| .* \|$", text.partition("## Layouts")[2])
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    for entry in CATALOG:
+        if "input_axes" in inspect.signature(entry.function).parameters:
+            assert entry.name in named
+    assert {"orthogonal", "delta_orthogonal"} <= named

@@ -1,6 +1,7 @@
 """dask, JAX, zarr and PyTorch's DTensor, each with its parts of a lazy array, give the one array.
 
-The scripts of docs/examples run here, each in a process of its own, with the real library.
+And a model of PyTorch is the same on any mesh.  The scripts of docs/examples run here, each in a
+process of its own, with the real library.
 """
 
 import os
@@ -88,6 +89,15 @@ for dtype, word in ("float32", torch.int32), ("bfloat16", torch.int16):
         assert_same_bits(found, expected((1001, 259), dtype))
 
 
+def test_a_model_is_the_same_on_one_process_and_on_four(tmp_path):
+    printed = run(EXAMPLES / "torch_mesh.py", folder=tmp_path)
+    digests = re.findall(r"(?m): ([0-9a-f]{16})$", printed)
+    assert len(digests) == 3
+    assert len(set(digests)) == 1
+    # What the page shows is true.
+    assert f"```text\n{printed}\n```\n" in (DOCS / "pytorch.md").read_text(encoding="utf-8")
+
+
 def test_dask_asks_for_no_more_than_it_needs(tmp_path):
     """Names of equal arrays are equal in any process, and naming one makes no elements."""
     code = """
@@ -110,7 +120,8 @@ np.save("rows.npy", made[0][2**39 : 2**39 + 3][:, [5, 1]].compute())
 
 
 def test_every_example_is_listed_and_run():
-    listed = (DOCS / "lazy-arrays.md").read_text(encoding="utf-8")
+    pages = [DOCS / "lazy-arrays.md", DOCS / "pytorch.md"]
+    listed = "".join(page.read_text(encoding="utf-8") for page in pages)
     tests = Path(__file__).read_text(encoding="utf-8")
     for script in EXAMPLES.glob("*.py"):
         assert f"(examples/{script.name})" in listed

@@ -1,7 +1,10 @@
 """out= takes the CPU tensors of PyTorch, without a copy."""
 
+import gc
 import re
 import sys
+import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from fills import assert_same_bits
 from processes import mount_prefix, run_python
 
 import fastinit
+import fastinit.torch
 from fastinit import initializers
 
 DTYPES = {
@@ -20,6 +24,8 @@ DTYPES = {
 }
 pytestmark = [pytest.mark.integration]
 
+he_normal = partial(fastinit.he_normal, input_axes=[1], output_axes=[0])  # PyTorch's layout
+
 
 def bits(tensor):
     width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
@@ -28,7 +34,7 @@ def bits(tensor):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "function", [fastinit.random_normal, fastinit.random_uniform, fastinit.he_normal, fastinit.ones]
+    "function", [fastinit.random_normal, fastinit.random_uniform, he_normal, fastinit.ones]
 )
 def test_tensors_are_filled_in_place(function, dtype):
     expected = function((6, 5), dtype=dtype, **({} if function is fastinit.ones else {"seed": 1}))
@@ -93,12 +99,14 @@ def test_a_refused_tensor_keeps_its_version_and_its_gradient(dtype):
         lambda: fastinit.random_normal(out=x, seed=-1),
         lambda: fastinit.random_normal((3, 5), out=x),
         lambda: fastinit.random_uniform(out=x, dtype="int32"),
+        lambda: fastinit.he_normal(out=x),
         lambda: fastinit.he_normal(out=x, input_axes=[0]),
         lambda: fastinit.random_bits(out=x),
         lambda: fastinit.constant(out=x, value="one"),
         lambda: fastinit.identity(out=x),
+        lambda: fastinit.orthogonal(out=x),
         lambda: fastinit.orthogonal(out=x, batch_axis=1),
-        lambda: fastinit.delta_orthogonal(out=x, gain=float("inf")),
+        lambda: fastinit.delta_orthogonal(out=x),
         lambda: fastinit.stft(out=x, window=[1.0]),
         lambda: lazy.read(4, x),
         lambda: lazy.read([0, 1], x),
@@ -109,7 +117,7 @@ def test_a_refused_tensor_keeps_its_version_and_its_gradient(dtype):
         assert x._version == 0
     y.backward()
     assert (x.grad == 2).all()
-    for made, call in enumerate((fastinit.zeros, fastinit.he_normal), 1):
+    for made, call in enumerate((fastinit.zeros, he_normal), 1):
         call(out=x)
         assert x._version == made
     lazy.read(1, x)
@@ -132,7 +140,7 @@ def test_dtypes():
         parameter = torch.nn.Parameter(torch.zeros(3, 4, dtype=dtype))
         made = fastinit.he_normal((3, 4), seed=1, dtype=parameter.dtype)
         assert_same_bits(made, fastinit.he_normal((3, 4), seed=1, dtype=name))
-        assert fastinit.he_normal((3, 4), seed=1, dtype=dtype, out=parameter) is parameter
+        assert he_normal((3, 4), seed=1, dtype=dtype, out=parameter) is parameter
         assert initializers.RandomNormal().lazy(3, dtype).dtype.name == name
         assert initializers.RandomNormal().keyed(3, dtype).dtype.name == name
     assert fastinit.random_bits(3, dtype=torch.uint64).dtype == "uint64"
@@ -237,3 +245,129 @@ def test_tensors_without_memory_of_their_own_are_named():
 def test_a_value_that_needs_gradients_is_named():
     with pytest.raises(TypeError, match="value must be a number or an array of numbers"):
         fastinit.constant(3, torch.ones(3, requires_grad=True))
+
+
+SCALINGS = {
+    "variance_scaling": "variance_scaling_",
+    "lecun_uniform": "variance_scaling_",
+    "lecun_normal": "lecun_normal_",
+    "glorot_uniform": "xavier_uniform_",
+    "glorot_normal": "xavier_normal_",
+    "he_uniform": "kaiming_uniform_",
+    "he_normal": "kaiming_normal_",
+    "standard_uniform": "kaiming_uniform_",
+}
+
+
+def refused(call, tensor, *words):
+    """Return the message of a call that must raise, and leave the tensor and the seed alone."""
+    before, version, seeds = tensor.detach().clone(), tensor._version, fastinit.SeedGenerator(5)
+    with pytest.raises(ValueError, match=r"out must not be a PyTorch tensor") as error:
+        call(out=tensor, seed=seeds)
+    assert tensor._version == version
+    assert torch.equal(tensor, before)
+    assert seeds.next() == fastinit.SeedGenerator(5).next()
+    message = str(error.value)
+    for word in ("(*window, in, out)", "(out, in, *window)", "tensor.detach().numpy()", *words):
+        assert word in message
+    return message
+
+
+def in_torch(message, tensor, seed):
+    """Fill a tensor by the function of fastinit.torch.init that a message names."""
+    name, arguments = re.search(r"fastinit\.torch\.init\.(\w+)(\(tensor.*?\))?", message).groups()
+    function = partial(getattr(fastinit.torch.init, name), seed=seed)
+    return eval(f"function{arguments or '(tensor)'}", {"function": function, "tensor": tensor})
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+@pytest.mark.parametrize("shape", [(300, 100), (60, 20, 5), (64, 48, 3, 3), (24, 8, 2, 3, 4)])
+def test_fans_of_a_tensor_whose_layout_is_not_known_are_refused(name, shape):
+    function = getattr(fastinit, name)
+    weight = torch.nn.Parameter(torch.zeros(shape))
+    window = list(range(2, len(shape)))
+    inputs, outputs = [1, *window], [0, *window]
+    message = refused(
+        function,
+        weight,
+        f"received one of shape {shape}",
+        f"fastinit.torch.init.{SCALINGS[name]}",
+        f"input_axes={inputs}, output_axes={outputs}",
+    )
+    refused(partial(function, shape), weight)
+    # What the message names is right: the variance is that of PyTorch's fans.
+    filled = function(out=weight, seed=1, input_axes=inputs, output_axes=outputs).detach().clone()
+    entry = getattr(initializers, name)()
+    fans = torch.nn.init._calculate_fan_in_and_fan_out(weight)
+    fan = {"fan_in": fans[0], "fan_avg": sum(fans) / 2}[entry.mode]
+    named = in_torch(message, torch.zeros(shape), seed=1)
+    for tensor in (filled, named):
+        # Eight standard errors of a uniform or normal standard deviation.
+        assert abs(tensor.std().item() / (entry.scale / fan) ** 0.5 - 1) < 8 / (2 * 4608) ** 0.5
+    if entry.distribution == "uniform":
+        torch.testing.assert_close(named, filled, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", SCALINGS)
+def test_fans_that_no_layout_changes_or_that_are_given_are_not_refused(name):
+    function = getattr(fastinit, name)
+    for shape in ((), (7,)):
+        function(out=torch.zeros(shape), seed=1)
+    weight = torch.zeros(20, 7)
+    expected = function((20, 7), seed=1)
+    function(out=weight.numpy(), seed=1)
+    assert_same_bits(weight.numpy(), expected)
+    function(out=weight.zero_(), seed=1, input_axes=iter([0]), output_axes=iter([1]))
+    assert_same_bits(weight.numpy(), expected)
+    with pytest.raises(ValueError, match="input_axes and output_axes must be given together"):
+        function(out=weight, seed=1, input_axes=[1])
+
+
+def test_orthogonal_kernels_in_a_tensor_are_refused():
+    weight = torch.nn.Conv2d(8, 16, 3).weight
+    message = refused(fastinit.orthogonal, weight, "3 or more dimensions", "received one of shape")
+    matrix = in_torch(message, weight, seed=1).detach().reshape(16, 72)
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(16), rtol=0, atol=1e-5)
+    experts = torch.zeros(4, 5, 6, 7)
+    refused(partial(fastinit.orthogonal, batch_axis=0), experts, "dimensions besides batch_axis")
+    # A matrix, or a stack of them, is right in both layouts.
+    for shape, axes in (((5, 3), None), ((3, 5), None), ((4, 5, 3), 0), ((2, 4, 5, 3), (0, 1))):
+        tensor = fastinit.orthogonal(out=torch.zeros(shape), seed=1, batch_axis=axes)
+        assert_same_bits(tensor.numpy(), fastinit.orthogonal(shape, seed=1, batch_axis=axes))
+
+
+@pytest.mark.parametrize("window", [(3,), (3, 4), (3, 3, 3)])
+def test_delta_orthogonal_kernels_in_a_tensor_are_refused(window):
+    weight = torch.nn.Parameter(torch.zeros(16, 8, *window))
+    message = refused(fastinit.delta_orthogonal, weight)
+    (copy,) = re.search(r"(tensor\.copy_\(.*?\)\)\));", message).groups()
+    kernel = fastinit.delta_orthogonal((*window, 8, 16), seed=1)
+    tensor = weight.detach()
+    eval(copy, {"torch": torch, "kernel": kernel, "tensor": tensor})
+    middle = tensor[(..., *((n - 1) // 2 for n in window))]
+    torch.testing.assert_close(middle.T @ middle, torch.eye(8), rtol=0, atol=1e-5)
+    assert tensor.count_nonzero() == middle.count_nonzero() == 16 * 8
+
+
+def test_a_refused_layout_holds_no_reference():
+    for function, shape in ((fastinit.he_normal, (4, 3)), (fastinit.orthogonal, (4, 3, 2))):
+        tensor = torch.zeros(shape)
+        gone = weakref.ref(tensor)
+        with pytest.raises(ValueError, match="out must not be a PyTorch tensor") as error:
+            function(out=tensor)
+        del tensor
+        gc.collect()
+        assert gone() is None
+        assert error.value.__traceback__ is not None
+
+
+def test_the_layout_is_checked_without_an_import():
+    code = """
+import sys, numpy, fastinit
+fastinit.he_normal(out=numpy.empty((4, 3), "float32"))
+fastinit.he_normal(out=memoryview(bytearray(48)).cast("f", (4, 3)))
+fastinit.orthogonal(out=numpy.empty((4, 3, 2), "float32"))
+fastinit.delta_orthogonal(out=numpy.empty((3, 4, 4), "float32"))
+print("torch" in sys.modules)
+"""
+    assert run_python(code) == "False"

@@ -49,6 +49,12 @@ def _has_pointer(tensor: Any) -> bool:
     return True
 
 
+def torch_of(out: Any) -> Any:
+    """Return the module torch where ``out`` is a tensor of it, and None elsewhere."""
+    torch = sys.modules.get("torch")  # not imported: without it there is no such tensor
+    return torch if torch is not None and isinstance(out, torch.Tensor) else None
+
+
 def _of_torch(tensor: Any, torch: Any) -> Array:
     """Return an array on the memory of a PyTorch tensor.
 
@@ -160,8 +166,7 @@ def _array_on(out: Any, shape: Shape | None, dtype: DTypeLike | None, allowed: D
     """Return an array on the memory of ``out``: what is written there is written to ``out``."""
     if isinstance(out, np.ndarray):
         return out
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(out, torch.Tensor):
+    if (torch := torch_of(out)) is not None:
         return _of_torch(out, torch)
     if not isinstance(out, np.generic):
         view: Array | None = None
@@ -255,11 +260,9 @@ def acquire(view: Array, out: Any) -> None:
                 reserve_unknown(view)
             if view.nbytes >= LARGE:
                 advise_huge_pages(view)
-    if view is not out:
-        torch = sys.modules.get("torch")
-        if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
-            # PyTorch then refuses to compute a gradient that needs the old values.
-            torch.autograd.graph.increment_version(out)
+    if view is not out and (torch := torch_of(out)) is not None and not out.is_inference():
+        # PyTorch then refuses to compute a gradient that needs the old values.
+        torch.autograd.graph.increment_version(out)
 
 
 def make(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import numpy as np
 
 from .. import _kernels, _threads
-from .._buffers import make
+from .._buffers import make, torch_of
 from .._entry import entry_point
 from .._indexing import offsets
 from .._lazy import LazyArray, resolve_lazy
@@ -185,10 +185,26 @@ def _fill_nothing(array: Array, key: int) -> None:
     pass
 
 
+_LAYOUTS = "its layout may be PyTorch's, (out, in, *window), but this function reads"
+
+
 def _prepare_orthogonal(
-    gain: SupportsFloat, batch_axis: BatchAxis, dims: Dimensions, dtype: np.dtype[Any]
+    gain: SupportsFloat,
+    batch_axis: BatchAxis,
+    is_tensor: bool,
+    dims: Dimensions,
+    dtype: np.dtype[Any],
 ) -> Fill:
     batch_ndim = _batch_ndim(dims, batch_axis)
+    # A transposed orthogonal matrix is one, too, so both layouts of a matrix are right.
+    if is_tensor and len(dims) - batch_ndim > 2:
+        besides = " besides batch_axis" if batch_ndim else ""
+        raise ValueError(
+            f"out must not be a PyTorch tensor of 3 or more dimensions{besides}, received one of "
+            f"shape {shown(dims)}: {_LAYOUTS} the matrix (prod(shape[:-1]), shape[-1]) of Keras's, "
+            "(*window, in, out).  For PyTorch's layout use fastinit.torch.init.orthogonal_; for "
+            "Keras's pass out=tensor.detach().numpy()"
+        )
     gain = check_gain(gain, dtype)
     rows, columns, count = prod(dims[batch_ndim:-1]), dims[-1], prod(dims[:batch_ndim])
     if not rows * columns * count:
@@ -213,7 +229,8 @@ def orthogonal(
     Parameters
     ----------
     shape : sequence of int, optional
-        Shape of the result, two dimensions at least; may be left out where ``out`` is given.
+        Shape of the result, two dimensions at least; may be left out where ``out`` is given.  A
+        convolution kernel is (*window, in, out), as in Keras.
     gain : float
         Factor of the orthogonal matrix.
     seed : int, SeedGenerator or numpy.random.Generator, optional
@@ -225,7 +242,10 @@ def orthogonal(
         The first axes of the shape, as many as are named (0 is the first): each index there has a
         matrix of its own, the same however many there are.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's kernels are (out, in, *window), so a tensor of
+        PyTorch must not have three or more dimensions besides ``batch_axis``: use
+        :func:`fastinit.torch.init.orthogonal_` instead.  A matrix is right in both layouts.
 
     Returns
     -------
@@ -243,7 +263,8 @@ def orthogonal(
     Saxe, McClelland & Ganguli, ICLR 2014; Householder reflectors drawn directly, Stewart, SIAM J.
     Numer. Anal. 17 (1980) 403-409.
     """
-    prepare = partial(_prepare_orthogonal, gain, batch_axis)
+    is_tensor = out is not None and torch_of(out) is not None
+    prepare = partial(_prepare_orthogonal, gain, batch_axis, is_tensor)
     return make(shape, dtype, out, prepare, seed=seed)
 
 
@@ -319,7 +340,17 @@ class Orthogonal(Initializer):
         return config
 
 
-def _prepare_delta(gain: SupportsFloat, dims: Dimensions, dtype: np.dtype[Any]) -> Fill:
+def _prepare_delta(
+    gain: SupportsFloat, is_tensor: bool, dims: Dimensions, dtype: np.dtype[Any]
+) -> Fill:
+    if is_tensor:
+        raise ValueError(
+            f"out must not be a PyTorch tensor, received one of shape {shown(dims)}: {_LAYOUTS} "
+            "Keras's, (*window, in, out).  For PyTorch's layout copy kernel = "
+            "fastinit.delta_orthogonal((*window, in, out)) by "
+            "tensor.copy_(torch.from_numpy(kernel).movedim((-1, -2), (0, 1))); for Keras's pass "
+            "out=tensor.detach().numpy()"
+        )
     if len(dims) not in (3, 4, 5):
         raise ValueError(f"shape must have 3, 4 or 5 dimensions, received {shown(dims)}")
     if dims[-2] > dims[-1]:
@@ -362,7 +393,9 @@ def delta_orthogonal(
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's kernels are (out, in, *window), so a tensor of
+        PyTorch is refused.
 
     Returns
     -------
@@ -377,7 +410,8 @@ def delta_orthogonal(
     -----
     Xiao et al., ICML 2018, algorithm 1.
     """
-    return make(shape, dtype, out, partial(_prepare_delta, gain), seed=seed)
+    is_tensor = out is not None and torch_of(out) is not None
+    return make(shape, dtype, out, partial(_prepare_delta, gain, is_tensor), seed=seed)
 
 
 class DeltaOrthogonal(Initializer):

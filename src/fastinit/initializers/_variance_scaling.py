@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+import numpy as np
+
+from .._buffers import torch_of
 from .._distributions import draw
 from .._entry import entry_point
 from .._fans import as_axes, check_axes, check_scaling, scaled, scaled_by
+from .._messages import shown
 from .._seeds import check_seed
 from ._base import Initializer
 from ._random import lazy_random
@@ -14,8 +19,43 @@ from ._random import lazy_random
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+    from .._distributions import Check, Distribution
+    from .._fans import Rule
     from .._lazy import LazyArray
-    from .._typing import Array, Axes, Out, Seed, Shape
+    from .._typing import Array, Axes, Dimensions, Out, Seed, Shape
+
+
+def _refuse_matrices(
+    check: Check,
+    counterpart: str,
+    dims: Dimensions,
+    dtype: np.dtype[Any],
+    rule: Rule,
+    axes: tuple[Axes, Axes],
+) -> Distribution:
+    """Raise where the fans of a shape depend on the layout; else return what the check returns."""
+    if len(dims) < 2:
+        return check(dims, dtype, rule, axes)
+    window = list(range(2, len(dims)))
+    raise ValueError(
+        "out must not be a PyTorch tensor of 2 or more dimensions unless input_axes and "
+        f"output_axes are given, received one of shape {shown(dims)}: its layout may be PyTorch's, "
+        "(out, in, *window), but fans are read in Keras's, (*window, in, out).  For PyTorch's "
+        f"layout use fastinit.torch.init.{counterpart}, or input_axes={shown([1, *window])}, "
+        f"output_axes={shown([0, *window])}; for Keras's pass out=tensor.detach().numpy()"
+    )
+
+
+def _check_for(check: Check, out: Any, axes: tuple[Axes, Axes], counterpart: str) -> Check:
+    """Return the check of a call, which refuses a tensor of PyTorch whose layout is not known.
+
+    ``counterpart`` names the function of :mod:`fastinit.torch.init` to use instead.  The result
+    holds no reference to ``out``, so nothing else has to be released after an error.  Callers pass
+    over NumPy's arrays themselves: for a small one the call would be 3% of the time.
+    """
+    if out is not None and axes[0] is axes[1] is None and torch_of(out) is not None:
+        return partial(_refuse_matrices, check, counterpart)
+    return check
 
 
 def variance_scaling(
@@ -53,7 +93,10 @@ def variance_scaling(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.variance_scaling_` instead.
 
     Returns
     -------
@@ -71,7 +114,13 @@ def variance_scaling(
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
     rule = scale, mode, distribution
-    return draw(shape, dtype, out, seed, scaled_by, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = (
+        scaled_by
+        if type(out) is np.ndarray
+        else _check_for(scaled_by, out, axes, "variance_scaling_")
+    )
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class VarianceScaling(Initializer):
@@ -180,7 +229,10 @@ def lecun_uniform(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.variance_scaling_` instead.
 
     Returns
     -------
@@ -196,7 +248,13 @@ def lecun_uniform(
     LeCun, Bottou, Orr & Müller, Efficient BackProp, 1998, section 4.6.
     """
     rule = LecunUniform.scale, LecunUniform.mode, LecunUniform.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = (
+        scaled
+        if type(out) is np.ndarray
+        else _check_for(scaled, out, axes, "variance_scaling_(tensor, distribution='uniform')")
+    )
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class LecunUniform(VarianceScaling):
@@ -260,7 +318,10 @@ def lecun_normal(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.lecun_normal_` instead.
 
     Returns
     -------
@@ -277,7 +338,9 @@ def lecun_normal(
     BackProp, 1998, section 4.6.
     """
     rule = LecunNormal.scale, LecunNormal.mode, LecunNormal.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = scaled if type(out) is np.ndarray else _check_for(scaled, out, axes, "lecun_normal_")
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class LecunNormal(VarianceScaling):
@@ -342,7 +405,10 @@ def glorot_uniform(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.xavier_uniform_` instead.
 
     Returns
     -------
@@ -358,7 +424,9 @@ def glorot_uniform(
     Glorot & Bengio, AISTATS 2010, equation 16.
     """
     rule = GlorotUniform.scale, GlorotUniform.mode, GlorotUniform.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = scaled if type(out) is np.ndarray else _check_for(scaled, out, axes, "xavier_uniform_")
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class GlorotUniform(VarianceScaling):
@@ -423,7 +491,10 @@ def glorot_normal(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.xavier_normal_` instead.
 
     Returns
     -------
@@ -439,7 +510,9 @@ def glorot_normal(
     Glorot & Bengio, AISTATS 2010, equation 12.
     """
     rule = GlorotNormal.scale, GlorotNormal.mode, GlorotNormal.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = scaled if type(out) is np.ndarray else _check_for(scaled, out, axes, "xavier_normal_")
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class GlorotNormal(VarianceScaling):
@@ -504,7 +577,10 @@ def he_uniform(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.kaiming_uniform_` instead.
 
     Returns
     -------
@@ -520,7 +596,9 @@ def he_uniform(
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
     rule = HeUniform.scale, HeUniform.mode, HeUniform.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = scaled if type(out) is np.ndarray else _check_for(scaled, out, axes, "kaiming_uniform_")
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class HeUniform(VarianceScaling):
@@ -584,7 +662,10 @@ def he_normal(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.kaiming_normal_` instead.
 
     Returns
     -------
@@ -600,7 +681,9 @@ def he_normal(
     He, Zhang, Ren & Sun, ICCV 2015, equation 10.
     """
     rule = HeNormal.scale, HeNormal.mode, HeNormal.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = scaled if type(out) is np.ndarray else _check_for(scaled, out, axes, "kaiming_normal_")
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class HeNormal(VarianceScaling):
@@ -664,7 +747,10 @@ def standard_uniform(
     input_axes, output_axes : sequence of int, optional
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
-        It is filled in place and returned; :func:`random_normal` says what may be given.
+        It is filled in place and returned; :func:`random_normal` says what may be given.  It has
+        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
+        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
+        :func:`fastinit.torch.init.kaiming_uniform_` instead.
 
     Returns
     -------
@@ -680,7 +766,13 @@ def standard_uniform(
     Glorot & Bengio, AISTATS 2010, equation 1.  Keras lacks it.
     """
     rule = StandardUniform.scale, StandardUniform.mode, StandardUniform.distribution
-    return draw(shape, dtype, out, seed, scaled, rule, (input_axes, output_axes))
+    axes = input_axes, output_axes
+    check = (
+        scaled
+        if type(out) is np.ndarray
+        else _check_for(scaled, out, axes, "kaiming_uniform_(tensor, a=5**0.5)")
+    )
+    return draw(shape, dtype, out, seed, check, rule, axes)
 
 
 class StandardUniform(VarianceScaling):
