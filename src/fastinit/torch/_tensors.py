@@ -145,10 +145,12 @@ def write(tensor: Any, lazy: LazyArray) -> None:
 
 def write_whole(tensor: Any, make: Callable[[Dimensions, np.dtype[Any]], Any]) -> None:
     """Fill a tensor from one that must be made as a whole, such as an orthogonal matrix."""
-    whole = make(tuple(tensor.shape), dtype_of(tensor))
-    with torch.no_grad():
-        for place, part in local_parts(tensor):
-            part.copy_(whole[place])
+    parts = [(place, part) for place, part in local_parts(tensor) if part.numel()]
+    if parts:
+        whole = make(tuple(tensor.shape), dtype_of(tensor))
+        with torch.no_grad():
+            for place, part in parts:
+                part.copy_(whole[place])
     _wrote(tensor)
 
 
