@@ -102,7 +102,8 @@ def _check(tensor: Any) -> None:
             "its function: fill it outside"
         )
     if (
-        type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+        type(tensor) not in (torch.Tensor, torch.nn.Parameter)  # which decides the common case
+        and type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
         and not is_distributed(tensor)
         and not isinstance(tensor, FakeTensor)
     ):
@@ -408,10 +409,10 @@ def _fan(tensor: Any, mode: str, modes: tuple[str, ...]) -> float:
 
 def _check_factor(gain: Any) -> float:
     """Return the gain as a float; raise where it can be no factor of a standard deviation."""
-    gain = number("gain", gain)
-    if not gain >= 0:
-        raise ValueError(f"gain must be >= 0, received {gain}")
-    return gain
+    factor = number("gain", gain)
+    if not factor >= 0:
+        raise ValueError(f"gain must be >= 0, received {factor}")
+    return factor
 
 
 def _is_empty(tensor: Any) -> bool:
