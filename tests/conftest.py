@@ -10,6 +10,9 @@ INTEGRATION = {
     "test_keras.py",
     "test_safetensors.py",
     "test_torch.py",
+    "test_torch_accelerate.py",
+    "test_torch_init.py",
+    "test_torch_init_checks.py",
     "test_torch_out.py",
 }
 

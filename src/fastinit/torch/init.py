@@ -1,16 +1,17 @@
 """The functions of ``torch.nn.init``, with the values of this library.
 
 They take PyTorch's arguments, fill the tensor in place and return it.  The weights of layers have
-PyTorch's layout (out, in, \\*window), so fan_in is ``shape[1] * prod(shape[2:])``.
+PyTorch's layout ``(out, in, *window)``, so fan_in is ``shape[1] * prod(shape[2:])``.
 
 All of them have these in common:
 
 tensor
-    A tensor of any shape and strides, of float32, float64, float16 or bfloat16.  Element i depends
-    on the seed, the distribution, the dtype, the parameters and i alone, i counted in C order
-    whatever the strides.  A DTensor's local part gets its elements of the whole tensor.  On a
-    device that is not the CPU, values are made on the CPU in pieces, and copied.  Tensors on
-    ``meta`` are left alone.  Gradients are not recorded, as in PyTorch.
+    A tensor of any shape and strides, of float32, float64, float16 or bfloat16; what draws nothing
+    takes the dtypes that PyTorch's function takes.  Element i depends on the seed, the
+    distribution, the dtype, the parameters and i alone, i counted in C order whatever the strides.
+    A DTensor's local part gets its elements of the whole tensor.  On a device that is not the CPU,
+    values are made on the CPU in pieces, and copied.  Tensors on ``meta`` and fake tensors are left
+    alone.  Gradients are not recorded, as in PyTorch.
 generator
     A ``torch.Generator``; it advances, and gives the seed.
 seed
@@ -19,24 +20,30 @@ seed
 Where neither a seed nor a generator is given, :class:`fastinit.torch.accelerate` or
 :func:`fastinit.torch.initialize` give the seed, and outside of them PyTorch's default generator.
 
-They raise TypeError for what is no tensor and for other dtypes, ValueError for parameters that are
-out of range or a layout that is not dense, and RuntimeError for an inference tensor outside of
-inference mode.  Nothing is written then, and no generator advances.
+They raise TypeError for what is no tensor and for other dtypes; ValueError for parameters that are
+out of range, a layout that is not dense, or a lazy module's parameter that has no shape yet; and
+RuntimeError where PyTorch does, for an expanded tensor and for an inference tensor outside of
+inference mode, and for a tensor inside of a transform such as ``torch.vmap``.  Nothing is written
+then, and no generator advances.
 """
 
 from __future__ import annotations
 
 import warnings
-from math import ceil, inf, nextafter, prod, sqrt
+from fractions import Fraction
+from functools import lru_cache, partial
+from math import ceil, copysign, inf, isinf, nextafter, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.init import calculate_gain
 
 from .._distributions import normal, truncated_at, truncated_normal, uniform
 from .._fans import TRUNCATED_STDDEV
-from .._messages import shown
-from .._parameters import check_gain, number
+from .._messages import shown, type_of
+from .._parameters import FINITE, check_finite, check_gain, number
 from .._random_bits import random_bits
 from ..initializers._constant import Identity
 from ..initializers._orthogonal import orthogonal
@@ -46,9 +53,7 @@ from ._shards import is_distributed
 from ._tensors import check_tensor, dtype_of, of_array, sample, write, write_whole
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from .._distributions import Check
+    from .._distributions import Check, Distribution
     from .._typing import Dimensions, Seed
 
 __all__ = [
@@ -72,6 +77,63 @@ __all__ = [
 ]
 
 
+_BOUNDS = ("-bound", "bound")
+
+
+def _check_shaped(tensor: Any) -> None:
+    """Raise for what is no tensor with a shape of its own."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"tensor must be a torch.Tensor, received {type_of(tensor)}")
+    if torch.nn.parameter.is_lazy(tensor):
+        raise ValueError(
+            f"tensor must have a shape, received an {type_of(tensor)}: run its module once before"
+        )
+    if tensor.is_nested:
+        raise ValueError("tensor must be dense, received a nested one")
+
+
+def _check(tensor: Any) -> None:
+    """Raise where a tensor cannot be filled, before its seed is drawn."""
+    _check_shaped(tensor)
+    check_tensor(tensor)
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        raise RuntimeError(
+            "tensor must not be one that torch.vmap or another transform of torch.func passes to "
+            "its function: fill it outside"
+        )
+    if (
+        type(tensor) not in (torch.Tensor, torch.nn.Parameter)  # which decides the common case
+        and type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+        and not is_distributed(tensor)
+        and not isinstance(tensor, FakeTensor)
+    ):
+        raise TypeError(f"tensor must have memory of its own, received a {type_of(tensor)}")
+    if 0 in tensor.stride() and any(
+        size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    ):
+        raise RuntimeError(
+            "tensor must have memory for each of its elements, received an expanded one: "
+            "fill its clone()"
+        )
+
+
+def _is_without_elements(tensor: Any) -> bool:
+    """Return whether there is nothing to write: no elements, or none with memory."""
+    return tensor.is_meta or not tensor.numel() or isinstance(tensor, FakeTensor)
+
+
+def _check_parameters(
+    distribution: Check, dtype: np.dtype[Any], first: Any, second: Any, bounds: tuple[str, str]
+) -> None:
+    """Raise where a distribution cannot have these parameters, by their names in this module."""
+    try:
+        distribution((), dtype, first, second)
+    except ValueError as error:
+        low, high = bounds
+        message = str(error).replace("minval", low).replace("maxval", high)
+        raise ValueError(message.replace("stddev", "std")) from None
+
+
 def _draw(
     tensor: Any,
     distribution: Check,
@@ -79,11 +141,18 @@ def _draw(
     second: Any,
     seed: Seed,
     generator: torch.Generator | None,
+    *,
+    bounds: tuple[str, str] = _BOUNDS,
 ) -> Any:
-    """Fill a tensor with samples, once all arguments are checked."""
+    """Fill a tensor with samples, once all arguments are checked.
+
+    ``bounds`` are the names that messages have for the bounds of a uniform distribution.
+    """
     with torch._C.DisableTorchFunction():
-        check_tensor(tensor)
-        sample(tensor, distribution, first, second, seed, generator)
+        _check(tensor)
+        _check_parameters(distribution, dtype_of(tensor), first, second, bounds)
+        if not _is_without_elements(tensor):
+            sample(tensor, distribution, first, second, seed, generator)
     return tensor
 
 
@@ -116,7 +185,7 @@ def uniform_(
     a, b = number("a", a), number("b", b)
     if not a <= b:
         raise ValueError(f"a must be <= b, received a={a}, b={b}")
-    return _draw(tensor, uniform, a, b, seed, generator)
+    return _draw(tensor, uniform, a, b, seed, generator, bounds=("a", "b"))
 
 
 def normal_(
@@ -152,15 +221,72 @@ def normal_(
     return _draw(tensor, normal, mean, std, seed, generator)
 
 
-def _bound(bound: float, mean: float, std: float, inside: float) -> float:
+def _in_deviations(bound: float, mean: float, std: float, inside: float) -> float:
     """Return a bound in standard deviations from the mean, which is not outside of the given one.
 
     ``inside`` is the infinity in whose direction the samples lie.
     """
-    found = (bound - mean) / std
-    while (mean + found * std - bound) * inside < 0:
+    if isinf(bound):
+        return bound
+    exact = (Fraction(bound) - Fraction(mean)) / Fraction(std)
+    try:
+        found = float(exact)
+    except OverflowError:
+        return inf if exact > 0 else -inf
+    if found != exact and (found > exact) != (inside > 0):
         found = nextafter(found, inside)
-    return found
+    return copysign(inf, found) if isinf(found * std) else found  # the kernel multiplies them, too
+
+
+@lru_cache(maxsize=64)  # the layers of a model have the same bounds, and fractions take 10 us
+def _window(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
+    """Return the bounds in standard deviations from the mean, rounded towards each other."""
+    return _in_deviations(a, mean, std, inf), _in_deviations(b, mean, std, -inf)
+
+
+def _nearest(value: float, a: float, b: float, dtype: np.dtype[Any]) -> float:
+    """Return the dtype's number in [a, b] that is nearest to a value from there.
+
+    Where there is none, it is the nearest of all.
+    """
+    nearest = dtype.type(value)
+    found = float(nearest)  # NumPy would compare in the dtype
+    if a <= found <= b:
+        return found
+    inside = float(np.nextafter(nearest, dtype.type(inf if found < a else -inf)))
+    return inside if a <= inside <= b else found
+
+
+# Bounds that nothing of 53 bits lies between, in standard deviations, are at most |z| * 2**-51
+# apart, and the density's logarithm has the slope z: below 2**20 it is constant to within 2**-11.
+_FLAT = 1 << 20
+
+
+def _between(
+    bounds: tuple[float, float], shape: Dimensions, dtype: np.dtype[Any], mean: float, std: float
+) -> Distribution:
+    """Return the normal distribution between two values, checked for the dtype."""
+    a, b = bounds
+    limit = FINITE[dtype.char]
+    check_finite(limit, dtype, mean=mean, std=std)
+    if a > mean:  # all samples are near it
+        check_finite(limit, dtype, a=a)
+    elif b < mean:
+        check_finite(limit, dtype, b=b)
+    if a == b or std == 0:  # all samples are one number
+        return normal(shape, dtype, _nearest(min(max(mean, a), b), a, b, dtype), 0.0)
+    lower, upper = _window(mean, std, a, b)
+    if lower >= upper and abs(lower) < _FLAT:
+        return uniform(shape, dtype, a, b)
+    try:
+        return truncated_at(lower, upper)(shape, dtype, mean, std)
+    except ValueError as error:
+        if "lower" not in str(error):
+            raise
+        raise ValueError(
+            "a and b must not both lie too many standard deviations from the mean, "
+            f"received mean={mean}, std={std}, a={a}, b={b}"
+        ) from None
 
 
 def trunc_normal_(
@@ -188,38 +314,41 @@ def trunc_normal_(
     Raises
     ------
     ValueError
-        ``a > b``; ``std`` is negative; a parameter is not finite in the dtype.
+        ``a > b``; ``std`` is negative; a parameter is not finite in the dtype (but for a bound
+        that is farther out than the mean); both bounds are more than 2**100 standard deviations
+        away on the same side, or beyond 2**20 and too close to each other.
 
     Notes
     -----
-    The values are those of :func:`fastinit.truncated_normal` with ``lower=(a - mean) / std`` and
-    ``upper=(b - mean) / std``: exactly distributed whatever the bounds, so there is no warning
-    where the mean is far from them.
+    All values lie in [a, b], also where a bound is no number of the dtype, unless no number of the
+    dtype lies there; PyTorch rounds the bounds.  They are those of
+    :func:`fastinit.truncated_normal` with ``lower=(a - mean) / std`` and ``upper=(b - mean) /
+    std``, rounded towards each other: exactly distributed whatever the bounds, so there is no
+    warning where the mean is far from them.
     """
     mean, std, a, b = number("mean", mean), number("std", std), number("a", a), number("b", b)
     if not a <= b:
         raise ValueError(f"a must be <= b, received a={a}, b={b}")
-    if a == b or std == 0:  # all samples are one number
-        nearest = min(max(mean, a), b)
-        return _draw(tensor, normal, nearest, 0.0, seed, generator)
-    if std < 0:
+    if not std >= 0:
         raise ValueError(f"std must be >= 0, received {std}")
-    lower, upper = _bound(a, mean, std, inf), _bound(b, mean, std, -inf)
-    return _draw(tensor, truncated_at(lower, upper), mean, std, seed, generator)
+    return _draw(tensor, partial(_between, (a, b)), mean, std, seed, generator)
 
 
 def constant_(tensor: Any, val: float) -> Any:
     """Fill a tensor with a value, as ``torch.nn.init.constant_`` does."""
+    _check_shaped(tensor)
     return torch.nn.init.constant_(tensor, val)
 
 
 def ones_(tensor: Any) -> Any:
     """Fill a tensor with ones, as ``torch.nn.init.ones_`` does."""
+    _check_shaped(tensor)
     return torch.nn.init.ones_(tensor)
 
 
 def zeros_(tensor: Any) -> Any:
     """Fill a tensor with zeros, as ``torch.nn.init.zeros_`` does."""
+    _check_shaped(tensor)
     return torch.nn.init.zeros_(tensor)
 
 
@@ -228,6 +357,7 @@ def eye_(tensor: Any) -> Any:
 
     A DTensor, which PyTorch's function refuses, gets its part of the matrix.
     """
+    _check_shaped(tensor)
     if not is_distributed(tensor):
         return torch.nn.init.eye_(tensor)
     if tensor.ndim != 2:
@@ -239,10 +369,11 @@ def eye_(tensor: Any) -> Any:
 
 
 def dirac_(tensor: Any, groups: int = 1) -> Any:
-    """Fill the kernel of a convolution so that it keeps its input, as ``torch.nn.init.dirac_`` does.
+    """Fill the kernel of a convolution so that its output is its input.
 
-    A DTensor gets its part of the kernel.
+    This does what ``torch.nn.init.dirac_`` does; a DTensor gets its part of the kernel.
     """
+    _check_shaped(tensor)
     if not is_distributed(tensor) or tensor.is_meta:
         return torch.nn.init.dirac_(tensor, groups)
 
@@ -256,9 +387,8 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
 
 def _fans(tensor: Any) -> tuple[int, int]:
     """Return fan_in and fan_out of a weight in PyTorch's layout, (out, in, *window)."""
-    if not isinstance(tensor, torch.Tensor):
-        check_tensor(tensor)
     with torch._C.DisableTorchFunction():
+        _check_shaped(tensor)
         shape = tuple(tensor.shape)
     if len(shape) < 2:
         raise ValueError(
@@ -268,20 +398,28 @@ def _fans(tensor: Any) -> tuple[int, int]:
     return shape[1] * window, shape[0] * window
 
 
-def _fan(tensor: Any, mode: str) -> float:
+def _fan(tensor: Any, mode: str, modes: tuple[str, ...]) -> float:
     """Return the fan that a mode names."""
     fan_in, fan_out = _fans(tensor)
-    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    name = mode.lower() if isinstance(mode, str) else mode
-    if name not in fans:
-        raise ValueError(f"mode must be one of {list(fans)}, received {shown(mode)}")
-    return fans[name]
+    name = mode.lower() if isinstance(mode, str) else ""
+    if name not in modes:
+        raise ValueError(f"mode must be one of {', '.join(modes)}, received {shown(mode)}")
+    return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[name]
+
+
+def _check_factor(gain: Any) -> float:
+    """Return the gain as a float; raise where it can be no factor of a standard deviation."""
+    factor = number("gain", gain)
+    if not factor >= 0:
+        raise ValueError(f"gain must be >= 0, received {factor}")
+    return factor
 
 
 def _is_empty(tensor: Any) -> bool:
     """Warn where there is nothing to initialize, as PyTorch does."""
     with torch._C.DisableTorchFunction():
-        empty = isinstance(tensor, torch.Tensor) and 0 in tensor.shape
+        _check_shaped(tensor)
+        empty = 0 in tensor.shape
     if empty:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
     return empty
@@ -301,21 +439,21 @@ def xavier_uniform_(
     Parameters
     ----------
     tensor, generator, seed
-        See :mod:`fastinit.torch.init`; of 2 or more dimensions, (out, in, \\*window).
+        See :mod:`fastinit.torch.init`; of 2 or more dimensions, ``(out, in, *window)``.
     gain : float
         A factor, such as ``calculate_gain("tanh")``.
 
     Raises
     ------
     ValueError
-        The tensor has fewer than 2 dimensions.
+        The tensor has fewer than 2 dimensions, or the gain is negative.
 
     Notes
     -----
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010, equation 16.
     """
-    bound = number("gain", gain) * sqrt(6 / max(1, sum(_fans(tensor))))
+    bound = _check_factor(gain) * sqrt(6 / max(1, sum(_fans(tensor))))
     return _draw(tensor, uniform, -bound, bound, seed, generator)
 
 
@@ -331,7 +469,7 @@ def xavier_normal_(
     Parameters
     ----------
     tensor, generator, seed
-        See :mod:`fastinit.torch.init`; of 2 or more dimensions, (out, in, \\*window).
+        See :mod:`fastinit.torch.init`; of 2 or more dimensions, ``(out, in, *window)``.
     gain : float
         A factor, such as ``calculate_gain("tanh")``.
 
@@ -345,17 +483,14 @@ def xavier_normal_(
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010, equation 12.
     """
-    std = number("gain", gain) * sqrt(2 / max(1, sum(_fans(tensor))))
+    std = _check_factor(gain) * sqrt(2 / max(1, sum(_fans(tensor))))
     return _draw(tensor, normal, 0.0, std, seed, generator)
 
 
 def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        name = mode.lower() if isinstance(mode, str) else mode
-        if name not in ("fan_in", "fan_out"):
-            raise ValueError(f"mode must be 'fan_in' or 'fan_out', received {shown(mode)}")
+    fan = _fan(tensor, mode, ("fan_in", "fan_out"))
     gain: float = calculate_gain(nonlinearity, a)
-    return gain / sqrt(_fan(tensor, mode))
+    return gain / sqrt(fan)
 
 
 def kaiming_uniform_(
@@ -374,7 +509,7 @@ def kaiming_uniform_(
     Parameters
     ----------
     tensor, generator, seed
-        See :mod:`fastinit.torch.init`; of 2 or more dimensions, (out, in, \\*window).
+        See :mod:`fastinit.torch.init`; of 2 or more dimensions, ``(out, in, *window)``.
     a : float
         The negative slope of a leaky ReLU that follows.
     mode : str
@@ -442,7 +577,7 @@ def variance_scaling_(
     Parameters
     ----------
     tensor, generator, seed
-        See :mod:`fastinit.torch.init`; of 2 or more dimensions, (out, in, \\*window).
+        See :mod:`fastinit.torch.init`; of 2 or more dimensions, ``(out, in, *window)``.
     scale : float
         The factor of the variance.
     mode : str
@@ -460,7 +595,7 @@ def variance_scaling_(
     scale = number("scale", scale)
     if not scale > 0:
         raise ValueError(f"scale must be > 0, received {scale}")
-    std = sqrt(scale / max(1, _fan(tensor, mode)))
+    std = sqrt(scale / max(1, _fan(tensor, mode, ("fan_in", "fan_out", "fan_avg"))))
     if distribution == "truncated_normal":
         return _draw(tensor, truncated_normal, 0.0, std / TRUNCATED_STDDEV, seed, generator)
     if distribution == "normal":
@@ -481,7 +616,7 @@ def lecun_normal_(
     Parameters
     ----------
     tensor, generator, seed
-        See :mod:`fastinit.torch.init`; of 2 or more dimensions, (out, in, \\*window).
+        See :mod:`fastinit.torch.init`; of 2 or more dimensions, ``(out, in, *window)``.
 
     Raises
     ------
@@ -524,12 +659,12 @@ def orthogonal_(
     Each process makes the whole matrix of a DTensor and keeps its part.
     """
     with torch._C.DisableTorchFunction():
-        check_tensor(tensor)
+        _check(tensor)
         shape = tuple(tensor.shape)
         if len(shape) < 2:
             raise ValueError(f"tensor must have 2 or more dimensions, received shape {shape}")
         gain = check_gain(gain, dtype_of(tensor))
-        if tensor.is_meta or not tensor.numel():
+        if _is_without_elements(tensor):
             return tensor
         key = key_of_draw(tensor, seed, generator)
 
@@ -572,15 +707,16 @@ def sparse_(
     its rows have the least of ``random_bits((columns, rows), key, "uint64")``.
     """
     with torch._C.DisableTorchFunction():
-        check_tensor(tensor)
+        _check(tensor)
         if tensor.ndim != 2:
             shape = tuple(tensor.shape)
             raise ValueError(f"tensor must have 2 dimensions, received shape {shape}")
         sparsity = number("sparsity", sparsity)
         if not 0 <= sparsity <= 1:
             raise ValueError(f"sparsity must be from 0 to 1, received {sparsity}")
-        normal((), dtype_of(tensor), 0.0, std)
-        if tensor.is_meta or not tensor.numel():
+        std = number("std", std)
+        _check_parameters(normal, dtype_of(tensor), 0.0, std, _BOUNDS)
+        if _is_without_elements(tensor):
             return tensor
         key = key_of_draw(tensor, seed, generator)
 
@@ -589,8 +725,7 @@ def sparse_(
             matrix = random_normal(shape, 0.0, std, key, dtype)
             order = random_bits((columns, rows), key, "uint64").argsort(axis=1, kind="stable")
             zeros = order[:, : ceil(sparsity * rows)]
-            for column, places in enumerate(zeros):
-                matrix[places, column] = 0
+            matrix[zeros, np.arange(columns)[:, None]] = 0
             return of_array(matrix)
 
         write_whole(tensor, make)
