@@ -310,3 +310,12 @@ def test_values_that_the_dtype_does_not_hold():
     with pytest.raises(ValueError, match=r"mean - 14 \* stddev must be finite in float16"):
         fastinit.truncated_normal(3, stddev=8000, dtype="float16", lower=-math.inf, upper=1)
     fastinit.truncated_normal(3, stddev=8000, dtype="float16", lower=-1, upper=8)
+
+
+def test_bounds_whose_distance_is_beyond_the_dtype():
+    """A bound of -2.7e8 * 1e300 is no float64, and no sample lies near it."""
+    found = fastinit.truncated_normal(100, 1e308, 1e300, 1, "float64", lower=-2.7e8, upper=7e7)
+    plain = fastinit.truncated_normal(100, 0, 1, 1, "float64", lower=-2.7e8, upper=7e7)
+    assert_same_bits(found, plain * 1e300 + 1e308)
+    degenerate = fastinit.truncated_normal(3, 1.0, 0.0, 1, lower=0, upper=float("inf"))
+    assert degenerate.tolist() == [1.0, 1.0, 1.0]

@@ -111,7 +111,9 @@ static double sum_of_product(double mean, double bound, double stddev, double *e
     double of_sum, rest, product = bound * stddev, of_product = fma(bound, stddev, -product);
 
     *error = 0;
-    if (isinf(product)) /* as that of an infinite bound; its error would be no number */
+    if (isinf(bound))
+        return bound;
+    if (isinf(product)) /* Its error would be no number. */
         return product;
     double s = sum(mean, product, &of_sum);
     s = sum(s, sum(of_sum, of_product, &rest), error);
