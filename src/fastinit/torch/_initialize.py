@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
-from inspect import Parameter, signature
+from inspect import signature
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,13 +14,14 @@ import torch
 from .._messages import shown, type_of
 from .._seeds import derive_seed, key
 from . import init as functions
+from ._copies import Copies, distributed_in
 from ._interception import Interception
 from ._names import Names, named_tensors, plain_name, unwrapped
-from ._shards import is_distributed
-from ._tensors import write_whole
+from ._shards import is_distributed, sharded_axes
+from ._tensors import is_taken, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     from .._typing import Seed
@@ -37,26 +40,62 @@ _OVERWRITING = {
     )
 } | {torch.Tensor.data.__set__}
 
+_GET_DATA, _SET_DATA = torch.Tensor.data.__get__, torch.Tensor.data.__set__
+
+# What a DTensor does on its local part alone, with the values that its whole would have.
+_LOCAL = {
+    getattr(torch.Tensor, name)
+    for name in (
+        *("fill_", "zero_", "mul_", "div_", "add_", "sub_", "neg_", "abs_", "clamp_", "clip_"),
+        *("exp_", "log_", "sqrt_", "pow_", "erfinv_"),
+    )
+}
+_DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
+
+# The functions of torch.nn.init that tell a mode of their calls.
+_DRAWS_OF_INIT = ("normal_", "uniform_", "kaiming_uniform_")
+_OF_INIT = (*_DRAWS_OF_INIT, "constant_")
+
+# What asks for no values, or makes another tensor of the same placements.
+_ASKS = {
+    *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
+    *("is_floating_point", "is_complex", "is_contiguous", "is_inference", "is_neg", "is_conj"),
+    *("requires_grad_", "__hash__", "get_device", "storage_offset", "register_hook"),
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full", "new_tensor", "__deepcopy__"),
+}
+_VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "H", "mT", "mH", "real", "imag")}
+
 
 class _Watch(Interception):
     """Also hear of what is written to the model by other means than draws."""
 
     context: Names
 
+    def __init__(self, names: Names) -> None:
+        super().__init__(names)
+        self.copies = Copies(names)
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """See torch.overrides."""
         kwargs = kwargs or {}
-        if func is torch.Tensor.copy_ and len(args) > 1 and _is_copy_to_shards(*args[:2]):
-            with torch._C.DisableTorchFunction():
-                write_whole(args[0], lambda shape, dtype: args[1])
-            return args[0]
+        if self.context.sharded:
+            sharded = distributed_in((*args, *kwargs.values()))
+            if sharded:
+                return self._call_sharded(func, types, args, kwargs, sharded)
+        return self._call(func, types, args, kwargs)
+
+    def _call(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Call a function and hear of what it writes."""
         draws = self.context.draws
         result = super().__torch_function__(func, types, args, kwargs)
         if draws == self.context.draws:  # a draw tells for itself
             with torch._C.DisableTorchFunction():
-                if func in _OVERWRITING or getattr(func, "__name__", "") == "constant_":
+                if func is _SET_DATA:
+                    self.context.moved(args[0])
+                if func in _OVERWRITING or getattr(func, "__name__", "") in _OF_INIT:
                     self.context.wrote(args[0] if args else kwargs["tensor"])
                 elif func is torch.Tensor.__setitem__:
                     self.context.wrote(args[0][args[1]])
@@ -64,15 +103,88 @@ class _Watch(Interception):
                     self.context.wrote(kwargs["out"])
         return result
 
+    def _call_sharded(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any, sharded: list[Any]
+    ) -> Any:
+        """Call a function of DTensors: on local parts where that is the same, or on copies."""
+        name = getattr(func, "__name__", "")
+        first = sharded[0]
+        ours = any(self.context.name(tensor) is not None for tensor in sharded)
+        if name in _ASKS or (name == "__get__" and func not in _VIEWS):
+            result = super().__torch_function__(func, types, args, kwargs)
+            if ours and func == _GET_DATA:
+                self.context.alias(result, self.context.name(first))
+            return result
+        if func is torch.Tensor.detach:
+            result = func(*args, **kwargs)
+            if ours:
+                self.context.alias(result, self.context.name(first))
+            return result
+        if func is torch.Tensor.__getitem__ and ours and first is args[0]:
+            return self.copies.item(*args)
+        if _is_copy_to_shards(func, args):
+            with torch._C.DisableTorchFunction():
+                write_whole(first, lambda shape, dtype: args[1].expand(shape))
+            return None if func is _SET_DATA else first
+        if self._is_local(func, name, args, kwargs):
+            with torch._C.DisableTorchFunction():
+                for tensor in sharded:
+                    self.copies.put(tensor)
+            return self._call(func, types, args, kwargs)
+        if not ours and not _has_whole((*args, *kwargs.values())):
+            return self._call(func, types, args, kwargs)
+        with torch._C.DisableTorchFunction():
+            copies = [(tensor, self.copies.whole(tensor)) for tensor in sharded]
+        to_copy = {id(tensor): copy for tensor, copy in copies}
+        args = tuple(_replaced(value, to_copy) for value in args)
+        kwargs = {key: _replaced(value, to_copy) for key, value in kwargs.items()}
+        result = self._call(func, types, args, kwargs)
+        return next((tensor for tensor, copy in copies if copy is result), result)
 
-def _is_copy_to_shards(to: Any, source: Any) -> bool:
+    def _is_local(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Any) -> bool:
+        """Return whether a function may be called on DTensors as they are."""
+        first = args[0] if args else kwargs.get("tensor")
+        others = [*args[1:], *(value for key, value in kwargs.items() if key != "tensor")]
+        tensors = [value for value in others if isinstance(value, torch.Tensor)]
+        if func in _LOCAL or name == "constant_":
+            return not any(tensor.ndim for tensor in tensors)
+        if func in _DRAWS or (type(func) is FunctionType and name in _DRAWS_OF_INIT):
+            return is_taken(first, True) and not any(
+                isinstance(value, (torch.Tensor, torch.Generator)) for value in others
+            )
+        if func is torch.Tensor.copy_ or func is _SET_DATA:
+            return all(map(is_distributed, tensors))
+        return False
+
+
+def _is_copy_to_shards(func: Any, args: tuple[Any, ...]) -> bool:
     """Return whether a whole tensor is copied to a DTensor, which PyTorch refuses."""
+    if func is not torch.Tensor.copy_ and func is not _SET_DATA:
+        return False
+    to, source = args[:2]
     return (
         is_distributed(to)
         and isinstance(source, torch.Tensor)
         and not is_distributed(source)
-        and source.shape == to.shape
+        and (source.shape == to.shape or func is torch.Tensor.copy_)
     )
+
+
+def _has_whole(arguments: Any) -> bool:
+    """Return whether there are tensors among arguments that a DTensor does not work with."""
+    return any(
+        _has_whole(value)
+        if isinstance(value, (list, tuple))
+        else isinstance(value, torch.Tensor) and not is_distributed(value) and value.ndim > 0
+        for value in arguments
+    )
+
+
+def _replaced(value: Any, to_copy: dict[int, Any]) -> Any:
+    """Return an argument with the copies of its DTensors."""
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(part, to_copy) for part in value)
+    return to_copy.get(id(value), value)
 
 
 def _is_pretrained(module: Any) -> bool:
@@ -80,70 +192,97 @@ def _is_pretrained(module: Any) -> bool:
     return hasattr(module, "initialize_weights") and hasattr(module, "_init_weights")
 
 
-def _needs_nothing(method: Any) -> bool:
-    """Return whether a method can be called without arguments."""
-    return all(
-        p.default is not Parameter.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        for p in signature(method).parameters.values()
-    )
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+def _takes(method: Any, count: int) -> bool:
+    """Return whether a method can be called with that number of arguments."""
+    try:
+        signature(method).bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 class _Run:
     """One initialization of a model's modules."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, model: Any, names: Names, watch: _Watch) -> None:
         self.names = names
+        self.watch = watch
+        self.name_of: dict[int, str] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            name = plain_name(name)
+            self.name_of[id(module)] = min(name, self.name_of.get(id(module), name))
+        self._done: set[int] = set()
 
     def enter(self, name: str) -> None:
-        """Say which module is initialized now.
+        """Say what is initialized now.
 
         Numbers that stay PyTorch's, such as those of exponential_, are seeded by it, too.
         """
-        self.names.module = plain_name(name)
+        with torch._C.DisableTorchFunction():
+            self.watch.copies.end()
+        self.names.module = name
         word = derive_seed(self.names.seed, f"{self.names.module}()")
         torch.default_generator.manual_seed(word)
 
-    def each(self, module: Any, name: str, init: Callable[[Any], Any]) -> None:
+    def _begin(self, module: Any) -> bool:
+        """Return whether a module is met for the first time: it may have several names."""
+        new = id(module) not in self._done
+        self._done.add(id(module))
+        return new
+
+    def each(self, module: Any, init: Callable[[Any], Any]) -> None:
         """Apply a function to all modules, children first, as torch.nn.Module.apply does."""
-        for child_name, child in module.named_children():
-            self.each(child, _joined(name, child_name), init)
-        self.enter(name)
+        self._done.clear()
+        self._each(module, init)
+
+    def _each(self, module: Any, init: Callable[[Any], Any]) -> None:
+        module = unwrapped(module)
+        if not self._begin(module):
+            return
+        for child in module.children():
+            self._each(child, init)
+        self.enter(self.name_of[id(module)])
         init(module)
 
-    def own(self, module: Any, name: str, inside: bool = False) -> None:
+    def own(self, module: Any, inside: bool = False) -> None:
         """Do what the construction of a module does: its parts' defaults, then its own rules."""
+        module = unwrapped(module)
+        if not self._begin(module):
+            return
         if _is_pretrained(module):
-            self.pretrained(module, name)
+            self.pretrained(module)
             return
         weights = getattr(module, "init_weights", None)
         by_module = getattr(module, "_init_weights", None)
         has_rules = callable(weights) or callable(by_module)
-        for child_name, child in module.named_children():
-            self.own(child, _joined(name, child_name), inside or has_rules)
+        for child in module.children():
+            self.own(child, inside or has_rules)
+        name = self.name_of[id(module)]
         self.enter(name)
         for method in ("reset_parameters", "_reset_parameters"):
-            if callable(getattr(module, method, None)) and _needs_nothing(getattr(module, method)):
+            if callable(getattr(module, method, None)) and _takes(getattr(module, method), 0):
                 getattr(module, method)()
                 break
         if inside or not has_rules:
             return
-        if callable(weights) and _needs_nothing(weights):
+        if callable(weights) and _takes(weights, 0):
+            self.enter(name)
             weights()
-        elif callable(by_module):
-            self.each(module, name, by_module)
+            return
+        done, self._done = self._done, set()
+        for rules in (weights, by_module):
+            if callable(rules) and _takes(rules, 1):
+                self._each(module, rules)
+                break
+        self._done = done
 
-    def pretrained(self, model: Any, prefix: str) -> None:
+    def pretrained(self, model: Any) -> None:
         """Initialize a model of transformers anew, and tie its weights."""
-        name_of = {id(module): name for name, module in model.named_modules()}
-        wrapped = [module for module in model.modules() if _is_pretrained(module)]
+        wrapped = [module for module in map(unwrapped, model.modules()) if _is_pretrained(module)]
 
         def entering(init_weights: Callable[[Any], Any]) -> Callable[[Any], Any]:
             def call(module: Any) -> Any:
-                self.enter(_joined(prefix, name_of.get(id(module), "")).rstrip("."))
+                self.enter(self.name_of[id(module)])
                 return init_weights(module)
 
             return call
@@ -158,31 +297,75 @@ class _Run:
             model.initialize_weights()
         finally:
             for module in wrapped:
-                del vars(module)["_init_weights"]
-        if hasattr(model, "tie_weights"):
+                vars(module).pop("_init_weights", None)
+        _tie(model)
+
+
+def _tie(model: Any) -> None:
+    """Let a model of transformers tie its weights, as far as it has them."""
+    if _is_pretrained(model) and hasattr(model, "tie_weights"):
+        with suppress(AttributeError):  # a stage of a pipeline may lack one of the two
             model.tie_weights()
 
 
-def _first_rule(rules: Mapping[str, Rule], name: str) -> Rule | None:
-    return next((rule for pattern, rule in rules.items() if fnmatchcase(name, pattern)), None)
+def _tie_all(module: Any) -> None:
+    """Tie the weights of all models of transformers that are not part of another one."""
+    module = unwrapped(module)
+    if _is_pretrained(module):
+        _tie(module)
+    else:
+        for child in module.children():
+            _tie_all(child)
 
 
-def _apply_rules(rules: Mapping[str, Rule], names: Names) -> None:
+def _rule(rules: Mapping[str, Rule], names: Iterable[str]) -> Rule | None:
+    """Return the first rule that matches one of a parameter's names."""
+    return next(
+        (
+            rule
+            for pattern, rule in rules.items()
+            if any(fnmatchcase(name, pattern) for name in names)
+        ),
+        None,
+    )
+
+
+def _apply_rules(rules: Mapping[str, Rule], names: Names, run: _Run) -> None:
     for name, parameter in names.parameters():
-        rule = _first_rule(rules, name)
+        rule = _rule(rules, names.names_of[name])
+        run.enter(name)
         if callable(rule):
             rule(parameter)
         else:
             functions.constant_(parameter, rule)
 
 
-def _check(model: Any, init: Init | None) -> None:
+def _has_other_processes() -> bool:
+    distributed = torch.distributed
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
+
+
+def _check(model: Any, seed: Seed, init: Init | None) -> None:
     """Raise where a model cannot be initialized, before anything is changed."""
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, received {type_of(model)}")
-    for name, parameter in model.named_parameters():
-        if torch.nn.parameter.is_lazy(parameter):
-            raise ValueError(f"parameter {name} has no shape yet: run the model once before")
+    if seed is None and _has_other_processes():
+        raise ValueError(
+            "seed must be given where there are several processes: each would draw another one"
+        )
+    model = unwrapped(model)
+    for name, tensor in named_tensors(model):
+        if torch.nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{plain_name(name)} has no shape yet: run the model once before")
+        if is_distributed(tensor):
+            try:
+                sharded_axes(tensor)
+            except ValueError as error:
+                raise ValueError(f"{plain_name(name)}: {error}") from None
     if init is None or (callable(init) and not isinstance(init, Mapping)):
         return
     if not isinstance(init, Mapping):
@@ -198,9 +381,12 @@ def _check(model: Any, init: Init | None) -> None:
                 f"the rule of {pattern!r} must be a function of a tensor or a number, "
                 f"received {shown(rule)}"
             )
-    for name in sorted({plain_name(name) for name, _ in model.named_parameters()}):
-        if _first_rule(init, name) is None:
-            raise ValueError(f"no rule of init matches parameter {name}; '*' matches all")
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(plain_name(name))
+    for some in sorted(map(sorted, names.values())):
+        if _rule(init, some) is None:
+            raise ValueError(f"no rule of init matches parameter {some[0]}; '*' matches all")
 
 
 def _make_memory(model: Any, device: Any) -> list[str]:
@@ -220,7 +406,7 @@ def _make_memory(model: Any, device: Any) -> list[str]:
             return tensor
         if is_distributed(tensor):
             return torch.empty_like(tensor, device=tensor.device_mesh.device_type)
-        return torch.empty_like(tensor, device="cpu" if device is None else device)
+        return torch.empty_like(tensor, device=device)
 
     with torch.no_grad():
         model._apply(with_memory)  # as Module.to_empty does, which would empty the others, too
@@ -229,10 +415,14 @@ def _make_memory(model: Any, device: Any) -> list[str]:
         made = _get(model, first)
         vars(made).update(attributes[first])
         for name in group[1:]:
-            owner, _, own = name.rpartition(".")
-            module = model.get_submodule(owner)
-            (module._parameters if own in module._parameters else module._buffers)[own] = made
+            _set(model, name, made)
     return buffers
+
+
+def _set(model: Any, name: str, tensor: Any) -> None:
+    owner, _, own = name.rpartition(".")
+    module = model.get_submodule(owner)
+    (module._parameters if own in module._parameters else module._buffers)[own] = tensor
 
 
 def _get(model: Any, name: str) -> Any:
@@ -295,26 +485,52 @@ def initialize(
     >>> initialize(model, seed=1)
     Linear(in_features=3, out_features=2, bias=True)
     """
-    _check(model, init)
+    _check(model, seed, init)
+    device = torch.device("cpu" if device is None else device)
+    if device.type == "meta":
+        raise ValueError("device must be one with memory, received meta")
     root = key(seed)
     target = unwrapped(model)
+    _tie_all(target)
     buffers = _make_memory(target, device)
     names = Names(target, root)
-    run = _Run(names)
+    watch = _Watch(names)
+    run = _Run(target, names, watch)
     state = torch.get_rng_state()
     try:
-        with torch.no_grad(), _Watch(names):
+        with torch.no_grad(), watch:
             if init is None or (isinstance(init, Mapping) and buffers):
-                run.own(target, "")
+                run.own(target)
             if isinstance(init, Mapping):
                 names.restart()
-                _apply_rules(init, names)
+                _apply_rules(init, names, run)
             elif init is not None:
-                run.each(target, "", init)
+                run.each(target, init)
+            run.enter("")
     finally:
         torch.set_rng_state(state)
+    _keep_sharded(target, names)
     _check_written(target, names, buffers)
     return model
+
+
+def _keep_sharded(model: Any, names: Names) -> None:
+    """Put the values of whole tensors that were assigned into the DTensors that they replaced."""
+    if not names.sharded:
+        return
+    for name, tensor in list(named_tensors(model)):
+        before = names.known(plain_name(name))
+        if before is None or not is_distributed(before) or is_distributed(tensor):
+            continue
+        if tensor.shape != before.shape:
+            raise RuntimeError(
+                f"{plain_name(name)} is sharded and of shape {tuple(before.shape)}, and its module "
+                f"has replaced it by one of shape {tuple(tensor.shape)}"
+            )
+        with torch.no_grad():
+            write_whole(before, lambda shape, dtype, tensor=tensor: tensor)
+        names.wrote(before)
+        _set(model, name, before)
 
 
 def _check_written(model: Any, names: Names, buffers: list[str]) -> None:
