@@ -93,7 +93,7 @@ class _Watch(Interception):
         result = super().__torch_function__(func, types, args, kwargs)
         if draws == self.context.draws:  # a draw tells for itself
             with torch._C.DisableTorchFunction():
-                if func is _SET_DATA:
+                if func == _SET_DATA:
                     self.context.moved(args[0])
                 if func in _OVERWRITING or getattr(func, "__name__", "") in _OF_INIT:
                     self.context.wrote(args[0] if args else kwargs["tensor"])
@@ -125,7 +125,7 @@ class _Watch(Interception):
         if _is_copy_to_shards(func, args):
             with torch._C.DisableTorchFunction():
                 write_whole(first, lambda shape, dtype: args[1].expand(shape))
-            return None if func is _SET_DATA else first
+            return None if func == _SET_DATA else first
         if self._is_local(func, name, args, kwargs):
             with torch._C.DisableTorchFunction():
                 for tensor in sharded:
@@ -152,14 +152,14 @@ class _Watch(Interception):
             return is_taken(first, True) and not any(
                 isinstance(value, (torch.Tensor, torch.Generator)) for value in others
             )
-        if func is torch.Tensor.copy_ or func is _SET_DATA:
+        if func is torch.Tensor.copy_ or func == _SET_DATA:
             return all(map(is_distributed, tensors))
         return False
 
 
 def _is_copy_to_shards(func: Any, args: tuple[Any, ...]) -> bool:
     """Return whether a whole tensor is copied to a DTensor, which PyTorch refuses."""
-    if func is not torch.Tensor.copy_ and func is not _SET_DATA:
+    if func is not torch.Tensor.copy_ and func != _SET_DATA:
         return False
     to, source = args[:2]
     return (
@@ -291,11 +291,16 @@ class _Run:
             vars(module).pop("_is_hf_initialized", None)
         for _, tensor in named_tensors(model):
             vars(tensor).pop("_is_hf_initialized", None)
+        # fully_shard gives a model a class of another module, which transformers takes for code of
+        # its user; it then skips modules that have no parameters of their own, such as GPT-2's
+        # attention, whose rule scales those of its children.
+        vars(model)["is_custom_code"] = lambda: False
         for module in wrapped:
             vars(module)["_init_weights"] = entering(module._init_weights)
         try:
             model.initialize_weights()
         finally:
+            del vars(model)["is_custom_code"]
             for module in wrapped:
                 vars(module).pop("_init_weights", None)
         _tie(model)
