@@ -10,6 +10,8 @@ INTEGRATION = {
     "test_keras.py",
     "test_safetensors.py",
     "test_torch.py",
+    "test_torch_initialize.py",
+    "test_torch_mesh.py",
 }
 
 

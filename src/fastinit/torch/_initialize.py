@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from fnmatch import fnmatchcase
 from inspect import signature
 from types import FunctionType
@@ -362,6 +362,11 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
         raise ValueError(
             "seed must be given where there are several processes: each would draw another one"
         )
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        raise ValueError(
+            "FullyShardedDataParallel keeps pieces of flat parameters, which have no names: "
+            "initialize the model before it is wrapped, or use fully_shard"
+        )
     model = unwrapped(model)
     for name, tensor in named_tensors(model):
         if torch.nn.parameter.is_lazy(tensor):
@@ -503,7 +508,7 @@ def initialize(
     run = _Run(target, names, watch)
     state = torch.get_rng_state()
     try:
-        with torch.no_grad(), watch:
+        with torch.no_grad(), _with_memory(), watch:
             if init is None or (isinstance(init, Mapping) and buffers):
                 run.own(target)
             if isinstance(init, Mapping):
@@ -517,6 +522,11 @@ def initialize(
     _keep_sharded(target, names)
     _check_written(target, names, buffers)
     return model
+
+
+def _with_memory() -> Any:
+    """Return a context in which new tensors have memory, also within ``torch.device("meta")``."""
+    return torch.device("cpu") if torch.get_default_device().type == "meta" else nullcontext()
 
 
 def _keep_sharded(model: Any, names: Names) -> None:

@@ -14,9 +14,9 @@ from ._shards import is_distributed, local_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# What wrappers put before the names of the modules that they wrap: FSDP1, torch.compile and
-# activation checkpointing.
-_WRAPPERS = ("_fsdp_wrapped_module", "_orig_mod", "_checkpoint_wrapped_module")
+# What wrappers put before the names of the modules that they wrap: torch.compile, activation
+# checkpointing, and FullyShardedDataParallel, whose names checkpoints may have.
+_WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 
 
 def plain_name(name: str) -> str:

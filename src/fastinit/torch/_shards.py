@@ -152,6 +152,8 @@ def local_parts(tensor: Any) -> Iterator[tuple[tuple[slice, ...], Any]]:
     if tensor.device_mesh.get_coordinate() is None:  # this process is not part of the mesh
         return
     local = local_of(tensor)
+    if not local.numel():  # an empty part may have another shape than its placements say
+        return
     places = _places(tensor, local)
     starts = [[0, *accumulate(map(len, ranges))] for ranges in places]
     for numbers in product(*(range(len(ranges)) for ranges in places)):
