@@ -71,7 +71,8 @@ def _basic(index: Any, shape: tuple[int, ...]) -> tuple[Place, Any] | None:
     given = index if isinstance(index, tuple) else (index,)
     if len(given) > len(shape):
         return None
-    place, inner = [], []
+    place: list[slice] = []
+    inner: list[slice | int] = []
     for i, size in enumerate(shape):
         part = given[i] if i < len(given) else slice(None)
         if type(part) is int and -size <= part < size:

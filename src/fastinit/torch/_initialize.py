@@ -21,7 +21,7 @@ from ._shards import is_distributed, sharded_axes
 from ._tensors import is_taken, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from .._typing import Seed
@@ -112,19 +112,18 @@ class _Watch(Interception):
         ours = any(self.context.name(tensor) is not None for tensor in sharded)
         if name in _ASKS or (name == "__get__" and func not in _VIEWS):
             result = super().__torch_function__(func, types, args, kwargs)
-            if ours and func == _GET_DATA:
-                self.context.alias(result, self.context.name(first))
+            if func == _GET_DATA:
+                self.context.alias(result, first)
             return result
         if func is torch.Tensor.detach:
             result = func(*args, **kwargs)
-            if ours:
-                self.context.alias(result, self.context.name(first))
+            self.context.alias(result, first)
             return result
         if func is torch.Tensor.__getitem__ and ours and first is args[0]:
             return self.copies.item(*args)
         if _is_copy_to_shards(func, args):
             with torch._C.DisableTorchFunction():
-                write_whole(first, lambda shape, dtype: args[1].expand(shape))
+                _write_whole(first, args[1])
             return None if func == _SET_DATA else first
         if self._is_local(func, name, args, kwargs):
             with torch._C.DisableTorchFunction():
@@ -155,6 +154,12 @@ class _Watch(Interception):
         if func is torch.Tensor.copy_ or func == _SET_DATA:
             return all(map(is_distributed, tensors))
         return False
+
+
+def _write_whole(tensor: Any, values: Any) -> None:
+    """Copy the values of a whole tensor to the local part of one."""
+    with torch.no_grad():
+        write_whole(tensor, lambda shape, dtype: values.expand(shape))
 
 
 def _is_copy_to_shards(func: Any, args: tuple[Any, ...]) -> bool:
@@ -323,16 +328,18 @@ def _tie_all(module: Any) -> None:
             _tie_all(child)
 
 
-def _rule(rules: Mapping[str, Rule], names: Iterable[str]) -> Rule | None:
-    """Return the first rule that matches one of a parameter's names."""
-    return next(
-        (
-            rule
-            for pattern, rule in rules.items()
-            if any(fnmatchcase(name, pattern) for name in names)
-        ),
-        None,
-    )
+def _rule(rules: Mapping[str, Rule], names: list[str]) -> Rule:
+    """Return the first rule that matches one of a parameter's names.
+
+    Raises
+    ------
+    ValueError
+        No rule does.
+    """
+    for pattern, rule in rules.items():
+        if any(fnmatchcase(name, pattern) for name in names):
+            return rule
+    raise ValueError(f"no rule of init matches parameter {names[0]}; '*' matches all")
 
 
 def _apply_rules(rules: Mapping[str, Rule], names: Names, run: _Run) -> None:
@@ -380,8 +387,7 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
         return
     if not isinstance(init, Mapping):
         raise TypeError(
-            "init must be a function of a module, a table of rules or None, "
-            f"received {shown(init)}"
+            f"init must be a function of a module, a table of rules or None, received {shown(init)}"
         )
     for pattern, rule in init.items():
         if not isinstance(pattern, str):
@@ -395,8 +401,7 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(plain_name(name))
     for some in sorted(map(sorted, names.values())):
-        if _rule(init, some) is None:
-            raise ValueError(f"no rule of init matches parameter {some[0]}; '*' matches all")
+        _rule(init, some)
 
 
 def _make_memory(model: Any, device: Any) -> list[str]:
@@ -477,15 +482,24 @@ def initialize(
     RuntimeError
         A parameter, or a buffer that had no memory, was not written; the message names it.
     ValueError, TypeError
-        A rule for a parameter is missing, or an argument is of the wrong type.  Nothing is changed
-        then.
+        A rule for a parameter is missing, a parameter has no shape yet, is one of
+        FullyShardedDataParallel or is to be summed over its mesh, the seed is None where there are
+        several processes, or an argument is of the wrong type.  Nothing is changed then.
 
     Notes
     -----
     Draw 0 into a parameter has the seed ``derive_seed(seed, name)``, and draw n the seed
-    ``derive_seed(derive_seed(seed, name), str(n))``.  Parameters that share memory have the first of
-    their names in alphabetical order.  Numbers that an initialization draws into other tensors are
-    named by its module, ``"layers.0.mixer()"``.  PyTorch's generator is left as it was.
+    ``derive_seed(derive_seed(seed, name), str(n))``.  Parameters that share memory have the first
+    of their names in alphabetical order, and so have modules with several names; a rule that
+    matches one of the names counts.  Names are those without the parts that torch.compile,
+    activation checkpointing and DistributedDataParallel put into them.  Numbers that an
+    initialization draws into other tensors are named by its module, ``"layers.0.mixer()"``.
+    PyTorch's generator is left as it was; what it draws meanwhile, such as ``exponential_``,
+    depends on the seed and the module's name.
+
+    An initialization that writes to views of a sharded parameter, or does arithmetic that is not
+    element by element, gets a copy of the rows that it names or of the whole tensor, on each
+    process.
 
     Examples
     --------
@@ -542,8 +556,7 @@ def _keep_sharded(model: Any, names: Names) -> None:
                 f"{plain_name(name)} is sharded and of shape {tuple(before.shape)}, and its module "
                 f"has replaced it by one of shape {tuple(tensor.shape)}"
             )
-        with torch.no_grad():
-            write_whole(before, lambda shape, dtype, tensor=tensor: tensor)
+        _write_whole(before, tensor)
         names.wrote(before)
         _set(model, name, before)
 

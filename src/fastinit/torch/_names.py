@@ -176,9 +176,11 @@ class Names:
             return name
         return self._aliases.get(tensor) if self.sharded else None
 
-    def alias(self, tensor: Any, name: str) -> None:
+    def alias(self, tensor: Any, other: Any) -> None:
         """Let a tensor stand for one of the model, also where this process has no part of it."""
-        self._aliases[tensor] = name
+        name = self.name(other)
+        if name is not None:
+            self._aliases[tensor] = name
 
     def moved(self, tensor: Any) -> None:
         """Hear that a tensor has other memory than before."""
@@ -203,8 +205,10 @@ class Names:
         if name is not None:
             return name, self._written[name]
         if self._places is None:
-            known = [(name, written) for name, written in self._written.items()]
-            known += [(name, written) for written, name in self._others.values()]
+            known = [
+                *((name, written) for name, written in self._written.items()),
+                *((name, written) for written, name in self._others.values()),
+            ]
             self._places = sorted(
                 ((*written.span, name, written) for name, written in known if written.span[1]),
                 key=lambda place: place[0],
