@@ -121,17 +121,13 @@ def shard_rest(model, mesh, axis=0):
 
 def tensor_parallel(plan, model, rest=False):
     mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
-    parallelize_module(model, mesh, plan)
-    if hasattr(model, "tie_weights"):
-        model.tie_weights()
+    parallelize_module(model, mesh, plan)  # unties weights
     return shard_rest(model, mesh, rest) if rest is not False else model
 
 
 def both(plan, model, shape=(2, 2)):
     mesh = init_device_mesh("cpu", shape, mesh_dim_names=("data", "tensor"))
-    parallelize_module(model, mesh["tensor"], plan)
-    if hasattr(model, "tie_weights"):
-        model.tie_weights()
+    parallelize_module(model, mesh["tensor"], plan)  # unties weights
     return shard_layers(model, mesh["data"])
 
 

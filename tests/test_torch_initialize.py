@@ -288,10 +288,11 @@ def test_random_numbers_of_a_rule_are_named_by_the_parameter():
     def scaled(parameter):
         parameter.copy_(torch.rand(parameter.shape) * torch.randn(()))
 
-    small = initialize(nn.Sequential(nn.Linear(2, 3)), 3, {"*": scaled})
-    large = initialize(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3)), 3, {"*": scaled})
+    small = initialize(nn.ModuleDict({"b": nn.Linear(3, 3)}), 3, {"*": scaled})
+    large = nn.ModuleDict({"a": nn.Linear(2, 3), "b": nn.Linear(3, 3)})
+    initialize(large, 3, {"*": scaled})
     assert_same_parts(small, large, some=True)
-    assert len({float(value) for value in large[1].weight.detach().view(-1)}) == 9
+    assert len({float(value) for value in large.b.weight.detach().view(-1)}) == 9
 
 
 def test_a_table_keeps_the_buffers_of_a_model_on_meta():
@@ -614,15 +615,20 @@ def test_shared_modules_count_once_by_the_first_of_their_names():
             super().__init__()
             part = nn.Sequential(Mixer(), nn.Linear(3, 3))
             for name in names:
-                setattr(self, name, part)
+                setattr(self, name, nn.Sequential(part))
 
-    alone = initialize(Shared(["a"]), 3)
-    for names in (["a", "b"], ["b", "a"], ["z", "a", "m"]):
-        for model in (Shared(names), on_meta(lambda names=names: Shared(names))):
-            initialize(model, 3)
-            assert model.a[1] is getattr(model, names[0])[1]
-            assert_same_parts(alone, model, some=True)
-            assert {id(p) for p in model.parameters()} == {id(p) for p in model.a.parameters()}
+    def scheme(module):
+        for parameter in module.parameters(recurse=False):
+            parameter.copy_(torch.rand(parameter.shape) + nn.init.uniform_(parameter))
+
+    for init_ in (None, scheme, {"*": nn.init.normal_}):
+        alone = initialize(Shared(["a"]), 3, init_)
+        for names in (["a", "b"], ["b", "a"], ["z", "a", "m"]):
+            for model in (Shared(names), on_meta(lambda names=names: Shared(names))):
+                initialize(model, 3, init_)
+                assert model.a[0] is getattr(model, names[-1])[0]
+                assert_same_parts(alone, model, some=True)
+                assert {id(p) for p in model.parameters()} == {id(p) for p in model.a.parameters()}
 
 
 def test_a_parameter_shared_by_two_modules_on_meta():

@@ -22,7 +22,7 @@ from fastinit.torch import initialize
 
 pytestmark = [pytest.mark.integration]
 
-TIMEOUT = 240  # seconds; a world takes 10 to 30
+TIMEOUT = 90  # seconds; a world takes 10 to 30
 
 
 @cache

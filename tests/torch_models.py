@@ -78,6 +78,8 @@ class Rows(nn.Module):
         self.replaced = nn.Parameter(torch.empty(5, 3))
         self.outer = nn.Parameter(torch.empty(6, 5))
         self.order = nn.Parameter(torch.empty(7), requires_grad=False)
+        self.normed = nn.Parameter(torch.empty(7, 4))
+        self.last = nn.Parameter(torch.empty(8))
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -103,6 +105,10 @@ class Rows(nn.Module):
             self.outer.data.normal_()
             self.outer.data[1:4, 2] = torch.rand(3)
             self.order.copy_(torch.randperm(7))
+            init.normal_(self.normed)
+            self.normed.div_(self.normed.norm(dim=0, keepdim=True))
+            self.normed.copy_(self.normed.flip(0))
+            self.last.copy_(torch.rand(8))
 
 
 class Special(nn.Module):
