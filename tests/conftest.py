@@ -13,6 +13,8 @@ INTEGRATION = {
     "test_torch_accelerate.py",
     "test_torch_init.py",
     "test_torch_init_checks.py",
+    "test_torch_initialize.py",
+    "test_torch_mesh.py",
     "test_torch_out.py",
 }
 

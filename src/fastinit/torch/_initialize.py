@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from fnmatch import fnmatchcase
-from inspect import Parameter, signature
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,13 +13,12 @@ import torch
 from .._messages import shown, type_of
 from .._seeds import derive_seed, key
 from . import init as functions
-from ._interception import Interception
 from ._names import Names, named_tensors, plain_name, unwrapped
-from ._shards import is_distributed
-from ._tensors import write_whole
+from ._shards import is_distributed, sharded_axes
+from ._watch import Watch, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import TypeAlias
 
     from .._typing import Seed
@@ -28,122 +28,103 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
-# The methods that write all elements of a tensor, or of the view that they are called on.
-_OVERWRITING = {
-    getattr(torch.Tensor, name)
-    for name in (
-        *("fill_", "zero_", "copy_", "normal_", "uniform_", "random_", "exponential_"),
-        *("bernoulli_", "cauchy_", "geometric_", "log_normal_"),
-    )
-} | {torch.Tensor.data.__set__}
-
-
-class _Watch(Interception):
-    """Also hear of what is written to the model by other means than draws."""
-
-    context: Names
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """See torch.overrides."""
-        kwargs = kwargs or {}
-        if func is torch.Tensor.copy_ and len(args) > 1 and _is_copy_to_shards(*args[:2]):
-            with torch._C.DisableTorchFunction():
-                write_whole(args[0], lambda shape, dtype: args[1])
-            return args[0]
-        draws = self.context.draws
-        result = super().__torch_function__(func, types, args, kwargs)
-        if draws == self.context.draws:  # a draw tells for itself
-            with torch._C.DisableTorchFunction():
-                if func in _OVERWRITING or getattr(func, "__name__", "") == "constant_":
-                    self.context.wrote(args[0] if args else kwargs["tensor"])
-                elif func is torch.Tensor.__setitem__:
-                    self.context.wrote(args[0][args[1]])
-                elif isinstance(kwargs.get("out"), torch.Tensor):
-                    self.context.wrote(kwargs["out"])
-        return result
-
-
-def _is_copy_to_shards(to: Any, source: Any) -> bool:
-    """Return whether a whole tensor is copied to a DTensor, which PyTorch refuses."""
-    return (
-        is_distributed(to)
-        and isinstance(source, torch.Tensor)
-        and not is_distributed(source)
-        and source.shape == to.shape
-    )
-
 
 def _is_pretrained(module: Any) -> bool:
     """Return whether a module initializes all below it as the models of transformers do."""
     return hasattr(module, "initialize_weights") and hasattr(module, "_init_weights")
 
 
-def _needs_nothing(method: Any) -> bool:
-    """Return whether a method can be called without arguments."""
-    return all(
-        p.default is not Parameter.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        for p in signature(method).parameters.values()
-    )
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+def _takes(method: Any, count: int) -> bool:
+    """Return whether a method can be called with that number of arguments."""
+    try:
+        signature(method).bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 class _Run:
     """One initialization of a model's modules."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, model: Any, names: Names, watch: Watch) -> None:
         self.names = names
+        self.watch = watch
+        self.name_of: dict[int, str] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            name = plain_name(name)
+            self.name_of[id(module)] = min(name, self.name_of.get(id(module), name))
+        self._done: set[int] = set()
 
     def enter(self, name: str) -> None:
-        """Say which module is initialized now.
+        """Say what is initialized now.
 
         Numbers that stay PyTorch's, such as those of exponential_, are seeded by it, too.
         """
-        self.names.module = plain_name(name)
+        with torch._C.DisableTorchFunction():
+            self.watch.copies.end()
+        self.names.module = name
         word = derive_seed(self.names.seed, f"{self.names.module}()")
         torch.default_generator.manual_seed(word)
 
-    def each(self, module: Any, name: str, init: Callable[[Any], Any]) -> None:
+    def _begin(self, module: Any) -> bool:
+        """Return whether a module is met for the first time: it may have several names."""
+        new = id(module) not in self._done
+        self._done.add(id(module))
+        return new
+
+    def each(self, module: Any, init: Callable[[Any], Any]) -> None:
         """Apply a function to all modules, children first, as torch.nn.Module.apply does."""
-        for child_name, child in module.named_children():
-            self.each(child, _joined(name, child_name), init)
-        self.enter(name)
+        self._done.clear()
+        self._each(module, init)
+
+    def _each(self, module: Any, init: Callable[[Any], Any]) -> None:
+        module = unwrapped(module)
+        if not self._begin(module):
+            return
+        for child in module.children():
+            self._each(child, init)
+        self.enter(self.name_of[id(module)])
         init(module)
 
-    def own(self, module: Any, name: str, inside: bool = False) -> None:
+    def own(self, module: Any, inside: bool = False) -> None:
         """Do what the construction of a module does: its parts' defaults, then its own rules."""
+        module = unwrapped(module)
+        if not self._begin(module):
+            return
         if _is_pretrained(module):
-            self.pretrained(module, name)
+            self.pretrained(module)
             return
         weights = getattr(module, "init_weights", None)
         by_module = getattr(module, "_init_weights", None)
         has_rules = callable(weights) or callable(by_module)
-        for child_name, child in module.named_children():
-            self.own(child, _joined(name, child_name), inside or has_rules)
+        for child in module.children():
+            self.own(child, inside or has_rules)
+        name = self.name_of[id(module)]
         self.enter(name)
         for method in ("reset_parameters", "_reset_parameters"):
-            if callable(getattr(module, method, None)) and _needs_nothing(getattr(module, method)):
+            if callable(getattr(module, method, None)) and _takes(getattr(module, method), 0):
                 getattr(module, method)()
                 break
         if inside or not has_rules:
             return
-        if callable(weights) and _needs_nothing(weights):
+        if callable(weights) and _takes(weights, 0):
+            self.enter(name)
             weights()
-        elif callable(by_module):
-            self.each(module, name, by_module)
+            return
+        done, self._done = self._done, set()
+        for rules in (weights, by_module):
+            if callable(rules) and _takes(rules, 1):
+                self._each(module, rules)
+                break
+        self._done = done
 
-    def pretrained(self, model: Any, prefix: str) -> None:
+    def pretrained(self, model: Any) -> None:
         """Initialize a model of transformers anew, and tie its weights."""
-        name_of = {id(module): name for name, module in model.named_modules()}
-        wrapped = [module for module in model.modules() if _is_pretrained(module)]
+        wrapped = [module for module in map(unwrapped, model.modules()) if _is_pretrained(module)]
 
         def entering(init_weights: Callable[[Any], Any]) -> Callable[[Any], Any]:
             def call(module: Any) -> Any:
-                self.enter(_joined(prefix, name_of.get(id(module), "")).rstrip("."))
+                self.enter(self.name_of[id(module)])
                 return init_weights(module)
 
             return call
@@ -152,43 +133,98 @@ class _Run:
             vars(module).pop("_is_hf_initialized", None)
         for _, tensor in named_tensors(model):
             vars(tensor).pop("_is_hf_initialized", None)
+        # fully_shard gives a model a class of another module, which transformers takes for code of
+        # its user; it then skips modules that have no parameters of their own, such as GPT-2's
+        # attention, whose rule scales those of its children.
+        vars(model)["is_custom_code"] = lambda: False
         for module in wrapped:
             vars(module)["_init_weights"] = entering(module._init_weights)
         try:
             model.initialize_weights()
         finally:
+            del vars(model)["is_custom_code"]
             for module in wrapped:
-                del vars(module)["_init_weights"]
-        if hasattr(model, "tie_weights"):
+                vars(module).pop("_init_weights", None)
+        _tie(model)
+
+
+def _tie(model: Any) -> None:
+    """Let a model of transformers tie its weights, as far as it has them."""
+    if _is_pretrained(model) and hasattr(model, "tie_weights"):
+        with suppress(AttributeError):  # a stage of a pipeline may lack one of the two
             model.tie_weights()
 
 
-def _first_rule(rules: Mapping[str, Rule], name: str) -> Rule | None:
-    return next((rule for pattern, rule in rules.items() if fnmatchcase(name, pattern)), None)
+def _tie_all(module: Any) -> None:
+    """Tie the weights of all models of transformers that are not part of another one."""
+    module = unwrapped(module)
+    if _is_pretrained(module):
+        _tie(module)
+    else:
+        for child in module.children():
+            _tie_all(child)
 
 
-def _apply_rules(rules: Mapping[str, Rule], names: Names) -> None:
+def _rule(rules: Mapping[str, Rule], names: list[str]) -> Rule:
+    """Return the first rule that matches one of a parameter's names.
+
+    Raises
+    ------
+    ValueError
+        No rule does.
+    """
+    for pattern, rule in rules.items():
+        if any(fnmatchcase(name, pattern) for name in names):
+            return rule
+    raise ValueError(f"no rule of init matches parameter {names[0]}; '*' matches all")
+
+
+def _apply_rules(rules: Mapping[str, Rule], names: Names, run: _Run) -> None:
     for name, parameter in names.parameters():
-        rule = _first_rule(rules, name)
+        rule = _rule(rules, names.names_of[name])
+        run.enter(name)
         if callable(rule):
             rule(parameter)
         else:
             functions.constant_(parameter, rule)
 
 
-def _check(model: Any, init: Init | None) -> None:
+def _has_other_processes() -> bool:
+    distributed = torch.distributed
+    return (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
+
+
+def _check(model: Any, seed: Seed, init: Init | None) -> None:
     """Raise where a model cannot be initialized, before anything is changed."""
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, received {type_of(model)}")
-    for name, parameter in model.named_parameters():
-        if torch.nn.parameter.is_lazy(parameter):
-            raise ValueError(f"parameter {name} has no shape yet: run the model once before")
+    if seed is None and _has_other_processes():
+        raise ValueError(
+            "seed must be given where there are several processes: each would draw another one"
+        )
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        raise ValueError(
+            "FullyShardedDataParallel keeps pieces of flat parameters, which have no names: "
+            "initialize the model before it is wrapped, or use fully_shard"
+        )
+    model = unwrapped(model)
+    for name, tensor in named_tensors(model):
+        if torch.nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{plain_name(name)} has no shape yet: run the model once before")
+        if is_distributed(tensor):
+            try:
+                sharded_axes(tensor)
+            except ValueError as error:
+                raise ValueError(f"{plain_name(name)}: {error}") from None
     if init is None or (callable(init) and not isinstance(init, Mapping)):
         return
     if not isinstance(init, Mapping):
         raise TypeError(
-            "init must be a function of a module, a table of rules or None, "
-            f"received {shown(init)}"
+            f"init must be a function of a module, a table of rules or None, received {shown(init)}"
         )
     for pattern, rule in init.items():
         if not isinstance(pattern, str):
@@ -198,9 +234,11 @@ def _check(model: Any, init: Init | None) -> None:
                 f"the rule of {pattern!r} must be a function of a tensor or a number, "
                 f"received {shown(rule)}"
             )
-    for name in sorted({plain_name(name) for name, _ in model.named_parameters()}):
-        if _first_rule(init, name) is None:
-            raise ValueError(f"no rule of init matches parameter {name}; '*' matches all")
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(plain_name(name))
+    for some in sorted(map(sorted, names.values())):
+        _rule(init, some)
 
 
 def _make_memory(model: Any, device: Any) -> list[str]:
@@ -220,7 +258,7 @@ def _make_memory(model: Any, device: Any) -> list[str]:
             return tensor
         if is_distributed(tensor):
             return torch.empty_like(tensor, device=tensor.device_mesh.device_type)
-        return torch.empty_like(tensor, device="cpu" if device is None else device)
+        return torch.empty_like(tensor, device=device)
 
     with torch.no_grad():
         model._apply(with_memory)  # as Module.to_empty does, which would empty the others, too
@@ -229,10 +267,14 @@ def _make_memory(model: Any, device: Any) -> list[str]:
         made = _get(model, first)
         vars(made).update(attributes[first])
         for name in group[1:]:
-            owner, _, own = name.rpartition(".")
-            module = model.get_submodule(owner)
-            (module._parameters if own in module._parameters else module._buffers)[own] = made
+            _set(model, name, made)
     return buffers
+
+
+def _set(model: Any, name: str, tensor: Any) -> None:
+    owner, _, own = name.rpartition(".")
+    module = model.get_submodule(owner)
+    (module._parameters if own in module._parameters else module._buffers)[own] = tensor
 
 
 def _get(model: Any, name: str) -> Any:
@@ -277,15 +319,24 @@ def initialize(
     RuntimeError
         A parameter, or a buffer that had no memory, was not written; the message names it.
     ValueError, TypeError
-        A rule for a parameter is missing, or an argument is of the wrong type.  Nothing is changed
-        then.
+        A rule for a parameter is missing, a parameter has no shape yet, is one of
+        FullyShardedDataParallel or is to be summed over its mesh, the seed is None where there are
+        several processes, or an argument is of the wrong type.  Nothing is changed then.
 
     Notes
     -----
     Draw 0 into a parameter has the seed ``derive_seed(seed, name)``, and draw n the seed
-    ``derive_seed(derive_seed(seed, name), str(n))``.  Parameters that share memory have the first of
-    their names in alphabetical order.  Numbers that an initialization draws into other tensors are
-    named by its module, ``"layers.0.mixer()"``.  PyTorch's generator is left as it was.
+    ``derive_seed(derive_seed(seed, name), str(n))``.  Parameters that share memory have the first
+    of their names in alphabetical order, and so have modules with several names; a rule that
+    matches one of the names counts.  Names are those without the parts that torch.compile,
+    activation checkpointing and DistributedDataParallel put into them.  Numbers that an
+    initialization draws into other tensors are named by its module, ``"layers.0.mixer()"``.
+    PyTorch's generator is left as it was; what it draws meanwhile, such as ``exponential_``,
+    depends on the seed and the module's name.
+
+    An initialization that writes to views of a sharded parameter, or does arithmetic that is not
+    element by element, gets a copy of the rows that it names or of the whole tensor, on each
+    process.
 
     Examples
     --------
@@ -295,26 +346,56 @@ def initialize(
     >>> initialize(model, seed=1)
     Linear(in_features=3, out_features=2, bias=True)
     """
-    _check(model, init)
+    _check(model, seed, init)
+    device = torch.device("cpu" if device is None else device)
+    if device.type == "meta":
+        raise ValueError("device must be one with memory, received meta")
     root = key(seed)
     target = unwrapped(model)
+    _tie_all(target)
     buffers = _make_memory(target, device)
     names = Names(target, root)
-    run = _Run(names)
+    watch = Watch(names)
+    run = _Run(target, names, watch)
     state = torch.get_rng_state()
     try:
-        with torch.no_grad(), _Watch(names):
+        with torch.no_grad(), _with_memory(), watch:
             if init is None or (isinstance(init, Mapping) and buffers):
-                run.own(target, "")
+                run.own(target)
             if isinstance(init, Mapping):
                 names.restart()
-                _apply_rules(init, names)
+                _apply_rules(init, names, run)
             elif init is not None:
-                run.each(target, "", init)
+                run.each(target, init)
+            run.enter("")
     finally:
         torch.set_rng_state(state)
+    _keep_sharded(target, names)
     _check_written(target, names, buffers)
     return model
+
+
+def _with_memory() -> Any:
+    """Return a context in which new tensors have memory, also within ``torch.device("meta")``."""
+    return torch.device("cpu") if torch.get_default_device().type == "meta" else nullcontext()
+
+
+def _keep_sharded(model: Any, names: Names) -> None:
+    """Put the values of whole tensors that were assigned into the DTensors that they replaced."""
+    if not names.sharded:
+        return
+    for name, tensor in list(named_tensors(model)):
+        before = names.known(plain_name(name))
+        if before is None or not is_distributed(before) or is_distributed(tensor):
+            continue
+        if tensor.shape != before.shape:
+            raise RuntimeError(
+                f"{plain_name(name)} is sharded and of shape {tuple(before.shape)}, and its module "
+                f"has replaced it by one of shape {tuple(tensor.shape)}"
+            )
+        write_all(before, tensor)
+        names.wrote(before)
+        _set(model, name, before)
 
 
 def _check_written(model: Any, names: Names, buffers: list[str]) -> None:

@@ -6,29 +6,38 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
 from .._seeds import derive_seed
-from ._shards import is_distributed
+from ._shards import is_distributed, local_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-# What wrappers put before the names of the modules that they wrap: FSDP1, torch.compile and
-# activation checkpointing.
-_WRAPPERS = ("_fsdp_wrapped_module.", "_orig_mod.", "_checkpoint_wrapped_module.")
+# What wrappers put before the names of the modules that they wrap: torch.compile, activation
+# checkpointing, and FullyShardedDataParallel, whose names checkpoints may have.
+_WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 
 
 def plain_name(name: str) -> str:
-    """Return a fully qualified name without the prefixes of wrappers."""
-    for wrapper in _WRAPPERS:
-        name = name.replace(wrapper, "")
-    return name
+    """Return a fully qualified name without the parts that wrappers put into it."""
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
-def unwrapped(model: Any) -> Any:
-    """Return the model that a DistributedDataParallel or DataParallel wraps."""
+def unwrapped(module: Any) -> Any:
+    """Return the module that wrappers contain.
+
+    They pass the attributes of the module on, so that its methods would be called twice.
+    """
     parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
-    return model.module if isinstance(model, parallel) else model
+    while True:
+        if isinstance(module, parallel):
+            module = module.module
+            continue
+        names = list(module._modules)
+        if len(names) != 1 or names[0] not in _WRAPPERS:
+            return module
+        module = module._modules[names[0]]
 
 
 def named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
@@ -37,16 +46,63 @@ def named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
     yield from model.named_buffers(remove_duplicate=False)
 
 
-def _span(tensor: Any) -> tuple[int, int]:
-    """Return where the local memory of a tensor begins and ends; (0, 0) where there is none."""
-    if is_distributed(tensor):
-        with torch.no_grad():
-            tensor = tensor.to_local()
-    if not tensor.numel() or tensor.is_meta or tensor.layout != torch.strided:
+def _span(local: Any) -> tuple[int, int]:
+    """Return where the memory of a tensor begins and ends; (0, 0) where there is none."""
+    if not local.numel() or local.is_meta or local.layout != torch.strided:
         return 0, 0
-    reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
-    start = tensor.data_ptr()
-    return start, start + (reach + 1) * tensor.element_size()
+    reach = sum((n - 1) * step for n, step in zip(local.shape, local.stride(), strict=True))
+    start = local.data_ptr()
+    return start, start + (reach + 1) * local.element_size()
+
+
+class Written:
+    """Which elements of a tensor were written, known by the memory of the views of it."""
+
+    def __init__(self, local: Any) -> None:
+        self.span = _span(local)
+        self._local = local
+        self._all = not local.numel()
+        self._masks: dict[int, Any] = {}  # by the size of the elements of the views
+
+    def _mask(self, view: Any) -> Any:
+        """Return the part of a mask that stands for a view."""
+        width = view.element_size()
+        start, end = self.span
+        mask = self._masks.get(width)
+        if mask is None:
+            mask = self._masks[width] = torch.zeros(-(-(end - start) // width), dtype=torch.bool)
+        return mask.as_strided(view.shape, view.stride(), (view.data_ptr() - start) // width)
+
+    def add(self, view: Any, mask: Any = None) -> None:
+        """Count the elements of a view, or those where a mask of its shape is True."""
+        if self._all or not view.numel():
+            return
+        start, end = self.span
+        if mask is None and view.numel() * view.element_size() == end - start:
+            self._all = True
+            self._masks.clear()
+        elif mask is None:
+            self._mask(view).fill_(True)
+        else:
+            self._mask(view).logical_or_(mask)
+
+    def part(self, place: Any) -> Any:
+        """Return a mask of a part of the tensor, or None where all of it was written."""
+        return None if self.complete() else self._mask(self._local)[place]
+
+    def complete(self) -> bool:
+        """Return whether all elements were written."""
+        if not self._all:
+            for width, mask in self._masks.items():
+                same = width == self._local.element_size()
+                if bool((self._mask(self._local) if same else mask).all()):
+                    self._all = True
+        return self._all
+
+    def clear(self) -> None:
+        """Forget what was written."""
+        self._all = not self._local.numel()
+        self._masks.clear()
 
 
 class Names:
@@ -64,25 +120,33 @@ class Names:
         self.seed = seed
         self.module = ""
         self.draws = 0
+        self.sharded = False
+        self.overwritten: Callable[[Any], None] | None = None  # called with sharded tensors
+        self.names_of: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
         self._name_of: dict[int, str] = {}
         self._tensors: dict[str, Any] = {}
-        self._left: dict[str, int] = {}
-        spans = []
+        self._known: dict[str, Any] = {}
+        self._aliases: Any = WeakIdKeyDictionary()
+        self._written: dict[str, Written] = {}
+        self._others: dict[int, tuple[Written, str | None]] = {}
+        self._places: list[tuple[int, int, str | None, Written]] | None = None
+        self._starts: list[int] = []
         for name, tensor in sorted(
             ((plain_name(name), tensor) for name, tensor in named_tensors(model)),
             key=lambda item: item[0],
         ):
-            if id(tensor) not in self._name_of:
-                self._name_of[id(tensor)] = name
+            self._known[name] = tensor
+            first = self._name_of.setdefault(id(tensor), name)
+            self.names_of.setdefault(first, []).append(name)
+            if first == name:
                 self._tensors[name] = tensor
-                start, end = _span(tensor)
-                self._left[name] = tensor.numel() if end else 0
-                if end:
-                    spans.append((start, end, name))
-        spans.sort()
-        self._spans = spans
-        self._starts = [start for start, _, _ in spans]
+                self._written[name] = Written(local_of(tensor))
+                self.sharded = self.sharded or is_distributed(tensor)
+
+    def tensors(self) -> Iterator[tuple[str, Any]]:
+        """Yield the parameters and buffers that the model had in the beginning, each once."""
+        yield from self._tensors.items()
 
     def parameters(self) -> Iterator[tuple[str, Any]]:
         """Yield the parameters, each once."""
@@ -90,35 +154,88 @@ class Names:
             if isinstance(tensor, torch.nn.Parameter):
                 yield name, tensor
 
-    def restart(self) -> None:
-        """Count the draws from 0 again."""
-        self._counts.clear()
+    def known(self, name: str) -> Any:
+        """Return the tensor that had a name in the beginning, or None."""
+        return self._known.get(name)
 
-    def _name(self, tensor: Any) -> str | None:
-        """Return the name of a tensor, of one that shares its memory, or of one that it views."""
+    def original(self, tensor: Any) -> Any:
+        """Return the tensor of the model that one stands for, or the tensor itself."""
+        name = self.name(tensor)
+        return tensor if name is None else self._tensors[name]
+
+    def restart(self) -> None:
+        """Count the draws from 0 again, and take parameters for not written."""
+        self._counts.clear()
+        for name, _ in self.parameters():
+            self._written[name].clear()
+
+    def name(self, tensor: Any) -> str | None:
+        """Return the name of a tensor of the model, or of one that stands for all of it."""
         name = self._name_of.get(id(tensor))
         if name is not None and self._tensors[name] is tensor:
             return name
-        start, end = _span(tensor)
+        return self._aliases.get(tensor) if self.sharded else None
+
+    def alias(self, tensor: Any, other: Any) -> None:
+        """Let a tensor stand for one of the model, also where this process has no part of it."""
+        name = self.name(other)
+        if name is not None:
+            self._aliases[tensor] = name
+
+    def moved(self, tensor: Any) -> None:
+        """Hear that a tensor has other memory than before."""
+        name = self.name(tensor)
+        if name is not None:
+            self._written[name] = Written(local_of(tensor))
+            self._places = None
+
+    def add_memory(self, written: Written, name: str | None) -> None:
+        """Let a tensor that is not the model's stand for a part of one."""
+        self._others[id(written)] = written, name
+        self._places = None
+
+    def remove_memory(self, written: Written) -> None:
+        """End that."""
+        del self._others[id(written)]
+        self._places = None
+
+    def _find(self, tensor: Any) -> tuple[str | None, Written | None]:
+        """Return what a tensor belongs to: by itself, or by the memory that it views."""
+        name = self.name(tensor)
+        if name is not None:
+            return name, self._written[name]
+        if self._places is None:
+            known = [
+                *((name, written) for name, written in self._written.items()),
+                *((name, written) for written, name in self._others.values()),
+            ]
+            self._places = sorted(
+                ((*written.span, name, written) for name, written in known if written.span[1]),
+                key=lambda place: place[0],
+            )
+            self._starts = [place[0] for place in self._places]
+        start, end = _span(local_of(tensor))
         at = bisect_right(self._starts, start) - 1
-        if end and at >= 0 and end <= self._spans[at][1]:
-            return self._spans[at][2]
-        return None
+        if end and at >= 0 and end <= self._places[at][1]:
+            return self._places[at][2:]
+        return None, None
 
     def next_key(self, tensor: Any) -> int:
         """See Context."""
         self.draws += 1
-        name = self._name(tensor) or f"{self.module}()"
+        name = self._find(tensor)[0] or f"{self.module}()"
         number = self._counts.get(name, 0)
         self._counts[name] = number + 1
         root = derive_seed(self.seed, name)
         return derive_seed(root, str(number)) if number else root
 
-    def wrote(self, tensor: Any) -> None:
-        """See Context."""
-        name = self._name(tensor)
-        if name is not None:
-            self._left[name] -= tensor.numel()
+    def wrote(self, tensor: Any, mask: Any = None) -> None:
+        """See Context; with a mask, only its elements were written."""
+        written = self._find(tensor)[1]
+        if written is not None:
+            written.add(local_of(tensor), mask)
+        if self.overwritten is not None and is_distributed(tensor):
+            self.overwritten(tensor)
 
     def unwritten(self, model: Any) -> list[str]:
         """Return the names of the model's tensors that were not written, or not all of them.
@@ -128,6 +245,10 @@ class Names:
         found = []
         for name, tensor in named_tensors(model):
             counted = self._name_of.get(id(tensor))
-            if counted is not None and self._tensors[counted] is tensor and self._left[counted] > 0:
+            if (
+                counted is not None
+                and self._tensors[counted] is tensor
+                and not self._written[counted].complete()
+            ):
                 found.append(plain_name(name))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,11 +14,21 @@ if TYPE_CHECKING:
 
     # Places along one dimension of the whole tensor, in the order of the local one.
     Ranges: TypeAlias = list[range]
+    # Dimensions of the mesh that cut a dimension, one after the other, and their split factors.
+    Cuts: TypeAlias = list[tuple[int, int]]
 
 
 def is_distributed(tensor: Any) -> bool:
     """Return whether a tensor is a DTensor, without importing its module."""
     return hasattr(tensor, "device_mesh") and hasattr(tensor, "placements")
+
+
+def local_of(tensor: Any) -> Any:
+    """Return the tensor in the memory of this process: the local part of a DTensor."""
+    if not is_distributed(tensor):
+        return tensor
+    with torch.no_grad():
+        return tensor.to_local()
 
 
 def _chunk(ranges: Ranges, count: int, number: int) -> Ranges:
@@ -45,17 +56,54 @@ def _joined(ranges: Ranges) -> Ranges:
     return found
 
 
-def _places(tensor: Any) -> list[Ranges] | None:
-    """Return the places of the local tensor in the whole, along each dimension.
+def _strided_first(placements: list[Any], sizes: list[int]) -> bool:
+    """Return whether the strided shards of a dimension say that the later ones were cut first.
 
-    The placements are applied from the first to the last dimension of the mesh.  A strided shard,
-    which FSDP makes of a shard of tensor parallelism, cuts into ``split_factor`` chunks first, and
-    takes a chunk of each: its places do not lie together.
+    ``placements`` are those of one dimension, and ``sizes`` the sizes of their mesh dimensions.
     """
-    coordinate = tensor.device_mesh.get_coordinate()
-    if coordinate is None:  # this process is not part of the mesh
-        return None
-    found: list[Ranges] = [[range(size)] for size in tensor.shape]
+    return all(
+        getattr(placement, "split_factor", 1) in (1, prod(sizes[number + 1 :]))
+        for number, placement in enumerate(placements)
+    )
+
+
+def _orders(axes: list[int], placements: list[Any], sizes: list[int]) -> Iterator[Cuts]:
+    """Yield the ways in which a dimension may have been cut, the likely one first.
+
+    A strided shard is what FSDP makes of a shard of tensor parallelism.  It says that the tensor
+    is cut into ``split_factor`` chunks, of each of which a process takes a chunk: its places do
+    not lie together.  Where the sizes do not divide, FSDP's result is not that, since it cuts the
+    parts that the later dimensions of the mesh have left.
+    """
+    factors = [getattr(placement, "split_factor", 1) for placement in placements]
+    strided = [number for number, factor in enumerate(factors) if factor > 1]
+    if strided and _strided_first(placements, sizes):
+        plain = [number for number, factor in enumerate(factors) if factor == 1]
+        yield [(axes[number], 1) for number in plain + strided[::-1]]
+    yield list(zip(axes, factors, strict=True))
+
+
+def _cut(size: int, cuts: Cuts, mesh: Any, coordinate: list[int]) -> Ranges:
+    """Return the places that a process has along a dimension of that size."""
+    ranges = [range(size)]
+    for axis, factor in cuts:
+        ranges = [
+            part
+            for piece in range(factor)
+            for part in _chunk(_chunk(ranges, factor, piece), mesh.size(axis), coordinate[axis])
+        ]
+    return _joined(ranges)
+
+
+def sharded_axes(tensor: Any) -> dict[int, list[int]]:
+    """Return the dimensions of the mesh that cut each dimension of a DTensor.
+
+    Raises
+    ------
+    ValueError
+        A DTensor whose parts have no place, as it is to be summed over its mesh.
+    """
+    found: dict[int, list[int]] = {}
     for axis, placement in enumerate(tensor.placements):
         if placement.is_replicate():
             continue
@@ -64,14 +112,28 @@ def _places(tensor: Any) -> list[Ranges] | None:
             raise ValueError(
                 f"a DTensor must be sharded or replicated to be filled, received {placement}"
             )
-        factor = getattr(placement, "split_factor", 1)
-        count, number = tensor.device_mesh.size(axis), coordinate[axis]
-        found[dim] = [
-            part
-            for piece in range(factor)
-            for part in _chunk(_chunk(found[dim], factor, piece), count, number)
-        ]
-    return [_joined(ranges) for ranges in found]
+        found.setdefault(dim, []).append(axis)
+    return found
+
+
+def _places(tensor: Any, local: Any) -> list[Ranges]:
+    """Return the places of the local tensor in the whole, along each dimension."""
+    mesh = tensor.device_mesh
+    coordinate = mesh.get_coordinate()
+    found: list[Ranges] = [[range(size)] for size in tensor.shape]
+    for dim, axes in sharded_axes(tensor).items():
+        placements = [tensor.placements[axis] for axis in axes]
+        sizes = [mesh.size(axis) for axis in axes]
+        for cuts in _orders(axes, placements, sizes):
+            found[dim] = _cut(tensor.shape[dim], cuts, mesh, coordinate)
+            if sum(map(len, found[dim])) == local.shape[dim]:
+                break
+        else:
+            raise ValueError(
+                f"a DTensor of shape {tuple(tensor.shape)} and placements {tensor.placements} has "
+                f"a local tensor of shape {tuple(local.shape)}, which is not a part of it"
+            )
+    return found
 
 
 def local_parts(tensor: Any) -> Iterator[tuple[tuple[slice, ...], Any]]:
@@ -87,17 +149,12 @@ def local_parts(tensor: Any) -> Iterator[tuple[tuple[slice, ...], Any]]:
     if not is_distributed(tensor):
         yield tuple(slice(0, size) for size in tensor.shape), tensor
         return
-    places = _places(tensor)
-    if places is None:
+    if tensor.device_mesh.get_coordinate() is None:  # this process is not part of the mesh
         return
-    with torch.no_grad():
-        local = tensor.to_local()
-    shape = tuple(sum(map(len, ranges)) for ranges in places)
-    if shape != tuple(local.shape):
-        raise ValueError(
-            f"a DTensor of placements {tensor.placements} has a local tensor of shape "
-            f"{tuple(local.shape)}, where {shape} was expected"
-        )
+    local = local_of(tensor)
+    if not local.numel():  # an empty part may have another shape than its placements say
+        return
+    places = _places(tensor, local)
     starts = [[0, *accumulate(map(len, ranges))] for ranges in places]
     for numbers in product(*(range(len(ranges)) for ranges in places)):
         whole, here = [], []

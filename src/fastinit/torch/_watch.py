@@ -1,0 +1,176 @@
+"""Watch what an initialization writes to a model, and let it write to sharded tensors."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ._copies import Copies, distributed_in
+from ._interception import Interception
+from ._shards import is_distributed
+from ._tensors import is_taken, write_whole
+
+if TYPE_CHECKING:
+    from ._names import Names
+
+# The methods that write all elements of a tensor, or of the view that they are called on.
+_OVERWRITING = {
+    getattr(torch.Tensor, name)
+    for name in (
+        *("fill_", "zero_", "copy_", "normal_", "uniform_", "random_", "exponential_"),
+        *("bernoulli_", "cauchy_", "geometric_", "log_normal_"),
+    )
+} | {torch.Tensor.data.__set__}
+
+_GET_DATA, _SET_DATA = torch.Tensor.data.__get__, torch.Tensor.data.__set__
+
+# What a DTensor does on its local part alone, with the values that its whole would have.
+_LOCAL = {
+    getattr(torch.Tensor, name)
+    for name in (
+        *("fill_", "zero_", "mul_", "div_", "add_", "sub_", "neg_", "abs_", "clamp_", "clip_"),
+        *("exp_", "log_", "sqrt_", "pow_", "erfinv_"),
+    )
+}
+_DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
+
+# The functions of torch.nn.init that tell a mode of their calls.
+_DRAWS_OF_INIT = ("normal_", "uniform_", "kaiming_uniform_")
+_OF_INIT = (*_DRAWS_OF_INIT, "constant_")
+
+# What asks for no values, or makes another tensor of the same placements.
+_ASKS = {
+    *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
+    *("is_floating_point", "is_complex", "is_contiguous", "is_inference", "is_neg", "is_conj"),
+    *("requires_grad_", "__hash__", "get_device", "storage_offset", "register_hook"),
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
+    *("new_empty", "new_zeros", "new_ones", "new_full", "new_tensor", "__deepcopy__"),
+}
+_VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "H", "mT", "mH", "real", "imag")}
+
+
+class Watch(Interception):
+    """Also hear of what is written to the model by other means than draws."""
+
+    context: Names
+
+    def __init__(self, names: Names) -> None:
+        super().__init__(names)
+        self.copies = Copies(names)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """See torch.overrides."""
+        kwargs = kwargs or {}
+        if self.context.sharded:
+            sharded = distributed_in((*args, *kwargs.values()))
+            if sharded:
+                return self._call_sharded(func, types, args, kwargs, sharded)
+        return self._call(func, types, args, kwargs)
+
+    def _call(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Call a function and hear of what it writes."""
+        draws = self.context.draws
+        result = super().__torch_function__(func, types, args, kwargs)
+        if draws == self.context.draws:  # a draw tells for itself
+            with torch._C.DisableTorchFunction():
+                if func == _SET_DATA:
+                    self.context.moved(args[0])
+                if func in _OVERWRITING or getattr(func, "__name__", "") in _OF_INIT:
+                    self.context.wrote(args[0] if args else kwargs["tensor"])
+                elif func is torch.Tensor.__setitem__:
+                    self.context.wrote(args[0][args[1]])
+                elif isinstance(kwargs.get("out"), torch.Tensor):
+                    self.context.wrote(kwargs["out"])
+        return result
+
+    def _call_sharded(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any, sharded: list[Any]
+    ) -> Any:
+        """Call a function of DTensors: on local parts where that is the same, or on copies."""
+        name = getattr(func, "__name__", "")
+        first = sharded[0]
+        ours = any(self.context.name(tensor) is not None for tensor in sharded)
+        if name in _ASKS or (name == "__get__" and func not in _VIEWS):
+            result = super().__torch_function__(func, types, args, kwargs)
+            if func == _GET_DATA:
+                self.context.alias(result, first)
+            return result
+        if func is torch.Tensor.detach:
+            result = func(*args, **kwargs)
+            self.context.alias(result, first)
+            return result
+        if func is torch.Tensor.__getitem__ and ours and first is args[0]:
+            return self.copies.item(*args)
+        if _is_copy_to_shards(func, args):
+            with torch._C.DisableTorchFunction():
+                write_all(first, args[1])
+            return None if func == _SET_DATA else first
+        if self._is_local(func, name, args, kwargs):
+            with torch._C.DisableTorchFunction():
+                for tensor in sharded:
+                    self.copies.put(tensor)
+            return self._call(func, types, args, kwargs)
+        if not ours and not _has_whole((*args, *kwargs.values())):
+            return self._call(func, types, args, kwargs)
+        with torch._C.DisableTorchFunction():
+            copies = [(tensor, self.copies.whole(tensor)) for tensor in sharded]
+        to_copy = {id(tensor): copy for tensor, copy in copies}
+        args = tuple(_replaced(value, to_copy) for value in args)
+        kwargs = {key: _replaced(value, to_copy) for key, value in kwargs.items()}
+        result = self._call(func, types, args, kwargs)
+        return next((tensor for tensor, copy in copies if copy is result), result)
+
+    def _is_local(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Any) -> bool:
+        """Return whether a function may be called on DTensors as they are."""
+        first = args[0] if args else kwargs.get("tensor")
+        others = [*args[1:], *(value for key, value in kwargs.items() if key != "tensor")]
+        tensors = [value for value in others if isinstance(value, torch.Tensor)]
+        if func in _LOCAL or name == "constant_":
+            return not any(tensor.ndim for tensor in tensors)
+        if func in _DRAWS or (type(func) is FunctionType and name in _DRAWS_OF_INIT):
+            return is_taken(first, True) and not any(
+                isinstance(value, (torch.Tensor, torch.Generator)) for value in others
+            )
+        if func is torch.Tensor.copy_ or func == _SET_DATA:
+            return all(map(is_distributed, tensors))
+        return False
+
+
+def write_all(tensor: Any, values: Any) -> None:
+    """Copy the values of a whole tensor to the local part of one."""
+    with torch.no_grad():
+        write_whole(tensor, lambda shape, dtype: values.expand(shape))
+
+
+def _is_copy_to_shards(func: Any, args: tuple[Any, ...]) -> bool:
+    """Return whether a whole tensor is copied to a DTensor, which PyTorch refuses."""
+    if func is not torch.Tensor.copy_ and func != _SET_DATA:
+        return False
+    to, source = args[:2]
+    return (
+        is_distributed(to)
+        and isinstance(source, torch.Tensor)
+        and not is_distributed(source)
+        and (source.shape == to.shape or func is torch.Tensor.copy_)
+    )
+
+
+def _has_whole(arguments: Any) -> bool:
+    """Return whether there are tensors among arguments that a DTensor does not work with."""
+    return any(
+        _has_whole(value)
+        if isinstance(value, (list, tuple))
+        else isinstance(value, torch.Tensor) and not is_distributed(value) and value.ndim > 0
+        for value in arguments
+    )
+
+
+def _replaced(value: Any, to_copy: dict[int, Any]) -> Any:
+    """Return an argument with the copies of its DTensors."""
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(part, to_copy) for part in value)
+    return to_copy.get(id(value), value)
