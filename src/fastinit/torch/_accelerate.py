@@ -35,7 +35,7 @@ class _Draws:
 
 
 class _Entered(threading.local):
-    """What one context has entered in a thread: a decorated function may run in several."""
+    """The interceptions that one context has entered in this thread, the innermost last."""
 
     def __init__(self) -> None:
         self.stack: list[Interception] = []
@@ -48,9 +48,9 @@ class accelerate(ContextDecorator):
     ``rand``, ``randn_like``, ``rand_like`` and ``normal``, and the functions of other packages
     that call these, fill tensors of the CPU with the values of :mod:`fastinit.torch.init`.  Draw n,
     from 0, has the seed ``derive_seed(seed, str(n))``: the same program gives the same model.
-    PyTorch's own generator does not advance.
+    PyTorch's own generator does not advance for them.
 
-    What this library does not do exactly stays PyTorch's: a call with a generator or ``out=``,
+    What this library cannot do exactly is left to PyTorch: a call with a generator or ``out=``,
     integers, complex numbers and other dtypes, other devices and classes of tensors, and
     distributions that are not listed.
 
@@ -67,8 +67,8 @@ class accelerate(ContextDecorator):
 
     Notes
     -----
-    It concerns this thread alone, and may be nested: the inner context numbers its own draws.  It
-    can decorate a function.
+    The context affects this thread alone, and may be nested: the inner context numbers its own
+    draws.  It can decorate a function.
 
     Examples
     --------

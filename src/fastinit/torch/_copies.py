@@ -2,8 +2,8 @@
 
 An initialization may write to a view, such as the row ``weight[padding_idx]``, or do arithmetic
 that a DTensor has no operator for.  It then gets a copy of the whole tensor, or of the rows that it
-asked for, and what it writes to the copy is put into the local parts.  All processes run the same
-code, so they make the same copies.
+asked for, and what it writes to the copy is copied back to the local parts.  All processes run the
+same code, so they make the same copies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Copy(NamedTuple):
-    """A copy of a part of a DTensor; the versions of a tensor and of its views are one number."""
+    """A copy of a part of a DTensor; it and its views share one version number."""
 
     tensor: Any
     place: Place
@@ -33,7 +33,7 @@ class _Copy(NamedTuple):
 
 
 def _shared(place: Place, other: Place) -> tuple[Place, Place] | None:
-    """Return what two parts of a tensor share, as places in the one and in the other."""
+    """Return the overlap of two parts of a tensor, as its place in each, or None."""
     here, there = [], []
     for a, b in zip(place, other, strict=True):
         start, stop = max(a.start, b.start), min(a.stop, b.stop)
@@ -47,7 +47,7 @@ def _shared(place: Place, other: Place) -> tuple[Place, Place] | None:
 def _gather(tensor: Any, place: Place) -> Any:
     """Return the values of a part of a DTensor, from all processes.
 
-    Each process has bytes of its own and zeros elsewhere, so that a sum is exact.
+    Each process contributes its own bytes and zeros elsewhere, so the sum of the bytes is exact.
     """
     shape = tuple(part.stop - part.start for part in place)
     values = torch.zeros(shape, dtype=tensor.dtype, device=local_of(tensor).device)
@@ -67,7 +67,7 @@ def _gather(tensor: Any, place: Place) -> Any:
 
 
 def _basic(index: Any, shape: tuple[int, ...]) -> tuple[Place, Any] | None:
-    """Return the part that integers and slices name, and their index into it."""
+    """Return the part that an index of integers and slices selects, and the index into it."""
     given = index if isinstance(index, tuple) else (index,)
     if len(given) > len(shape):
         return None
@@ -97,7 +97,7 @@ class Copies:
         names.overwritten = self._forget
 
     def _of(self, tensor: Any) -> tuple[Any, list[_Copy]]:
-        """Return the tensor of the model that a DTensor stands for, and the copies of it."""
+        """Return the model's tensor of which a DTensor is an alias, and the copies of it."""
         tensor = self.names.original(tensor)
         return tensor, self._copies.setdefault(id(tensor), [])
 
@@ -130,7 +130,7 @@ class Copies:
         return made
 
     def _put(self, copy: _Copy) -> None:
-        """Put the values of a copy into the local parts."""
+        """Copy the values of a copy back to the local parts."""
         with torch.no_grad():
             for place, part in local_parts(copy.tensor):
                 both = _shared(place, copy.place)
@@ -147,22 +147,22 @@ class Copies:
         self._ended.append((copy, copy.values._version))
 
     def put(self, tensor: Any) -> None:
-        """End the copies of a DTensor, which is to be read or written itself."""
+        """End the copies of a DTensor before it is read or written itself."""
         for copy in list(self._of(tensor)[1]):
             self._end(copy)
 
     def _forget(self, tensor: Any) -> None:
-        """End the copies of a DTensor that was written meanwhile."""
+        """Discard the copies of a DTensor that was itself written after they were made."""
         for copy in list(self._of(tensor)[1]):
             self._end(copy, put=False)
 
     def end(self) -> None:
-        """End all copies, as the initialization of a module has ended.
+        """End all copies, after the initialization of a module.
 
         Raises
         ------
         RuntimeError
-            A view was written after its tensor, so that the order of the two is not kept.
+            A view was written after its copy had ended, so the value would be lost.
         """
         for copies in list(self._copies.values()):
             for copy in list(copies):
@@ -174,7 +174,7 @@ class Copies:
                 name = self.names.name(copy.tensor)
                 raise RuntimeError(
                     f"a view of the sharded {name or 'tensor'} was written after the tensor itself "
-                    "or another view of it: make the view anew before it is written"
+                    "or another view of it: take the view again before writing to it"
                 )
 
 

@@ -1,7 +1,7 @@
 """Redirect functions of ``torch.nn.init``.
 
 A mode does not see ``trunc_normal_``, ``orthogonal_`` and ``sparse_`` as a whole, and sees the
-others late: torch.nn.init.normal_ spends 1.9 us on telling a mode of itself.  Programs import the
+others late: torch.nn.init.normal_ spends 1.9 us on reporting its call.  Programs import the
 names of these functions early, so a new attribute of their module would reach only some callers.
 Therefore the code of a function is replaced for as long as any thread is in a context; it is the
 code of the function of the same name below, which is run with the variables of the other module.
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("uniform_", generator, tensor, a, b)
 
 
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("normal_", generator, tensor, mean, std)
@@ -44,7 +44,7 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("kaiming_uniform_", generator, tensor, a, mode, nonlinearity)
@@ -58,28 +58,28 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("trunc_normal_", generator, tensor, mean, std, a, b)
 
 
 def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("orthogonal_", generator, tensor, gain)
 
 
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
-    """Stand for the function of torch.nn.init."""
+    """Stand in for the function of torch.nn.init."""
     from fastinit.torch._redirect import redirected
 
     return redirected("sparse_", generator, tensor, sparsity, std)
 
 
 def _trunc_normal_(tensor: Any, mean: float, std: float, a: float, b: float) -> Any:
-    """Stand for the function of timm.layers.weight_init that its truncated normals share."""
+    """Stand in for the function of timm.layers.weight_init that its truncated normals share."""
     from fastinit.torch._redirect import redirected
 
     return redirected("_trunc_normal_", None, tensor, mean, std, a, b)
@@ -93,10 +93,10 @@ _replaced: list[tuple[Any, CodeType]] = []
 
 
 def _functions() -> list[tuple[Any, Callable[..., Any]]]:
-    """Return the functions to redirect, as far as their modules are imported, and their stand-ins.
+    """Return the functions to redirect whose modules are imported, and their stand-ins.
 
-    Another version's function of other parameters is left alone: its callers still draw from this
-    library, as the mode sees what they call, but more slowly.
+    A function whose parameters differ in another version is left alone: its callers still draw from
+    this library, as the mode sees what they call, but more slowly.
     """
     found: list[tuple[Any, Callable[..., Any]]] = [
         (getattr(torch.nn.init, stand_in.__name__), stand_in) for stand_in in _STAND_INS
@@ -131,7 +131,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Let the functions do what they did before, when the last context ends."""
+    """Restore the functions when the last context ends."""
     global _contexts
     with _lock:
         _contexts -= 1

@@ -30,7 +30,7 @@ Model = TypeVar("Model")
 
 
 def _is_pretrained(module: Any) -> bool:
-    """Return whether a module initializes all below it as the models of transformers do."""
+    """Return whether a module initializes all modules in it as transformers' models do."""
     return hasattr(module, "initialize_weights") and hasattr(module, "_init_weights")
 
 
@@ -56,9 +56,9 @@ class _Run:
         self._done: set[int] = set()
 
     def enter(self, name: str) -> None:
-        """Say what is initialized now.
+        """Set the name of the module or parameter that is initialized next.
 
-        Numbers that stay PyTorch's, such as those of exponential_, are seeded by it, too.
+        It also seeds the numbers that stay PyTorch's, such as those of exponential_.
         """
         with torch._C.DisableTorchFunction():
             self.watch.copies.end()
@@ -67,7 +67,7 @@ class _Run:
         torch.default_generator.manual_seed(word)
 
     def _begin(self, module: Any) -> bool:
-        """Return whether a module is met for the first time: it may have several names."""
+        """Return whether a module is visited for the first time: it may have several names."""
         new = id(module) not in self._done
         self._done.add(id(module))
         return new
@@ -119,7 +119,7 @@ class _Run:
         self._done = done
 
     def pretrained(self, model: Any) -> None:
-        """Initialize a model of transformers anew, and tie its weights."""
+        """Initialize a model of transformers, and tie its weights."""
         wrapped = [module for module in map(unwrapped, model.modules()) if _is_pretrained(module)]
 
         def entering(init_weights: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -133,9 +133,9 @@ class _Run:
             vars(module).pop("_is_hf_initialized", None)
         for _, tensor in named_tensors(model):
             vars(tensor).pop("_is_hf_initialized", None)
-        # fully_shard gives a model a class of another module, which transformers takes for code of
-        # its user; it then skips modules that have no parameters of their own, such as GPT-2's
-        # attention, whose rule scales those of its children.
+        # fully_shard gives a model a class from another Python module, which transformers takes for
+        # user code.  It then skips modules that have no parameters of their own, such as GPT-2's
+        # attention, whose rule scales the parameters of its children.
         vars(model)["is_custom_code"] = lambda: False
         for module in wrapped:
             vars(module)["_init_weights"] = entering(module._init_weights)
@@ -149,7 +149,7 @@ class _Run:
 
 
 def _tie(model: Any) -> None:
-    """Let a model of transformers tie its weights, as far as it has them."""
+    """Let a model of transformers tie its weights, if it has them."""
     if _is_pretrained(model) and hasattr(model, "tie_weights"):
         with suppress(AttributeError):  # a stage of a pipeline may lack one of the two
             model.tie_weights()
@@ -171,7 +171,7 @@ def _rule(rules: Mapping[str, Rule], names: list[str]) -> Rule:
     Raises
     ------
     ValueError
-        No rule does.
+        No rule matches.
     """
     for pattern, rule in rules.items():
         if any(fnmatchcase(name, pattern) for name in names):
@@ -204,7 +204,7 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
         raise TypeError(f"model must be a torch.nn.Module, received {type_of(model)}")
     if seed is None and _has_other_processes():
         raise ValueError(
-            "seed must be given where there are several processes: each would draw another one"
+            "seed must be given where there are several processes: each would draw a different one"
         )
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
         raise ValueError(
@@ -214,7 +214,7 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
     model = unwrapped(model)
     for name, tensor in named_tensors(model):
         if torch.nn.parameter.is_lazy(tensor):
-            raise ValueError(f"{plain_name(name)} has no shape yet: run the model once before")
+            raise ValueError(f"{plain_name(name)} has no shape yet: run the model once")
         if is_distributed(tensor):
             try:
                 sharded_axes(tensor)
@@ -261,7 +261,7 @@ def _make_memory(model: Any, device: Any) -> list[str]:
         return torch.empty_like(tensor, device=device)
 
     with torch.no_grad():
-        model._apply(with_memory)  # as Module.to_empty does, which would empty the others, too
+        model._apply(with_memory)  # Module.to_empty would discard the values of the others, too
     for group in shared.values():
         first = group[0]
         made = _get(model, first)
@@ -288,27 +288,29 @@ def initialize(
     """Initialize all parameters of a model, each by the seed and its name alone.
 
     The values are the same on one process and on any mesh, whatever the sizes, the order in which
-    modules were made, and what other layers there are.  A model may be on ``meta``, have memory, be
-    whole, sharded by ``fully_shard``, by tensor parallelism or both, or be a stage of a pipeline
-    that holds only its own modules under the names of the whole model.  Each process fills its own
-    part and no other.
+    modules were made, and the other layers.  A model may be on ``meta`` or have memory; it may be
+    whole, sharded by ``fully_shard``, by tensor parallelism or both, or a stage of a pipeline that
+    holds only its own modules under the names of the whole model.  Each process fills its own part
+    and no other.
 
     Parameters
     ----------
     model : torch.nn.Module
-        What has no memory gets some; do not call ``to_empty`` before, which makes garbage of
+        Tensors on ``meta`` get memory.  Do not call ``to_empty`` first, which also discards the
         buffers that the constructor computed.
-    seed : int
-        The seed of the model, 0 <= seed < 2**64.
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        An integer, 0 <= seed < 2**64.  A generator advances, and must be in the same state in all
+        processes.  None, which is for one process only, draws fresh entropy.
     init : callable or mapping, optional
-        A function of a module, which is applied to all of them, children first; or a table of rules
-        such as ``{"*.bias": 0, "*": fastinit.torch.init.xavier_normal_}``.  The first pattern
-        (as :func:`fnmatch.fnmatchcase` has them) that matches a parameter's name says what fills
-        it: a function of the tensor, or a number.  By default the model's own: the
-        ``_init_weights`` of transformers' models; for others each module's ``reset_parameters``,
-        and then the ``init_weights`` or ``_init_weights`` of the outermost module that has one.
+        A function of a module, which is applied to all modules, children first; or a table of rules
+        such as ``{"*.bias": 0, "*": fastinit.torch.init.xavier_normal_}``.  The first pattern (see
+        :func:`fnmatch.fnmatchcase`) that matches a parameter's name says what fills it: a function
+        of the tensor, or a number.  By default the model's own methods run: the ``_init_weights``
+        of transformers' models; for others each module's ``reset_parameters``, and then the
+        ``init_weights`` or ``_init_weights`` of the outermost module that has one.
     device : torch.device, optional
-        Where memory is made; the CPU by default, and for a DTensor the device of its mesh.
+        Where memory is allocated: the CPU by default, and for a DTensor always the device of its
+        mesh.
 
     Returns
     -------
@@ -326,16 +328,16 @@ def initialize(
     Notes
     -----
     Draw 0 into a parameter has the seed ``derive_seed(seed, name)``, and draw n the seed
-    ``derive_seed(derive_seed(seed, name), str(n))``.  Parameters that share memory have the first
-    of their names in alphabetical order, and so have modules with several names; a rule that
-    matches one of the names counts.  Names are those without the parts that torch.compile,
-    activation checkpointing and DistributedDataParallel put into them.  Numbers that an
-    initialization draws into other tensors are named by its module, ``"layers.0.mixer()"``.
+    ``derive_seed(derive_seed(seed, name), str(n))``.  A parameter or module that has several names
+    goes by the first in alphabetical order; a rule applies if it matches any of them.  Names leave
+    out the parts that torch.compile, activation checkpointing and DistributedDataParallel put into
+    them.  Draws into other tensors are named after the module that is initialized,
+    ``"layers.0.mixer()"``.
     PyTorch's generator is left as it was; what it draws meanwhile, such as ``exponential_``,
     depends on the seed and the module's name.
 
     An initialization that writes to views of a sharded parameter, or does arithmetic that is not
-    element by element, gets a copy of the rows that it names or of the whole tensor, on each
+    elementwise, gets a copy of the rows that it names or of the whole tensor, on each
     process.
 
     Examples
@@ -399,7 +401,7 @@ def _keep_sharded(model: Any, names: Names) -> None:
 
 
 def _check_written(model: Any, names: Names, buffers: list[str]) -> None:
-    """Raise where memory was made that nothing has written."""
+    """Raise if a parameter, or a buffer that was on meta, was not written."""
     made = {plain_name(name) for name in buffers}
     parameters = {plain_name(name) for name, _ in model.named_parameters(remove_duplicate=False)}
     missing = [name for name in names.unwritten(model) if name in parameters or name in made]

@@ -1,7 +1,7 @@
 """Send the random numbers of PyTorch's own functions through this library.
 
-A TorchFunctionMode sees the calls of tensors' methods and of PyTorch's functions in its thread, by
-whatever name they were imported.  The functions of torch.nn.init are redirected by `_hooks`.
+A TorchFunctionMode sees the calls of tensors' methods and of PyTorch's functions in its thread,
+under whatever name they were imported.  The functions of torch.nn.init are redirected by `_hooks`.
 """
 
 from __future__ import annotations
@@ -55,20 +55,20 @@ class Interception(TorchFunctionMode):  # type: ignore[misc]
             try:
                 result = handler(self.context, *args, **kwargs)
             except (TypeError, ValueError):
-                result = NotImplemented  # PyTorch says what is wrong in its own words
+                result = NotImplemented  # PyTorch raises its own error
             if result is not NotImplemented:
                 return result
         return func(*args, **kwargs)
 
 
-# A handler takes the context, then what its function takes.  It returns NotImplemented where the
-# call is to stay PyTorch's.
+# A handler takes the context, then what its function takes.  It returns NotImplemented to leave the
+# call to PyTorch.
 
 
 def _draws_in_place(context: Context, tensor: Any, generator: Any) -> bool:
-    """Return whether a method that draws in place is this library's.
+    """Return whether this library does the work of a method that draws in place.
 
-    Where gradients are recorded, PyTorch refuses leaves and cuts the history of others.
+    Where gradients are recorded, PyTorch must refuse a leaf, and record the write to other tensors.
     """
     return (
         generator is None
@@ -90,7 +90,7 @@ def _normal_method(
 def _uniform_method(
     context: Context, /, self: Any, *args: Any, generator: Any = None, **bounds: Any
 ) -> Any:
-    # The keyword of the lower bound is "from", which no parameter of Python can be.
+    # The keyword of the lower bound is "from", which Python allows no parameter to have.
     given = dict(zip(("from", "to"), args, strict=False)) | bounds
     low, high = given.pop("from", 0.0), given.pop("to", 1.0)
     with torch._C.DisableTorchFunction():
@@ -128,7 +128,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _clone(context: Context, /, self: Any, *, memory_format: Any = torch.preserve_format) -> Any:
-    """Copy a large tensor to huge pages: layers that are deep copies spend their time on pages."""
+    """Copy a large tensor to huge pages: a deep copy of a layer spends its time on page faults."""
     if (
         not is_taken(self, False)
         or (self.requires_grad and torch.is_grad_enabled())

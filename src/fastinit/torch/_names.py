@@ -27,7 +27,7 @@ def plain_name(name: str) -> str:
 def unwrapped(module: Any) -> Any:
     """Return the module that wrappers contain.
 
-    They pass the attributes of the module on, so that its methods would be called twice.
+    Some wrappers forward the attributes of their module, so its methods would be called twice.
     """
     parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
     while True:
@@ -41,7 +41,7 @@ def unwrapped(module: Any) -> Any:
 
 
 def named_tensors(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the names of all parameters and buffers; those that are shared have several."""
+    """Yield all parameters and buffers with their names; a shared one is yielded for each name."""
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers(remove_duplicate=False)
 
@@ -56,7 +56,7 @@ def _span(local: Any) -> tuple[int, int]:
 
 
 class Written:
-    """Which elements of a tensor were written, known by the memory of the views of it."""
+    """Which elements of a tensor were written, tracked by the memory of its views."""
 
     def __init__(self, local: Any) -> None:
         self.span = _span(local)
@@ -74,7 +74,7 @@ class Written:
         return mask.as_strided(view.shape, view.stride(), (view.data_ptr() - start) // width)
 
     def add(self, view: Any, mask: Any = None) -> None:
-        """Count the elements of a view, or those where a mask of its shape is True."""
+        """Mark as written the elements of a view, or those where a mask of its shape is True."""
         if self._all or not view.numel():
             return
         start, end = self.span
@@ -109,9 +109,9 @@ class Names:
     """The keys of the draws into a model's tensors: functions of the seed and the names alone.
 
     Draw 0 into a tensor has the seed ``derive_seed(seed, name)``, and draw n the seed
-    ``derive_seed(derive_seed(seed, name), str(n))``.  A tensor that has several names counts by the
-    first in alphabetical order.  Other tensors, which a module's initialization makes on its way,
-    are named by the module: ``"layers.0.mixer()"``.
+    ``derive_seed(derive_seed(seed, name), str(n))``.  A tensor that has several names goes by the
+    first in alphabetical order.  Temporary tensors, which a module's initialization makes, are
+    named after the module: ``"layers.0.mixer()"``.
     """
 
     any_device = True
@@ -145,7 +145,7 @@ class Names:
                 self.sharded = self.sharded or is_distributed(tensor)
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
-        """Yield the parameters and buffers that the model had in the beginning, each once."""
+        """Yield the parameters and buffers that the model had at the start, each once."""
         yield from self._tensors.items()
 
     def parameters(self) -> Iterator[tuple[str, Any]]:
@@ -155,52 +155,52 @@ class Names:
                 yield name, tensor
 
     def known(self, name: str) -> Any:
-        """Return the tensor that had a name in the beginning, or None."""
+        """Return the tensor that had a name at the start, or None."""
         return self._known.get(name)
 
     def original(self, tensor: Any) -> Any:
-        """Return the tensor of the model that one stands for, or the tensor itself."""
+        """Return the model's tensor of which a tensor is an alias, or the tensor itself."""
         name = self.name(tensor)
         return tensor if name is None else self._tensors[name]
 
     def restart(self) -> None:
-        """Count the draws from 0 again, and take parameters for not written."""
+        """Count the draws from 0 again, and mark all parameters as not written."""
         self._counts.clear()
         for name, _ in self.parameters():
             self._written[name].clear()
 
     def name(self, tensor: Any) -> str | None:
-        """Return the name of a tensor of the model, or of one that stands for all of it."""
+        """Return the name of a tensor of the model or of an alias of one, or None."""
         name = self._name_of.get(id(tensor))
         if name is not None and self._tensors[name] is tensor:
             return name
         return self._aliases.get(tensor) if self.sharded else None
 
     def alias(self, tensor: Any, other: Any) -> None:
-        """Let a tensor stand for one of the model, also where this process has no part of it."""
+        """Make a tensor an alias of one of the model, even if this process has no part of it."""
         name = self.name(other)
         if name is not None:
             self._aliases[tensor] = name
 
     def moved(self, tensor: Any) -> None:
-        """Hear that a tensor has other memory than before."""
+        """Record that a tensor has new memory."""
         name = self.name(tensor)
         if name is not None:
             self._written[name] = Written(local_of(tensor))
             self._places = None
 
     def add_memory(self, written: Written, name: str | None) -> None:
-        """Let a tensor that is not the model's stand for a part of one."""
+        """Track the memory of a copy of one of the model's tensors, under that tensor's name."""
         self._others[id(written)] = written, name
         self._places = None
 
     def remove_memory(self, written: Written) -> None:
-        """End that."""
+        """Stop tracking the memory of a copy."""
         del self._others[id(written)]
         self._places = None
 
     def _find(self, tensor: Any) -> tuple[str | None, Written | None]:
-        """Return what a tensor belongs to: by itself, or by the memory that it views."""
+        """Return the name and the record of a tensor, or of the tensor whose memory it views."""
         name = self.name(tensor)
         if name is not None:
             return name, self._written[name]
@@ -238,9 +238,9 @@ class Names:
             self.overwritten(tensor)
 
     def unwritten(self, model: Any) -> list[str]:
-        """Return the names of the model's tensors that were not written, or not all of them.
+        """Return the names of the model's tensors that were not written completely.
 
-        A tensor that took the place of another, by an assignment, has its values.
+        A tensor that was assigned in place of another counts as written.
         """
         found = []
         for name, tensor in named_tensors(model):

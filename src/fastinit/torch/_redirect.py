@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ORIGINALS: dict[str, Callable[..., Any]] = {}
-"""The functions as they were, by their names; `_hooks` keeps them here."""
+"""The original functions by name; `_hooks` keeps them here."""
 
 
 def _uniform(tensor: Any, low: Any, high: Any) -> Any:
@@ -41,7 +41,7 @@ _OURS: dict[str, Callable[..., Any]] = {
 
 
 def redirected(name: str, generator: Any, tensor: Any, *args: Any) -> Any:
-    """Do what the function of that name does, from its arguments by their places."""
+    """Do what the function of that name does, with positional arguments."""
     context = current()
     if context is not None and generator is None:
         with torch._C.DisableTorchFunction():
@@ -49,6 +49,6 @@ def redirected(name: str, generator: Any, tensor: Any, *args: Any) -> Any:
                 try:
                     return _OURS[name](tensor, *args)
                 except (TypeError, ValueError):
-                    pass  # PyTorch says what is wrong in its own words
+                    pass  # PyTorch raises its own error
     # timm's function takes no generator.
     return ORIGINALS[name](tensor, *args, *([] if name == "_trunc_normal_" else [generator]))

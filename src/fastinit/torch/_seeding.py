@@ -20,13 +20,13 @@ class Context(Protocol):
     """What gives each draw of a thread its Philox key."""
 
     any_device: bool
-    """Whether random numbers for other devices than the CPU are this library's, too."""
+    """Whether random numbers for devices other than the CPU are this library's, too."""
 
     def next_key(self, tensor: Any) -> int:
         """Return the key of the next draw, which goes into that tensor."""
 
     def wrote(self, tensor: Any) -> None:
-        """Hear that all elements of a tensor were written."""
+        """Record that all elements of a tensor were written."""
 
 
 class _Stack(threading.local):
@@ -64,14 +64,15 @@ def key_of_draw(tensor: Any, seed: Seed, generator: torch.Generator | None) -> i
     """Return the Philox key of a draw into a tensor.
 
     A seed is what all functions of this library take.  A ``torch.Generator`` gives two words of 32
-    bits, the low one first.  Without both, the context of :class:`accelerate` or
-    :func:`initialize` says it, and outside of them PyTorch's default generator, so that
+    bits, the low one first.  Without either, the context of :class:`accelerate` or
+    :func:`initialize` gives the key, and outside of them PyTorch's default generator does, so that
     ``torch.manual_seed`` governs these functions as it does PyTorch's.
 
     Raises
     ------
     ValueError
-        Both are given, or none for a DTensor: each of its processes would draw another seed.
+        Both are given; or neither is, outside of a context, for a DTensor: each of its processes
+        would draw a different seed.
     """
     if generator is not None:
         if seed is not None:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
-    # Places along one dimension of the whole tensor, in the order of the local one.
+    # Indices along one dimension of the whole tensor, in the order of the local one.
     Ranges: TypeAlias = list[range]
-    # Dimensions of the mesh that cut a dimension, one after the other, and their split factors.
+    # Dimensions of the mesh that cut a dimension, in order, and their split factors.
     Cuts: TypeAlias = list[tuple[int, int]]
 
 
@@ -32,7 +32,7 @@ def local_of(tensor: Any) -> Any:
 
 
 def _chunk(ranges: Ranges, count: int, number: int) -> Ranges:
-    """Return one of the equal chunks of ranges that follow each other, as torch.chunk cuts them."""
+    """Return chunk ``number`` of ``count`` of consecutive ranges, cut as by torch.chunk."""
     total = sum(map(len, ranges))
     size = -(-total // count)
     low, high = min(number * size, total), min((number + 1) * size, total)
@@ -57,7 +57,7 @@ def _joined(ranges: Ranges) -> Ranges:
 
 
 def _strided_first(placements: list[Any], sizes: list[int]) -> bool:
-    """Return whether the strided shards of a dimension say that the later ones were cut first.
+    """Return whether the split factors of a dimension mean that later mesh dimensions cut first.
 
     ``placements`` are those of one dimension, and ``sizes`` the sizes of their mesh dimensions.
     """
@@ -68,11 +68,11 @@ def _strided_first(placements: list[Any], sizes: list[int]) -> bool:
 
 
 def _orders(axes: list[int], placements: list[Any], sizes: list[int]) -> Iterator[Cuts]:
-    """Yield the ways in which a dimension may have been cut, the likely one first.
+    """Yield the ways in which a dimension may have been cut, the likelier one first.
 
-    A strided shard is what FSDP makes of a shard of tensor parallelism.  It says that the tensor
-    is cut into ``split_factor`` chunks, of each of which a process takes a chunk: its places do
-    not lie together.  Where the sizes do not divide, FSDP's result is not that, since it cuts the
+    FSDP turns a shard of tensor parallelism into a strided shard: the tensor is cut into
+    ``split_factor`` chunks, and a process takes a chunk of each, so its indices are not
+    contiguous.  Where the sizes do not divide evenly, FSDP does not keep to this: it cuts the
     parts that the later dimensions of the mesh have left.
     """
     factors = [getattr(placement, "split_factor", 1) for placement in placements]
@@ -84,7 +84,7 @@ def _orders(axes: list[int], placements: list[Any], sizes: list[int]) -> Iterato
 
 
 def _cut(size: int, cuts: Cuts, mesh: Any, coordinate: list[int]) -> Ranges:
-    """Return the places that a process has along a dimension of that size."""
+    """Return the indices that a process has along a dimension of that size."""
     ranges = [range(size)]
     for axis, factor in cuts:
         ranges = [
@@ -101,7 +101,7 @@ def sharded_axes(tensor: Any) -> dict[int, list[int]]:
     Raises
     ------
     ValueError
-        A DTensor whose parts have no place, as it is to be summed over its mesh.
+        The DTensor is partial: it has yet to be summed over its mesh.
     """
     found: dict[int, list[int]] = {}
     for axis, placement in enumerate(tensor.placements):
@@ -117,7 +117,7 @@ def sharded_axes(tensor: Any) -> dict[int, list[int]]:
 
 
 def _places(tensor: Any, local: Any) -> list[Ranges]:
-    """Return the places of the local tensor in the whole, along each dimension."""
+    """Return the indices of the local tensor in the whole, along each dimension."""
     mesh = tensor.device_mesh
     coordinate = mesh.get_coordinate()
     found: list[Ranges] = [[range(size)] for size in tensor.shape]
@@ -139,12 +139,12 @@ def _places(tensor: Any, local: Any) -> list[Ranges]:
 def local_parts(tensor: Any) -> Iterator[tuple[tuple[slice, ...], Any]]:
     """Yield the local parts of a tensor, each with its place in the whole.
 
-    A part is a view, to be filled in place.  A tensor that is no DTensor is one part.
+    A part is a view, to be filled in place.  A tensor that is not a DTensor is one part.
 
     Raises
     ------
     ValueError
-        A DTensor whose parts have no place, as it is to be summed over its mesh.
+        The DTensor is partial, or its local tensor does not fit its placements.
     """
     if not is_distributed(tensor):
         yield tuple(slice(0, size) for size in tensor.shape), tensor
@@ -152,7 +152,7 @@ def local_parts(tensor: Any) -> Iterator[tuple[tuple[slice, ...], Any]]:
     if tensor.device_mesh.get_coordinate() is None:  # this process is not part of the mesh
         return
     local = local_of(tensor)
-    if not local.numel():  # an empty part may have another shape than its placements say
+    if not local.numel():  # an empty part's shape may differ from what its placements say
         return
     places = _places(tensor, local)
     starts = [[0, *accumulate(map(len, ranges))] for ranges in places]

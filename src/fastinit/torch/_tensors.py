@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # The dtypes that this library samples.
 FLOATING = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
-# Elements of the temporary array of tensors that are not filled in place.
+# The most elements in the temporary array for a tensor that is not filled in place.
 _TEMPORARY = 1 << 22
 
 
@@ -51,8 +51,8 @@ def is_taken(tensor: Any, any_device: bool) -> bool:
     """Return whether the random numbers of a tensor are this library's in a context.
 
     Other classes of tensors may have no memory, or give operations another meaning; so may
-    transforms such as torch.vmap.  An inference tensor outside of inference mode is PyTorch's
-    error.
+    transforms such as torch.vmap.  An inference tensor outside of inference mode is left to
+    PyTorch, which raises.
     """
     return (
         (type(tensor) in _PLAIN or (isinstance(tensor, torch.Tensor) and is_distributed(tensor)))
@@ -84,7 +84,7 @@ def _is_plain(tensor: Any) -> bool:
     )
 
 
-# The tensors that are filled in one step where they are small, and their bytes an element.
+# The dtypes whose small tensors are filled in one step, and their bytes per element.
 _WIDTHS = {torch.float32: 4, torch.float64: 8}
 
 
@@ -98,7 +98,8 @@ def sample(
 ) -> None:
     """Fill a tensor with samples of a distribution: element i of the whole is sample i.
 
-    All arguments are checked before a generator advances.  What is on meta or empty stays as it is.
+    All arguments are checked before a generator advances.  A tensor on meta, or an empty one, is
+    left alone.
     """
     distribution((), _numpy_dtype(tensor.dtype), first, second)
     count = tensor.numel()
@@ -130,7 +131,7 @@ def _tell(tensor: Any) -> None:
 
 
 def _wrote(tensor: Any) -> None:
-    """Tell all who must know that the parts of a tensor were written."""
+    """Tell autograd and the context that all local parts of a tensor were written."""
     if is_distributed(tensor) and not tensor.is_inference():
         torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
     _tell(tensor)
@@ -155,7 +156,7 @@ def write_whole(tensor: Any, make: Callable[[Dimensions, np.dtype[Any]], Any]) -
 
 
 def of_array(array: Array) -> Any:
-    """Return a tensor on the memory of an array; PyTorch takes no bfloat16 from NumPy."""
+    """Return a tensor on the memory of an array; torch.from_numpy does not take bfloat16."""
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view("int16")).view(torch.bfloat16)
     return torch.from_numpy(array)
@@ -167,7 +168,7 @@ def _write_part(part: Any, lazy: LazyArray, place: tuple[slice, ...]) -> None:
     if _is_plain(part):
         lazy.read(place, part)
         return
-    # The first axis that is longer than one is cut, again and again.
+    # Cut along the first axis that is longer than one, recursively.
     axis = next((i for i, size in enumerate(part.shape) if size > 1), None)
     if part.numel() <= _TEMPORARY or axis is None:
         with torch.no_grad():

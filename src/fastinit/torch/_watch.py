@@ -26,7 +26,7 @@ _OVERWRITING = {
 
 _GET_DATA, _SET_DATA = torch.Tensor.data.__get__, torch.Tensor.data.__set__
 
-# What a DTensor does on its local part alone, with the values that its whole would have.
+# The methods that a DTensor applies to its local part, with the same values as to the whole.
 _LOCAL = {
     getattr(torch.Tensor, name)
     for name in (
@@ -36,11 +36,11 @@ _LOCAL = {
 }
 _DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
 
-# The functions of torch.nn.init that tell a mode of their calls.
+# The functions of torch.nn.init that report their calls to a mode.
 _DRAWS_OF_INIT = ("normal_", "uniform_", "kaiming_uniform_")
 _OF_INIT = (*_DRAWS_OF_INIT, "constant_")
 
-# What asks for no values, or makes another tensor of the same placements.
+# What reads no values, or makes another tensor with the same placements.
 _ASKS = {
     *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
     *("is_floating_point", "is_complex", "is_contiguous", "is_inference", "is_neg", "is_conj"),
@@ -52,7 +52,7 @@ _VIEWS = {getattr(torch.Tensor, name).__get__ for name in ("T", "H", "mT", "mH",
 
 
 class Watch(Interception):
-    """Also hear of what is written to the model by other means than draws."""
+    """Also record what is written to the model by other means than draws."""
 
     context: Names
 
@@ -72,10 +72,10 @@ class Watch(Interception):
         return self._call(func, types, args, kwargs)
 
     def _call(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
-        """Call a function and hear of what it writes."""
+        """Call a function and record what it writes."""
         draws = self.context.draws
         result = super().__torch_function__(func, types, args, kwargs)
-        if draws == self.context.draws:  # a draw tells for itself
+        if draws == self.context.draws:  # a draw records its own write
             with torch._C.DisableTorchFunction():
                 if func == _SET_DATA:
                     self.context.moved(args[0])
@@ -90,7 +90,7 @@ class Watch(Interception):
     def _call_sharded(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any, sharded: list[Any]
     ) -> Any:
-        """Call a function of DTensors: on local parts where that is the same, or on copies."""
+        """Call a function on DTensors where that gives the same values, else on whole copies."""
         name = getattr(func, "__name__", "")
         first = sharded[0]
         ours = any(self.context.name(tensor) is not None for tensor in sharded)
@@ -141,7 +141,7 @@ class Watch(Interception):
 
 
 def write_all(tensor: Any, values: Any) -> None:
-    """Copy the values of a whole tensor to the local part of one."""
+    """Copy the values of a whole tensor to the local parts of another."""
     with torch.no_grad():
         write_whole(tensor, lambda shape, dtype: values.expand(shape))
 
@@ -160,7 +160,7 @@ def _is_copy_to_shards(func: Any, args: tuple[Any, ...]) -> bool:
 
 
 def _has_whole(arguments: Any) -> bool:
-    """Return whether there are tensors among arguments that a DTensor does not work with."""
+    """Return whether arguments contain a plain tensor, which DTensors cannot be combined with."""
     return any(
         _has_whole(value)
         if isinstance(value, (list, tuple))
@@ -170,7 +170,7 @@ def _has_whole(arguments: Any) -> bool:
 
 
 def _replaced(value: Any, to_copy: dict[int, Any]) -> Any:
-    """Return an argument with the copies of its DTensors."""
+    """Return an argument with its DTensors replaced by their copies."""
     if type(value) in (list, tuple):
         return type(value)(_replaced(part, to_copy) for part in value)
     return to_copy.get(id(value), value)

@@ -3,11 +3,11 @@
 They take PyTorch's arguments, fill the tensor in place and return it.  The weights of layers have
 PyTorch's layout ``(out, in, *window)``, so fan_in is ``shape[1] * prod(shape[2:])``.
 
-All of them have these in common:
+They share these arguments:
 
 tensor
-    A tensor of any shape and strides, of float32, float64, float16 or bfloat16; what draws nothing
-    takes the dtypes that PyTorch's function takes.  Element i depends on the seed, the
+    A tensor of any shape and strides, of float32, float64, float16 or bfloat16; a function that
+    draws nothing takes the dtypes that PyTorch's takes.  Element i depends on the seed, the
     distribution, the dtype, the parameters and i alone, i counted in C order whatever the strides.
     A DTensor's local part gets its elements of the whole tensor.  On a device that is not the CPU,
     values are made on the CPU in pieces, and copied.  Tensors on ``meta`` and fake tensors are left
@@ -15,15 +15,16 @@ tensor
 generator
     A ``torch.Generator``; it advances, and gives the seed.
 seed
-    An integer, 0 <= seed < 2**64, or what else seeds the functions of :mod:`fastinit`.
+    An integer, 0 <= seed < 2**64, or whatever else seeds the functions of :mod:`fastinit`.
 
 Where neither a seed nor a generator is given, :class:`fastinit.torch.accelerate` or
-:func:`fastinit.torch.initialize` give the seed, and outside of them PyTorch's default generator.
+:func:`fastinit.torch.initialize` gives the seed, and outside of them PyTorch's default generator
+does.
 
-They raise TypeError for what is no tensor and for other dtypes; ValueError for parameters that are
-out of range, a layout that is not dense, or a lazy module's parameter that has no shape yet; and
-RuntimeError where PyTorch does, for an expanded tensor and for an inference tensor outside of
-inference mode, and for a tensor inside of a transform such as ``torch.vmap``.  Nothing is written
+They raise TypeError for what is not a tensor and for other dtypes; ValueError for parameters that
+are out of range, a layout that is not dense, or a lazy module's parameter that has no shape yet;
+and RuntimeError where PyTorch does, for an expanded tensor and for an inference tensor outside of
+inference mode, and for a tensor inside a transform such as ``torch.vmap``.  Nothing is written
 then, and no generator advances.
 """
 
@@ -81,12 +82,12 @@ _BOUNDS = ("-bound", "bound")
 
 
 def _check_shaped(tensor: Any) -> None:
-    """Raise for what is no tensor with a shape of its own."""
+    """Raise for what is not a tensor, and for a tensor without a shape."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"tensor must be a torch.Tensor, received {type_of(tensor)}")
     if torch.nn.parameter.is_lazy(tensor):
         raise ValueError(
-            f"tensor must have a shape, received an {type_of(tensor)}: run its module once before"
+            f"tensor must have a shape, received an {type_of(tensor)}: run its module once"
         )
     if tensor.is_nested:
         raise ValueError("tensor must be dense, received a nested one")
@@ -125,7 +126,7 @@ def _is_without_elements(tensor: Any) -> bool:
 def _check_parameters(
     distribution: Check, dtype: np.dtype[Any], first: Any, second: Any, bounds: tuple[str, str]
 ) -> None:
-    """Raise where a distribution cannot have these parameters, by their names in this module."""
+    """Raise where a distribution cannot have these parameters, named as in this module."""
     try:
         distribution((), dtype, first, second)
     except ValueError as error:
@@ -146,7 +147,7 @@ def _draw(
 ) -> Any:
     """Fill a tensor with samples, once all arguments are checked.
 
-    ``bounds`` are the names that messages have for the bounds of a uniform distribution.
+    ``bounds`` are the names that messages use for the bounds of a uniform distribution.
     """
     with torch._C.DisableTorchFunction():
         _check(tensor)
@@ -222,7 +223,7 @@ def normal_(
 
 
 def _in_deviations(bound: float, mean: float, std: float, inside: float) -> float:
-    """Return a bound in standard deviations from the mean, which is not outside of the given one.
+    """Return a bound in standard deviations from the mean, rounded inwards.
 
     ``inside`` is the infinity in whose direction the samples lie.
     """
@@ -235,7 +236,7 @@ def _in_deviations(bound: float, mean: float, std: float, inside: float) -> floa
         return inf if exact > 0 else -inf
     if found != exact and (found > exact) != (inside > 0):
         found = nextafter(found, inside)
-    return copysign(inf, found) if isinf(found * std) else found  # the kernel multiplies them, too
+    return copysign(inf, found) if isinf(found * std) else found  # which the kernel computes, too
 
 
 @lru_cache(maxsize=64)  # the layers of a model have the same bounds, and fractions take 10 us
@@ -245,9 +246,9 @@ def _window(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
 
 
 def _nearest(value: float, a: float, b: float, dtype: np.dtype[Any]) -> float:
-    """Return the dtype's number in [a, b] that is nearest to a value from there.
+    """Return the dtype's number in [a, b] that is nearest to a value in [a, b].
 
-    Where there is none, it is the nearest of all.
+    Where [a, b] has no number of the dtype, return the nearest one outside.
     """
     nearest = dtype.type(value)
     found = float(nearest)  # NumPy would compare in the dtype
@@ -257,8 +258,8 @@ def _nearest(value: float, a: float, b: float, dtype: np.dtype[Any]) -> float:
     return inside if a <= inside <= b else found
 
 
-# Bounds that nothing of 53 bits lies between, in standard deviations, are at most |z| * 2**-51
-# apart, and the density's logarithm has the slope z: below 2**20 it is constant to within 2**-11.
+# Bounds with no float64 between them, in standard deviations, are at most |z| * 2**-51 apart, and
+# the density's logarithm has the slope z: below 2**20 it is constant to within 2**-11.
 _FLAT = 1 << 20
 
 
@@ -314,14 +315,14 @@ def trunc_normal_(
     Raises
     ------
     ValueError
-        ``a > b``; ``std`` is negative; a parameter is not finite in the dtype (but for a bound
-        that is farther out than the mean); both bounds are more than 2**100 standard deviations
+        ``a > b``; ``std`` is negative; a parameter is not finite in the dtype (except ``a`` below
+        the mean and ``b`` above it); both bounds are more than 2**100 standard deviations
         away on the same side, or beyond 2**20 and too close to each other.
 
     Notes
     -----
-    All values lie in [a, b], also where a bound is no number of the dtype, unless no number of the
-    dtype lies there; PyTorch rounds the bounds.  They are those of
+    All values lie in [a, b], even where a bound is not a number of the dtype, unless [a, b] has no
+    number of the dtype; PyTorch rounds the bounds.  The values are those of
     :func:`fastinit.truncated_normal` with ``lower=(a - mean) / std`` and ``upper=(b - mean) /
     std``, rounded towards each other: exactly distributed whatever the bounds, so there is no
     warning where the mean is far from them.
@@ -392,7 +393,7 @@ def _fans(tensor: Any) -> tuple[int, int]:
         shape = tuple(tensor.shape)
     if len(shape) < 2:
         raise ValueError(
-            f"tensor must have 2 or more dimensions, as fans need them, received shape {shape}"
+            f"tensor must have 2 or more dimensions to have fans, received shape {shape}"
         )
     window = prod(shape[2:])
     return shape[1] * window, shape[0] * window
@@ -408,7 +409,7 @@ def _fan(tensor: Any, mode: str, modes: tuple[str, ...]) -> float:
 
 
 def _check_factor(gain: Any) -> float:
-    """Return the gain as a float; raise where it can be no factor of a standard deviation."""
+    """Return the gain as a float; raise where it cannot be the factor of a standard deviation."""
     factor = number("gain", gain)
     if not factor >= 0:
         raise ValueError(f"gain must be >= 0, received {factor}")
@@ -520,7 +521,7 @@ def kaiming_uniform_(
     Raises
     ------
     ValueError
-        The tensor has fewer than 2 dimensions; an unknown mode or nonlinearity.
+        The tensor has fewer than 2 dimensions, or the mode or nonlinearity is unknown.
 
     Notes
     -----
@@ -551,7 +552,7 @@ def kaiming_normal_(
     Raises
     ------
     ValueError
-        The tensor has fewer than 2 dimensions; an unknown mode or nonlinearity.
+        The tensor has fewer than 2 dimensions, or the mode or nonlinearity is unknown.
 
     Notes
     -----
@@ -584,13 +585,13 @@ def variance_scaling_(
         ``"fan_in"``, ``"fan_out"`` or ``"fan_avg"``.
     distribution : str
         ``"truncated_normal"`` (at 2 standard deviations before truncation), ``"normal"`` (not
-        truncated, as in timm; Keras means the truncated one by it) or ``"uniform"``.
+        truncated, as in timm; Keras truncates it) or ``"uniform"``.
 
     Raises
     ------
     ValueError
-        The tensor has fewer than 2 dimensions; a scale that is not positive; an unknown mode or
-        distribution.
+        The tensor has fewer than 2 dimensions, the scale is not positive, or the mode or
+        distribution is unknown.
     """
     scale = number("scale", scale)
     if not scale > 0:
@@ -684,27 +685,27 @@ def sparse_(
     *,
     seed: Seed = None,
 ) -> Any:
-    """Fill a matrix with normal samples, and a share of each column with zeros.
+    """Fill a matrix with normal samples, and a fraction of each column with zeros.
 
     Parameters
     ----------
     tensor, generator, seed
         See :mod:`fastinit.torch.init`; of 2 dimensions.
     sparsity : float
-        The share of zeros, from 0 to 1; each column has ``ceil(sparsity * rows)`` of them.
+        The fraction of zeros, from 0 to 1; each column has ``ceil(sparsity * rows)`` of them.
     std : float
         Standard deviation of the others.
 
     Raises
     ------
     ValueError
-        The tensor does not have 2 dimensions; a sparsity that is not from 0 to 1; a negative
-        ``std``.
+        The tensor does not have 2 dimensions, ``sparsity`` is not from 0 to 1, or ``std`` is
+        negative.
 
     Notes
     -----
-    Martens, "Deep learning via Hessian-free optimization", ICML 2010.  A column's zeros are where
-    its rows have the least of ``random_bits((columns, rows), key, "uint64")``.
+    Martens, "Deep learning via Hessian-free optimization", ICML 2010.  The zeros of column j
+    are in the rows with the least of ``random_bits((columns, rows), seed, "uint64")[j]``.
     """
     with torch._C.DisableTorchFunction():
         _check(tensor)
