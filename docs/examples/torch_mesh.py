@@ -39,13 +39,13 @@ TENSOR_PARALLEL = {
 
 
 def model_without_memory():
-    """Return the model on the device ``meta``."""
+    """Return the model on ``meta``."""
     with torch.device("meta"):
         return LlamaForCausalLM(CONFIG)
 
 
 def shard(model, mesh):
-    """Let each process of the mesh hold a part of every parameter."""
+    """Shard the model, so that each process of the mesh holds a part of every parameter."""
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
