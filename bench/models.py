@@ -3,10 +3,10 @@
     python bench/models.py             all models, in 3 minutes on two cores
     python bench/models.py --only gpt2 print the rows of one model
 
-Each model is built from its own class with random weights: as it is, under accelerate(), and on
-meta and then by initialize().  The three take turns in one process, and the least time of each
-counts: what else the machine does only adds to a time.  Beside them stands the time of writing as
-much memory once, on huge pages, with as many threads.
+Each model is built from its own class with random weights in three ways: by PyTorch alone, under
+accelerate(), and on meta followed by initialize().  The three take turns in one process, and the
+least time of each counts, because other load on the machine only adds to a time.  The report also
+has the time of writing as much memory once, on huge pages, with as many threads.
 """
 
 import argparse
@@ -27,14 +27,14 @@ SMALL = 1000
 
 
 def encoder():
-    """Return 403 million parameters of TransformerEncoderLayers."""
+    """Return TransformerEncoderLayers with 403 million parameters."""
     from torch import nn
 
     return nn.Sequential(*[nn.TransformerEncoderLayer(1024, 16, 4096) for _ in range(32)])
 
 
 def copied_encoder():
-    """Return as many in a TransformerEncoder, which makes deep copies of one layer."""
+    """Return a TransformerEncoder of as many parameters, which makes deep copies of one layer."""
     from torch import nn
 
     layer = nn.TransformerEncoderLayer(1024, 16, 4096, batch_first=True)
@@ -91,7 +91,7 @@ def vit():
 
 
 def models():
-    """Return the models by name: the limit and the aim for ours / PyTorch's, and what makes one."""
+    """Return, by name, the limit and the aim for our time over PyTorch's, and what is timed."""
     import torch
 
     big = torch.zeros(8192, 8192)
@@ -186,9 +186,9 @@ Written by `{command}` on {day}.
 Machine: {machine}.
 Versions: {versions}.
 
-Milliseconds of wall time, and of processor time in brackets: the least of {rounds} turns with
+Milliseconds of wall time, and of processor time in parentheses: the least of {rounds} turns with
 {threads} threads. "Memory once" is the time of writing ones to as many bytes of fresh memory on
-huge pages. A line holds if both ratios do.
+huge pages. A row holds if both of its ratios do.
 
 {table}
 """

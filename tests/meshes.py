@@ -1,6 +1,6 @@
-"""Processes that initialize models on meshes, for test_torch_mesh: one world runs all its cases.
+"""Processes that initialize models on meshes, for test_torch_mesh: each world runs all its cases.
 
-``python meshes.py RANK WORLD FOLDER`` is one of them.  It writes what it found into a file of the
+``python meshes.py RANK WORLD FOLDER`` is one process.  It writes what it found to a file in the
 folder: for each case an error, or "" and the digest of the whole model.
 """
 
@@ -54,7 +54,7 @@ def digest(model):
 
 
 def assert_same_parts(found, expected, some=False):
-    """Compare the bytes of this process, and where they lie."""
+    """Compare the bytes of this process, and the placements."""
     found, expected = tensors(found), tensors(expected)
     assert found
     assert some or set(found) == set(expected)
@@ -76,7 +76,7 @@ def shard_layers(model, mesh=None, **options):
 
 
 def compare(build, shard, seed=SEED, how="meta", **options):
-    """Require that sharding and initializing can change places; return the whole's digest."""
+    """Require that sharding and initializing commute; return the digest of the whole model."""
     whole = initialize(build(), seed, **options)
     found = digest(whole)
     expected = shard(whole)
@@ -110,7 +110,7 @@ LLAMA = {
 
 
 def shard_rest(model, mesh, axis=0):
-    """Cut all parameters that are left by their first dimension."""
+    """Shard the remaining parameters along one dimension."""
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and not isinstance(parameter, DTensor):
@@ -377,7 +377,7 @@ def after_an_exception():
 
 @case(2, 3)
 def training_goes_on():
-    """A sharded model takes a step of training, with the loss of the whole model."""
+    """A sharded model runs forward and backward, with the loss of the whole model."""
     whole = initialize(Encoder(), SEED)
     model = initialize(shard_layers(on_meta(Encoder)), SEED)
     losses = []
@@ -410,7 +410,7 @@ def saved_and_loaded():
 
 
 def main(rank, world, folder):
-    # FSDP and DTensor warn of what concerns other devices and later versions.
+    # FSDP and DTensor warn about other devices and later versions.
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -424,7 +424,7 @@ def main(rank, world, folder):
         torch.manual_seed(rank)  # the processes must not depend on it
         try:
             found[name] = ["", run() or ""]
-        except Exception:  # the test shows it
+        except Exception:  # the test reports it
             found[name] = [traceback.format_exc(), ""]
         errors = [None] * world
         distributed.all_gather_object(errors, bool(found[name][0]))
@@ -432,7 +432,7 @@ def main(rank, world, folder):
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
     distributed.barrier()
     sys.stdout.flush()
-    os._exit(0)  # now and then gloo's threads abort a process that ends in the ordinary way
+    os._exit(0)  # gloo's threads sometimes abort a process that exits normally
 
 
 if __name__ == "__main__":

@@ -267,7 +267,7 @@ BAD_BUFFERS = {
     "no whole number": (
         lambda: bytearray(63),
         ValueError,
-        "out has 63 bytes, which is no multiple of the 4 bytes of one float32",
+        "out has 63 bytes, which is not a multiple of the 4 bytes of one float32",
     ),
     "strided": (lambda: memoryview(bytearray(32))[::2], ValueError, "must be C-contiguous"),
     "misaligned": (lambda: memoryview(bytearray(17))[1:], ValueError, "must be aligned"),

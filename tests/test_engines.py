@@ -1,6 +1,6 @@
 """dask, JAX, zarr and PyTorch's DTensor, each with its parts of a lazy array, give the one array.
 
-And a model of PyTorch is the same on any mesh.  The scripts of docs/examples run here, each in a
+A PyTorch model is the same on any mesh.  The scripts of docs/examples run here, each in a
 process of its own, with the real library.
 """
 
@@ -46,7 +46,7 @@ def of_file(path, dtype):
 
 
 def run_example(name, folder):
-    """Run a script, which prints the one line that its dtypes are right."""
+    """Run a script and check the one line that it prints."""
     line = run(EXAMPLES / name, folder=folder)
     assert re.fullmatch(r"float32( and bfloat16)?: .+ equal the (array|tensor) of .+", line)
 
@@ -94,7 +94,7 @@ def test_a_model_is_the_same_on_one_process_and_on_four(tmp_path):
     digests = re.findall(r"(?m): ([0-9a-f]{16})$", printed)
     assert len(digests) == 3
     assert len(set(digests)) == 1
-    # What the page shows is true.
+    # The page shows this output.
     assert f"```text\n{printed}\n```\n" in (DOCS / "pytorch.md").read_text(encoding="utf-8")
 
 
@@ -129,7 +129,7 @@ def test_every_example_is_listed_and_run():
 
 
 def test_no_block_of_the_page_writes_a_file_of_a_script():
-    """A reader runs both in one folder."""
+    """A reader may run both in one folder."""
     page = (DOCS / "lazy-arrays.md").read_text(encoding="utf-8")
     files = re.findall(r"`([\w.]+\.(?:npy|pt|zarr))`", page)
     assert len(files) == 7

@@ -118,7 +118,7 @@ def test_wrong_keys(keys, error, message):
     ],
 )
 def test_a_table_has_no_size(ask, message):
-    """Nothing goes on through the rows 0, 1, 2 and so on, nor takes the table for one object."""
+    """Nothing iterates over the rows 0, 1, 2 and so on, nor treats the table as a scalar object."""
     for initializer in (RANDOM["normal"], initializers.Ones()):
         rows = initializer.keyed(5)
         with pytest.raises(TypeError, match=message):

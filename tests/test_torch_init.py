@@ -147,7 +147,7 @@ def test_values_are_those_of_arrays_whatever_the_strides(name, dtype, monkeypatc
             memory, tensor = make(DTYPES[dtype])
             assert call(tensor, seed=5) is tensor, layout
             assert_equals(tensor, expected)
-            # What is not of the tensor keeps its value.
+            # Memory outside the tensor keeps its value.
             assert (memory == 9).sum() == (memory.numel() - tensor.numel()), layout
 
 
@@ -183,7 +183,7 @@ def test_shapes_of_few_elements(shape):
 
 
 def test_arguments_are_those_of_pytorch():
-    """Names, order and defaults; those of the last two are timm's."""
+    """Names, order and defaults are PyTorch's; timm's for the two functions that only timm has."""
     missing = set(torch.nn.init.__all__) - set(init.__all__)
     assert all(not name.endswith("_") for name in missing)  # the deprecated names
     for name in init.__all__:
@@ -266,7 +266,7 @@ def test_variance_scaling_has_pytorchs_fans_and_timms_names(mode, distribution):
 def test_standard_deviations_of_layers():
     """The wrong layout would give 0.448 for the first and 0.0090 for the second.
 
-    The standard error of each is at most 0.8%, and the bound 5 of them.
+    The standard error of each is at most 0.8%, and the tolerance is 5 of them.
     """
     for layer, std in (
         (torch.nn.Linear(784, 10), math.sqrt(2 / 784)),
@@ -289,7 +289,7 @@ def test_gains_are_those_of_the_documentation():
         init.calculate_gain("swish")
 
 
-# float16 and float64 have 11 and 53 digits; those of bfloat16 are 8.
+# float16, float64 and bfloat16 have significands of 11, 53 and 8 bits.
 @pytest.mark.parametrize(
     ("dtype", "error"),
     [("float32", 3e-6), ("float64", 1e-14), ("float16", 1e-2), ("bfloat16", 0.1)],
@@ -392,7 +392,7 @@ TRUNCATED = [
 def test_distribution_of_truncated_normals(parameters):
     """24 p-values: each is below 1e-6 for one in a million seeds, so for 24 in a million any is.
 
-    SciPy's truncnorm has the tails of bounds that lie far out.
+    SciPy's truncnorm is accurate in the tails, where some bounds lie.
     """
     mean, std, a, b = parameters
     law = stats.truncnorm((a - mean) / std, (b - mean) / std, mean, std)
@@ -438,7 +438,7 @@ def test_truncated_normals_lie_between_their_bounds(dtype):
     """After rounding, too, unless the dtype has no number between them."""
     between = 0
     cases = [*random_bounds(np.random.default_rng(12), dtype)]
-    # Where mean + bound * std cancels, it must not be rounded to the outside.
+    # Where mean + bound * std cancels, it must not be rounded outwards.
     cases += [(1.0, 0.3, n * 2.0**-54, (n + 4) * 2.0**-54) for n in range(1, 40)]
     for mean, std, a, b in cases:
         tensor = init.trunc_normal_(torch.empty(500, dtype=DTYPES[dtype]), mean, std, a, b, seed=13)

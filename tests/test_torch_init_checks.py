@@ -1,4 +1,4 @@
-"""What fastinit.torch.init takes and refuses, and what it leaves as it was: PyTorch's habits."""
+"""What fastinit.torch.init takes and refuses, and what it leaves unchanged, as PyTorch does."""
 
 import re
 from pathlib import Path
@@ -236,7 +236,7 @@ def vmapped(function):
 
 
 class Wrapper(torch.Tensor):
-    """A tensor that has no memory but that of another."""
+    """A tensor without memory of its own, which stands for another tensor."""
 
     @staticmethod
     def __new__(cls, inner):

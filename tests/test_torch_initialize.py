@@ -27,7 +27,7 @@ def expected(name, seed=3):
 
 
 def poisoned(model):
-    """Return a model whose parameters are all ones in their bits: a NaN, or an odd number."""
+    """Set all bits of a model's parameters, which makes NaN or -1 of them, and return the model."""
     for parameter in model.parameters():
         parameter.detach().view(-1).view(torch.uint8).fill_(0xFF)
     return model
@@ -178,7 +178,7 @@ def test_dtypes(dtype):
     assert torch.equal(weight, expected)
 
 
-# Wrappers: the same bytes as without, by the names without what they put into them.
+# Wrappers: the bytes are the same as without them, because names leave out what they add.
 
 
 def checkpointed(model):
@@ -349,7 +349,7 @@ class Ruled(nn.Module):
 @pytest.mark.parametrize("kind", ["init_weights", "_init_weights", "init_weights of a module"])
 def test_rules_of_a_model(kind):
     model = initialize(on_meta(lambda: Ruled(kind)), 3)
-    seed = derive_seed(derive_seed(3, "linear.weight"), "1")  # draw 0 is of reset_parameters
+    seed = derive_seed(derive_seed(3, "linear.weight"), "1")  # draw 0 is that of reset_parameters
     assert torch.equal(model.linear.weight, init.normal_(torch.empty(3, 3), std=0.5, seed=seed))
     assert (model.norm.weight == 1).all()
 
@@ -551,7 +551,7 @@ def test_nothing_leaks(nested, init, build):
                     initialize(model, 3, init)
             second = torch.randn(3)
             assert surroundings() == inside
-        with accelerate(seed=1):  # its draws are numbered on
+        with accelerate(seed=1):  # the numbering of its draws continues
             assert torch.equal(torch.randn(3), first)
             assert torch.equal(torch.randn(3), second)
     elif init is None:
@@ -755,7 +755,7 @@ def run(rank):
 
 
 for rank in range(data * tensor):
-    child = os.fork()  # a process keeps the mesh of the first rank that it was
+    child = os.fork()  # a process keeps the mesh of its first rank
     if not child:
         try:
             run(rank)
@@ -770,9 +770,9 @@ for rank in range(data * tensor):
 
 @pytest.mark.parametrize(("data", "tensor"), [(3, 2), (2, 4), (4, 3)])
 def test_both_kinds_of_sharding_where_sizes_do_not_divide(data, tensor):
-    """Each process of a mesh in turn, without the others: FSDP cuts what the other one has left."""
+    """Each process of a mesh runs alone, in turn: FSDP cuts what tensor parallelism has left."""
     printed = run_python(STRIDED, data, tensor, timeout=120)
     sizes = (1, 5, 7, 13, 16)
     whole = sum(3 * size + 3 * size + size + 3 * size for size in sizes)
-    bias = 3 * len(sizes)  # of the last layer, which tensor parallelism copies
+    bias = 3 * len(sizes)  # of the last layer, which tensor parallelism replicates
     assert sum(map(int, printed.split())) == whole + bias * tensor

@@ -1,7 +1,7 @@
-"""initialize() gives the same bytes on any mesh: real processes, see meshes.py for the cases.
+"""initialize() gives the same bytes on any mesh of real processes; meshes.py has the cases.
 
-In each case a process initializes the whole model by itself and shards it, and compares that with
-the model which is sharded first.  Here the digests of the whole models are compared, too.
+In each case every process initializes the whole model, shards it, and compares the result with a
+model that was sharded first.  Here the digests of the whole models are compared, too.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Small models whose sizes do not divide, for the tests of fastinit.torch.initialize."""
+"""Small models, most of sizes that no mesh divides, for the tests of fastinit.torch.initialize."""
 
 import math
 
@@ -61,7 +61,7 @@ class Mixer(nn.Module):
 
 
 class Rows(nn.Module):
-    """Parameters that are written by views, replaced, or drawn in unusual ways."""
+    """Parameters that are written through views, replaced, or drawn in unusual ways."""
 
     def __init__(self):
         super().__init__()
@@ -112,7 +112,7 @@ class Rows(nn.Module):
 
 
 class Special(nn.Module):
-    """The functions of torch.nn.init that are more than draws."""
+    """Parameters from the functions of torch.nn.init that do more than draw."""
 
     def __init__(self):
         super().__init__()
@@ -167,7 +167,7 @@ class Feed(nn.Module):
 
 
 class Even(nn.Module):
-    """Tensor parallelism of sizes that divide."""
+    """Layers for tensor parallelism of sizes that the mesh divides."""
 
     def __init__(self):
         super().__init__()
@@ -230,7 +230,7 @@ def gpt2():
 
 
 def layers_of(model):
-    """Return the parts of a model that fully_shard takes by themselves."""
+    """Return the parts of a model to which fully_shard is applied separately."""
     if hasattr(model, "blocks"):
         return model.blocks()
     inner = getattr(model, "model", None) or model.transformer

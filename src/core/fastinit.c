@@ -113,7 +113,7 @@ static double sum_of_product(double mean, double bound, double stddev, double *e
     *error = 0;
     if (isinf(bound))
         return bound;
-    if (isinf(product)) /* Its error would be no number. */
+    if (isinf(product)) /* The error would be NaN. */
         return product;
     double s = sum(mean, product, &of_sum);
     s = sum(s, sum(of_sum, of_product, &rest), error);

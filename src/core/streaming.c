@@ -7,8 +7,8 @@
 
 #include "dispatch.h"
 
-/* From this many threads on, the memory bandwidth of today's servers is the limit: from some 15 for
- * uniforms and 26 for normals.  One number between the two serves all distributions. */
+/* From this many threads on, the memory bandwidth of today's servers is the limit: from about 15
+ * for uniforms and 26 for normals.  One number between the two serves all distributions. */
 enum { STREAM_THREADS = 24 };
 
 /* A larger array does not stay in the last-level cache, where its user would find it. */

@@ -50,7 +50,7 @@ def _has_pointer(tensor: Any) -> bool:
 
 
 def torch_of(out: Any) -> Any:
-    """Return the module torch where ``out`` is a tensor of it, and None elsewhere."""
+    """Return the module torch if ``out`` is one of its tensors, else None."""
     torch = sys.modules.get("torch")  # not imported: without it there is no such tensor
     return torch if torch is not None and isinstance(out, torch.Tensor) else None
 
@@ -149,8 +149,8 @@ def _of_bytes(view: Array, shape: Shape | None, dtype: DTypeLike | None, allowed
     dtype = as_dtype(dtype, allowed)
     if shape is None and view.nbytes % dtype.itemsize:
         raise ValueError(
-            f"out has {view.nbytes} bytes, which is no multiple of the {dtype.itemsize} bytes of "
-            f"one {dtype}"
+            f"out has {view.nbytes} bytes, which is not a multiple of the {dtype.itemsize} bytes "
+            f"of one {dtype}"
         )
     dims = (view.nbytes // dtype.itemsize,) if shape is None else as_shape(shape)
     if prod(dims) * dtype.itemsize != view.nbytes:

@@ -178,8 +178,8 @@ def fill_few(
 ) -> bool:
     """Fill a few elements of float32 or float64 at an address, or return False.
 
-    It is for memory whose owner takes long to make an array on it.  Nothing is changed where the
-    array is large, an argument is not surely right, or the memory needs preparation.
+    Use it for memory on which making an array is slow.  Nothing is changed if there are more than a
+    few elements, an argument may be wrong, or the memory needs preparation.
     """
     small = _SMALL.get(distribution)
     return small is not None and _kernels.fill_small_at(

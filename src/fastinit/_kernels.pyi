@@ -69,7 +69,7 @@ def fill_small_at(
     function: Callable[..., None],
     reach: float,
 ) -> bool:
-    """Fill a few elements that others own, by the address, as `fill_small` does.
+    """Fill a few elements at an address, in memory of another library, as `fill_small` does.
 
     ``width`` is 4 for float32 and 8 for float64.  Memory of a file is left alone, as its disk
     blocks must be reserved first.

@@ -325,12 +325,12 @@ cdef fill_rows_by_id(
         free(starts)
 
 
-# Fill contiguous memory.
 # A fill of fewer bytes keeps the GIL, as fill() says.
 cdef enum:
     SMALL = 4096
 
 
+# Fill contiguous memory.
 cdef fill(distribution d, out, start, uint64_t seed, int threads, bint keyed):
     cdef Py_buffer view
     cdef fastinit_run run = fastinit_run(threads, poll)
@@ -474,7 +474,7 @@ def fill_small_at(
     size_t address, Py_ssize_t count, int width, double first, double second, uint64_t seed,
     function, double reach
 ):
-    """Fill a few elements that a tensor owns, if it is surely right; see `_kernels.pyi`."""
+    """Fill a few elements at an address if all is surely right; see `_kernels.pyi`."""
     cdef Py_buffer view
     if not 0 < count < SMALL // width or not fastinit_fpenv_is_default():
         return False

@@ -67,8 +67,8 @@ def advise_huge_pages(array: Array) -> None:
     """Ask for huge pages beneath a large array on other libraries' memory, before it is filled.
 
     Fresh memory of PyTorch or a bytearray is otherwise made of pages of 4 KiB, on which a fill of
-    64 MiB takes 31 ms of processor time and not 13 (bench/NOTES.md).  Pages that are there stay as
-    they are, and the call takes 1 us.
+    64 MiB takes 31 ms of processor time instead of 13 (bench/NOTES.md).  Existing pages are left
+    alone, and the call takes 1 us.
 
     Only whole huge pages of the array are advised, so that nothing beside it takes more memory.  A
     kernel without huge pages refuses.  The memory may be that of a file, which only an mmap object

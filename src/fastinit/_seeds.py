@@ -39,7 +39,7 @@ def _hash(root: int, purpose: bytes) -> blake2b:
 
 
 def _word(digest: blake2b, data: bytes) -> int:
-    """Return 64 bits of a hash that has read nothing but its key, of the data."""
+    """Return 64 bits of the hash of data; the digest given has read only its key."""
     digest.update(data)
     return int.from_bytes(digest.digest(), "little")
 

@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 class _CommandParser(_Parser):
     """The parser of one command: it reports unknown arguments itself, and names its own help.
 
-    argparse leaves them to the main parser.
+    argparse would leave unknown arguments to the main parser.
     """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

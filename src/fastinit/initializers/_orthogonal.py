@@ -346,8 +346,8 @@ def _prepare_delta(
     if is_tensor:
         raise ValueError(
             f"out must not be a PyTorch tensor, received one of shape {shown(dims)}: {_LAYOUTS} "
-            "Keras's, (*window, in, out).  For PyTorch's layout copy kernel = "
-            "fastinit.delta_orthogonal((*window, in, out)) by "
+            "Keras's, (*window, in, out).  For PyTorch's layout make kernel = "
+            "fastinit.delta_orthogonal((*window, in, out)) and copy it by "
             "tensor.copy_(torch.from_numpy(kernel).movedim((-1, -2), (0, 1))); for Keras's pass "
             "out=tensor.detach().numpy()"
         )

@@ -325,8 +325,8 @@ class TruncatedNormal(Initializer):
     Raises
     ------
     ValueError, TypeError
-        ``stddev`` is negative, not ``lower < upper``, bounds that :func:`fastinit.truncated_normal`
-        refuses, or an argument is out of range or of the wrong type.
+        ``stddev`` is negative, not ``lower < upper``, :func:`fastinit.truncated_normal` refuses the
+        bounds, or an argument is out of range or of the wrong type.
     """
 
     _config_module = "keras.initializers"

@@ -50,8 +50,8 @@ def _check_for(check: Check, out: Any, axes: tuple[Axes, Axes], counterpart: str
     """Return the check of a call, which refuses a tensor of PyTorch whose layout is not known.
 
     ``counterpart`` names the function of :mod:`fastinit.torch.init` to use instead.  The result
-    holds no reference to ``out``, so nothing else has to be released after an error.  Callers pass
-    over NumPy's arrays themselves: for a small one the call would be 3% of the time.
+    holds no reference to ``out``, so nothing else has to be released after an error.  Callers do
+    not call it for NumPy arrays: for a small one the call would be 3% of the time.
     """
     if out is not None and axes[0] is axes[1] is None and torch_of(out) is not None:
         return partial(_refuse_matrices, check, counterpart)
