@@ -511,3 +511,8 @@ def test_the_upper_bound_of_uniform_is_never_drawn(dtype):
             assert tensor.min() >= a, (a, b)
             assert tensor.max() < b, (a, b)
     assert (init.uniform_(torch.empty(5, dtype=DTYPES[dtype]), 0.5, 0.5) == 0.5).all()
+
+
+def test_bounds_closer_than_any_window():
+    tensor = init.trunc_normal_(torch.empty(50, dtype=torch.float64), 0, 1, 0, 1e-300, seed=1)
+    assert 0 <= tensor.min() < tensor.max() <= 1e-300

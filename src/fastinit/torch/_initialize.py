@@ -290,8 +290,8 @@ def initialize(
     The values are the same on one process and on any mesh, whatever the sizes, the order in which
     modules were made, and the other layers.  A model may be on ``meta`` or have memory; it may be
     whole, sharded by ``fully_shard``, by tensor parallelism or both, or a stage of a pipeline that
-    holds only its own modules under the names of the whole model.  Each process fills its own part
-    and no other.
+    holds only its own modules under the names of the whole model.  Each process makes its own part,
+    but for what cannot be made in parts: see the Notes.
 
     Parameters
     ----------
@@ -319,11 +319,14 @@ def initialize(
     Raises
     ------
     RuntimeError
-        A parameter, or a buffer that had no memory, was not written; the message names it.
+        A parameter, or a buffer that had no memory, was not written; a view of a sharded parameter
+        was written later than the function that made it; or a sharded parameter was replaced by
+        one of another shape.  The message names it.
     ValueError, TypeError
         A rule for a parameter is missing, a parameter has no shape yet, is one of
         FullyShardedDataParallel or is to be summed over its mesh, the seed is None where there are
-        several processes, or an argument is of the wrong type.  Nothing is changed then.
+        several processes, the device is ``"meta"``, or an argument is of the wrong type.  Nothing
+        is changed then.
 
     Notes
     -----
@@ -332,13 +335,12 @@ def initialize(
     goes by the first in alphabetical order; a rule applies if it matches any of them.  Names leave
     out the parts that torch.compile, activation checkpointing and DistributedDataParallel put into
     them.  Draws into other tensors are named after the module that is initialized,
-    ``"layers.0.mixer()"``.
-    PyTorch's generator is left as it was; what it draws meanwhile, such as ``exponential_``,
-    depends on the seed and the module's name.
+    ``"layers.0.mixer()"``.  PyTorch's generator is left as it was; what it draws meanwhile, such as
+    ``exponential_``, depends on the seed and the module's name.
 
-    An initialization that writes to views of a sharded parameter, or does arithmetic that is not
-    elementwise, gets a copy of the rows that it names or of the whole tensor, on each
-    process.
+    ``orthogonal_``, ``sparse_`` and ``dirac_`` make the whole tensor on each process.  An
+    initialization that writes to views of a sharded parameter, or does arithmetic that is not
+    elementwise, gets a copy of the rows that it names or of the whole tensor, on each process.
 
     Examples
     --------

@@ -262,6 +262,9 @@ def _nearest(value: float, a: float, b: float, dtype: np.dtype[Any]) -> float:
 # the density's logarithm has the slope z: below 2**20 it is constant to within 2**-11.
 _FLAT = 1 << 20
 
+# A window of the Ziggurat has no smaller width, in standard deviations (fastinit.h).
+_NARROWEST = 2.0**-900
+
 
 def _between(
     bounds: tuple[float, float], shape: Dimensions, dtype: np.dtype[Any], mean: float, std: float
@@ -277,7 +280,7 @@ def _between(
     if a == b or std == 0:  # all samples are one number
         return normal(shape, dtype, _nearest(min(max(mean, a), b), a, b, dtype), 0.0)
     lower, upper = _window(mean, std, a, b)
-    if lower >= upper and abs(lower) < _FLAT:
+    if upper - lower < _NARROWEST and abs(lower) < _FLAT:
         return uniform(shape, dtype, a, b)
     try:
         return truncated_at(lower, upper)(shape, dtype, mean, std)
