@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import threading
 from contextlib import ContextDecorator
-from typing import TYPE_CHECKING, Any
+from inspect import (
+    isasyncgenfunction,
+    isclass,
+    iscoroutinefunction,
+    isfunction,
+    isgeneratorfunction,
+)
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .._messages import shown
 from .._seeds import DerivedSeeds, check_seed, key
 from ._interception import Interception
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from .._typing import Seed
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Draws:
@@ -78,6 +91,8 @@ class accelerate(ContextDecorator):
     """
 
     def __init__(self, seed: Seed = None) -> None:
+        if isfunction(seed) or isclass(seed):
+            raise TypeError("a decorator must be called: @accelerate() or @accelerate(seed=0)")
         check_seed(seed)
         self._seed = seed
         self._entered = _Entered()
@@ -87,6 +102,25 @@ class accelerate(ContextDecorator):
         interception.__enter__()
         self._entered.stack.append(interception)
         return self
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        """Return the function, to be run in the context.
+
+        Raises
+        ------
+        TypeError
+            Classes, generators and coroutines: they do their work after the call has returned.
+        """
+        if isclass(func) or any(
+            is_kind(func)
+            for is_kind in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)
+        ):
+            raise TypeError(
+                "accelerate() can decorate functions, but no classes, generators and coroutines: "
+                f"enter it where tensors are made, received {shown(func)}"
+            )
+        decorated: Callable[P, R] = super().__call__(func)
+        return decorated
 
     def __exit__(self, *error: object) -> None:
         self._entered.stack.pop().__exit__(*error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from fnmatch import fnmatchcase
@@ -12,6 +13,8 @@ import torch
 
 from .._messages import shown, type_of
 from .._seeds import derive_seed, key
+from ..initializers._base import Initializer
+from ..initializers._catalog import CATALOG
 from . import init as functions
 from ._names import Names, named_tensors, plain_name, unwrapped
 from ._shards import is_distributed, sharded_axes
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     Init: TypeAlias = Mapping[str, Rule] | Callable[[Any], Any]
 
 Model = TypeVar("Model")
+
+# The modules of the functions that return arrays.
+_OF_ARRAYS = {entry.function.__module__ for entry in CATALOG}
 
 
 def _is_pretrained(module: Any) -> bool:
@@ -165,28 +171,36 @@ def _tie_all(module: Any) -> None:
             _tie_all(child)
 
 
-def _rule(rules: Mapping[str, Rule], names: list[str]) -> Rule:
-    """Return the first rule that matches one of a parameter's names.
+def _pattern(rules: Mapping[str, Rule], names: list[str]) -> str:
+    """Return the first pattern that matches one of a parameter's names.
 
     Raises
     ------
     ValueError
         No rule matches.
     """
-    for pattern, rule in rules.items():
+    for pattern in rules:
         if any(fnmatchcase(name, pattern) for name in names):
-            return rule
-    raise ValueError(f"no rule of init matches parameter {names[0]}; '*' matches all")
+            return pattern
+    raise ValueError(
+        f"no rule of init matches parameter {names[0]}: a pattern must match the whole name, as "
+        "those of fnmatch do; '*' matches all"
+    )
 
 
 def _apply_rules(rules: Mapping[str, Rule], names: Names, run: _Run) -> None:
     for name, parameter in names.parameters():
-        rule = _rule(rules, names.names_of[name])
+        pattern = _pattern(rules, names.names_of[name])
+        rule = rules[pattern]
         run.enter(name)
-        if callable(rule):
-            rule(parameter)
-        else:
-            functions.constant_(parameter, rule)
+        try:
+            if callable(rule):
+                rule(parameter)
+            else:
+                functions.constant_(parameter, rule)
+        except Exception as error:
+            error.add_note(f"This is the rule of {pattern!r}, for parameter {name}.")
+            raise
 
 
 def _has_other_processes() -> bool:
@@ -234,19 +248,34 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
                 f"the rule of {pattern!r} must be a function of a tensor or a number, "
                 f"received {shown(rule)}"
             )
+        if isinstance(rule, Initializer) or getattr(rule, "__module__", None) in _OF_ARRAYS:
+            raise TypeError(
+                f"the rule of {pattern!r} must fill a tensor in place, as the functions of "
+                f"fastinit.torch.init do, received {shown(rule)}"
+            )
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(plain_name(name))
-    for some in sorted(map(sorted, names.values())):
-        _rule(init, some)
+    used = {_pattern(init, some) for some in sorted(map(sorted, names.values()))}
+    for pattern in init:
+        if pattern not in used:
+            warnings.warn(
+                f"the rule of {pattern!r} is not used: no parameter of this model matches it, or "
+                "earlier rules match them all",
+                stacklevel=3,
+            )
 
 
-def _make_memory(model: Any, device: Any) -> list[str]:
-    """Give memory to the parameters and buffers on meta; return the names of such buffers."""
+def _make_memory(model: Any, device: Any) -> dict[str, Any]:
+    """Give memory to the parameters and buffers on meta; return such buffers as they were."""
     on_meta = [name for name, tensor in named_tensors(model) if tensor.is_meta]
     if not on_meta:
-        return []
-    buffers = [name for name, tensor in model.named_buffers() if tensor.is_meta]
+        return {}
+    buffers = {
+        name: tensor
+        for name, tensor in model.named_buffers(remove_duplicate=False)
+        if tensor.is_meta
+    }
     shared: dict[int, list[str]] = {}
     attributes = {}
     for name, tensor in named_tensors(model):
@@ -315,6 +344,12 @@ def initialize(
     Returns
     -------
     model
+        Parameters that were on ``meta`` are new objects: construct the optimizer afterwards.
+
+    Warns
+    -----
+    UserWarning
+        A rule is used for no parameter.  (A stage of a pipeline may have none that it matches.)
 
     Raises
     ------
@@ -326,7 +361,8 @@ def initialize(
         A rule for a parameter is missing, a parameter has no shape yet, is one of
         FullyShardedDataParallel or is to be summed over its mesh, the seed is None where there are
         several processes, the device is ``"meta"``, or an argument is of the wrong type.  Nothing
-        is changed then.
+        is changed then.  What a rule or a method of the model raises is raised, and leaves the
+        model in part initialized.
 
     Notes
     -----
@@ -372,10 +408,15 @@ def initialize(
             elif init is not None:
                 run.each(target, init)
             run.enter("")
+        _keep_sharded(target, names)
+        _check_written(target, names, buffers)
+    except BaseException:
+        # On meta they are missed again, should initialize() be called again.
+        for name, buffer in buffers.items():
+            _set(target, name, buffer)
+        raise
     finally:
         torch.set_rng_state(state)
-    _keep_sharded(target, names)
-    _check_written(target, names, buffers)
     return model
 
 
@@ -402,14 +443,22 @@ def _keep_sharded(model: Any, names: Names) -> None:
         _set(model, name, before)
 
 
-def _check_written(model: Any, names: Names, buffers: list[str]) -> None:
+def _check_written(model: Any, names: Names, buffers: dict[str, Any]) -> None:
     """Raise if a parameter, or a buffer that was on meta, was not written."""
     made = {plain_name(name) for name in buffers}
     parameters = {plain_name(name) for name, _ in model.named_parameters(remove_duplicate=False)}
-    missing = [name for name in names.unwritten(model) if name in parameters or name in made]
-    if missing:
-        more = f" and {len(missing) - 5} others" if len(missing) > 5 else ""
-        raise RuntimeError(
-            f"nothing has written {', '.join(missing[:5])}{more}: give the module a "
-            "reset_parameters method, or pass init"
-        )
+    unwritten = names.unwritten(model)
+    advice = {
+        "give its module a reset_parameters method, or pass an init that fills it in place": [
+            name for name in unwritten if name in parameters
+        ],
+        "a buffer on meta has lost the values of its constructor: let reset_parameters make them, "
+        "or construct the model with memory": [name for name in unwritten if name in made],
+    }
+    texts = []
+    for what_to_do, missing in advice.items():
+        if missing:
+            more = f" and {len(missing) - 5} others" if len(missing) > 5 else ""
+            texts.append(f"nothing has written {', '.join(missing[:5])}{more}: {what_to_do}")
+    if texts:
+        raise RuntimeError("; ".join(texts))

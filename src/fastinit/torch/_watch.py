@@ -65,11 +65,28 @@ class Watch(Interception):
     ) -> Any:
         """See torch.overrides."""
         kwargs = kwargs or {}
+        if func is torch.Tensor.is_contiguous and self._is_channels_last(*args, **kwargs):
+            return True
         if self.context.sharded:
             sharded = distributed_in((*args, *kwargs.values()))
             if sharded:
                 return self._call_sharded(func, types, args, kwargs, sharded)
         return self._call(func, types, args, kwargs)
+
+    def _is_channels_last(self, tensor: Any, **kwargs: Any) -> bool:
+        """Return whether a tensor of the model is to be taken for contiguous.
+
+        The convolutions of PyTorch draw a weight that is not into another tensor first, which has
+        no name; so the layout in memory would change the values.
+        """
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        with torch._C.DisableTorchFunction():
+            return (
+                not kwargs
+                and tensor.ndim in formats
+                and tensor.is_contiguous(memory_format=formats[tensor.ndim])
+                and self.context.name(tensor) is not None
+            )
 
     def _call(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         """Call a function and record what it writes."""
