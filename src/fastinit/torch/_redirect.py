@@ -40,15 +40,18 @@ _OURS: dict[str, Callable[..., Any]] = {
 }
 
 
-def redirected(name: str, generator: Any, tensor: Any, *args: Any) -> Any:
-    """Do what the function of that name does, from its arguments by their places."""
+def redirected(name: str, generator: Any, tensor: Any, *values: Any) -> Any:
+    """Do what the function of that name does, from its arguments by their places.
+
+    An error of this library would take the values of ``args`` away: see release_views.
+    """
     context = current()
     if context is not None and generator is None:
         with torch._C.DisableTorchFunction():
             if is_taken(tensor, context.any_device):
                 try:
-                    return _OURS[name](tensor, *args)
+                    return _OURS[name](tensor, *values)
                 except (TypeError, ValueError):
                     pass  # PyTorch says what is wrong in its own words
     # timm's function takes no generator.
-    return ORIGINALS[name](tensor, *args, *([] if name == "_trunc_normal_" else [generator]))
+    return ORIGINALS[name](tensor, *values, *([] if name == "_trunc_normal_" else [generator]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from .._distributions import draw, fill_few
 from .._messages import type_of
@@ -16,8 +18,6 @@ from ._shards import is_distributed, local_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
 
     from .._distributions import Check
     from .._lazy import LazyArray
@@ -47,20 +47,36 @@ def check_tensor(tensor: Any) -> None:
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+def is_watched() -> bool:
+    """Return whether PyTorch must see each operation.
+
+    Tracers and dispatch modes record operations, and what they do not see would be
+    missing when their record is run.  Transforms such as torch.vmap, and forward differentiation,
+    give operations another meaning.
+    """
+    return (
+        torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+    )
+
+
 def is_taken(tensor: Any, any_device: bool) -> bool:
     """Return whether the random numbers of a tensor are this library's in a context.
 
-    Other classes of tensors may have no memory, or give operations another meaning; so may
-    transforms such as torch.vmap.  An inference tensor outside of inference mode is PyTorch's
-    error.
+    Other classes of tensors may have no memory, or give operations another meaning; so may a nested
+    tensor, and one of zeros that has no memory.  An inference tensor outside of inference mode is
+    PyTorch's error.
     """
-    return (
+    return not is_watched() and (
         (type(tensor) in _PLAIN or (isinstance(tensor, torch.Tensor) and is_distributed(tensor)))
         and tensor.dtype in FLOATING
         and (tensor.is_cpu or (any_device and not tensor.is_meta))
         and tensor.layout == torch.strided
+        and not tensor.is_nested
+        and not tensor._is_zerotensor()
         and (not tensor.is_inference() or torch.is_inference_mode_enabled())
-        and torch._C._functorch.peek_interpreter_stack() is None
     )
 
 
@@ -74,13 +90,34 @@ def dtype_of(tensor: Any) -> np.dtype[Any]:
     return _numpy_dtype(tensor.dtype)
 
 
+class _Memory:
+    """Export the memory of a tensor through NumPy's array interface."""
+
+    def __init__(self, tensor: Any, typestr: str) -> None:
+        self.tensor = tensor  # keeps the memory alive
+        shape, data = tuple(tensor.shape), (tensor.data_ptr(), False)
+        self.__array_interface__ = {"version": 3, "typestr": typestr, "shape": shape, "data": data}
+
+
+def array_on(tensor: Any) -> Array:
+    """Return an array on the memory of a plain tensor.
+
+    ``Tensor.numpy()`` would forbid PyTorch to resize the tensor ever after, which FSDP does.
+    """
+    dtype = dtype_of(tensor)
+    if dtype.name == "bfloat16":
+        return np.asarray(_Memory(tensor, "=i2")).view(dtype)
+    return np.asarray(_Memory(tensor, dtype.str))
+
+
 def _is_plain(tensor: Any) -> bool:
-    """Return whether the memory of a tensor is an array in C order."""
-    return (
+    """Return whether the memory of a tensor is an aligned array in C order."""
+    return bool(
         tensor.is_cpu
         and tensor.is_contiguous()
         and not tensor.is_neg()
         and not is_distributed(tensor)
+        and tensor.data_ptr() % tensor.element_size() == 0
     )
 
 
@@ -104,22 +141,29 @@ def sample(
     count = tensor.numel()
     if not count or tensor.is_meta:
         return
+    plain = _is_plain(tensor)
+    if plain and not tensor.data_ptr():
+        raise RuntimeError("a tensor whose memory was freed cannot be filled")
     key = key_of_draw(tensor, seed, generator)
-    if not _is_plain(tensor):
+    if not plain:
         shape, dtype = tuple(tensor.shape), dtype_of(tensor)
         write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
         return
     width = _WIDTHS.get(tensor.dtype)
-    if (
+    if not (
         width
         and type(tensor) in _PLAIN
         and fill_few(tensor.data_ptr(), count, width, key, distribution, first, second)
     ):
-        if not tensor.is_inference():
-            torch.autograd.graph.increment_version(tensor)
-    else:
-        draw(None, None, tensor.detach(), key, distribution, first, second)
+        draw(None, None, array_on(tensor), key, distribution, first, second)
+    _changed(tensor)
     _tell(tensor)
+
+
+def _changed(tensor: Any) -> None:
+    """Tell autograd that the values of a tensor are others."""
+    if not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)
 
 
 def _tell(tensor: Any) -> None:
@@ -131,8 +175,8 @@ def _tell(tensor: Any) -> None:
 
 def _wrote(tensor: Any) -> None:
     """Tell all who must know that the parts of a tensor were written."""
-    if is_distributed(tensor) and not tensor.is_inference():
-        torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
+    if is_distributed(tensor):
+        _changed(tensor)  # its local tensor's version was incremented
     _tell(tensor)
 
 
@@ -165,7 +209,8 @@ def _write_part(part: Any, lazy: LazyArray, place: tuple[slice, ...]) -> None:
     if not part.numel():
         return
     if _is_plain(part):
-        lazy.read(place, part)
+        lazy.read(place, array_on(part))
+        _changed(part)
         return
     # The first axis that is longer than one is cut, again and again.
     axis = next((i for i, size in enumerate(part.shape) if size > 1), None)
