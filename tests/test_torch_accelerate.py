@@ -701,3 +701,18 @@ def test_an_interrupt_leaves_no_mode(monkeypatch, late):
     found = init.normal_(torch.empty(3))
     torch.manual_seed(3)
     assert torch.equal(found, init.normal_(torch.empty(3)))  # no context gives the keys
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_overlapping_tensors_draw_nothing(grad):
+    tensor = torch.zeros(1, requires_grad=grad).expand(3)
+    generator = torch.Generator().manual_seed(5)
+    state = generator.get_state()
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        init.normal_(tensor, generator=generator)
+    assert torch.equal(generator.get_state(), state)
+    with accelerate(seed=0):
+        with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+            trunc_normal_(tensor.detach())
+        found = torch.randn(3)
+    assert same(found, fastinit.random_normal(3, 0, 1, seed_of(0)))

@@ -47,6 +47,11 @@ def check_tensor(tensor: Any) -> None:
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
+_transform = torch._C._functorch.peek_interpreter_stack
+
+
 def is_watched() -> bool:
     """Return whether PyTorch must see each operation.
 
@@ -55,9 +60,9 @@ def is_watched() -> bool:
     give operations another meaning.
     """
     return (
-        torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        _dispatch_modes() > 0
+        or _tracing_state() is not None
+        or _transform() is not None
         or forward_ad._current_level >= 0
     )
 
@@ -116,7 +121,7 @@ def _is_plain(tensor: Any) -> bool:
         tensor.is_cpu
         and tensor.is_contiguous()
         and not tensor.is_neg()
-        and not is_distributed(tensor)
+        and (type(tensor) in _PLAIN or not is_distributed(tensor))
         and tensor.data_ptr() % tensor.element_size() == 0
     )
 
@@ -142,8 +147,12 @@ def sample(
     if not count or tensor.is_meta:
         return
     plain = _is_plain(tensor)
-    if plain and not tensor.data_ptr():
+    address = tensor.data_ptr() if plain else 0
+    if plain and not address:
         raise RuntimeError("a tensor whose memory was freed cannot be filled")
+    if not plain and torch._debug_has_internal_overlap(tensor) == 1:
+        with torch.no_grad():
+            tensor.copy_(torch.zeros(()))  # PyTorch refuses it in its own words
     key = key_of_draw(tensor, seed, generator)
     if not plain:
         shape, dtype = tuple(tensor.shape), dtype_of(tensor)
@@ -153,7 +162,7 @@ def sample(
     if not (
         width
         and type(tensor) in _PLAIN
-        and fill_few(tensor.data_ptr(), count, width, key, distribution, first, second)
+        and fill_few(address, count, width, key, distribution, first, second)
     ):
         draw(None, None, array_on(tensor), key, distribution, first, second)
     _changed(tensor)
