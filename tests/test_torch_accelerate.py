@@ -1,6 +1,7 @@
 """accelerate: PyTorch's initializations take this library's values, and nothing else changes."""
 
 import copy
+import os
 import sys
 import threading
 import types
@@ -555,3 +556,180 @@ def test_training_reaches_the_same_loss():
     error = ((np.var(theirs, ddof=1) + np.var(ours, ddof=1)) / 16) ** 0.5
     assert abs(np.mean(theirs) - np.mean(ours)) < 4.5 * error
     assert len(set(ours)) == 16
+
+
+class Ignored(torch.utils._python_dispatch.TorchDispatchMode):
+    """A dispatch mode that sees operations and changes nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_what_records_operations_sees_the_draws():
+    def draw(x):
+        return x + torch.randn(3) + uniform_(torch.zeros(3))
+
+    with accelerate(seed=0):
+        with Ignored() as mode:
+            draw(torch.zeros(3))
+        traced = torch.jit.trace(draw, torch.zeros(3), check_trace=False)
+        large = torch.jit.trace(lambda x: x.clone() + 1, torch.zeros(2**21), check_trace=False)
+    assert "aten::randn" in mode.seen
+    assert "aten::uniform_" in mode.seen
+    torch.manual_seed(1)
+    expected = draw(torch.zeros(3))
+    torch.manual_seed(1)
+    assert torch.equal(traced(torch.zeros(3)), expected)
+    assert large(torch.ones(4)).tolist() == [2.0] * 4
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_tangents_of_forward_differentiation_are_cleared():
+    with torch.autograd.forward_ad.dual_level(), accelerate(seed=0):
+        for fill in (normal_, torch.Tensor.uniform_, kaiming_uniform_):
+            dual = torch.autograd.forward_ad.make_dual(torch.ones(3, 3), torch.ones(3, 3))
+            fill(dual)
+            assert not torch.autograd.forward_ad.unpack_dual(dual).tangent.any()
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested")
+def test_tensors_without_plain_memory():
+    with accelerate(seed=0):
+        zeros = torch._efficientzerotensor(3)
+        for fill in (normal_, torch.Tensor.normal_):
+            with pytest.raises(RuntimeError, match="ZeroTensors are immutable"):
+                fill(zeros)
+        nested = torch.nested.nested_tensor([torch.ones(2**20), torch.ones(2**20)])
+        assert nested.clone().is_nested
+        freed = torch.empty(5000)
+        freed.untyped_storage().resize_(0)
+        with pytest.raises(RuntimeError, match="freed"):
+            freed.normal_()
+        found = torch.randn(3)
+    assert same(found, fastinit.random_normal(3, 0, 1, seed_of(0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("count", [6, 5000])
+def test_misaligned_tensors(count, dtype):
+    memory = bytearray(count * dtype.itemsize + 1)
+    tensor = torch.frombuffer(memory, dtype=dtype, offset=1, count=count)
+    with accelerate(seed=0):
+        assert normal_(tensor) is tensor
+    assert torch.equal(tensor, init.normal_(torch.empty(count, dtype=dtype), seed=seed_of(0)))
+    assert memory[0] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_tensors_can_be_resized_afterwards(dtype):
+    with accelerate(seed=0):
+        tensors = [
+            torch.randn(5000, dtype=dtype),
+            trunc_normal_(torch.empty(5000, dtype=dtype), a=-1),
+            torch.zeros(2**21, dtype=dtype).clone(),
+        ]
+    tensors.append(init.uniform_(torch.empty(5000, dtype=dtype), seed=1))
+    for tensor in tensors:
+        tensor.untyped_storage().resize_(0)
+        assert tensor.untyped_storage().size() == 0
+
+
+def test_the_child_of_a_fork_is_not_in_the_context(tmp_path):
+    """The workers of a DataLoader seed PyTorch's generator: their numbers must differ."""
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    with accelerate(seed=0):
+        child = os.fork()
+        if not child:
+            try:
+                torch.manual_seed(3)
+                torch.save([torch.randn(4), normal_(torch.empty(4))], tmp_path / "found")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        after = torch.randn(3)
+    torch.manual_seed(3)
+    for found in torch.load(tmp_path / "found"):
+        assert torch.equal(found, torch.randn(4))
+    assert same(after, fastinit.random_normal(3, 0, 1, seed_of(0)))
+
+
+def test_functions_in_the_place_of_pytorchs_are_left_alone(monkeypatch):
+    """guard_torch_init_functions of transformers puts such functions there while it loads."""
+    theirs = nn.init.normal_
+
+    def keeping(tensor, mean=0.0, std=1.0, generator=None):
+        if not getattr(tensor, "_is_hf_initialized", False):
+            theirs(tensor, mean, std, generator)
+        return tensor
+
+    loaded, fresh = torch.ones(3), torch.ones(3)
+    loaded._is_hf_initialized = True
+    monkeypatch.setattr(nn.init, "normal_", keeping)
+    with accelerate(seed=0):
+        nn.init.normal_(loaded)
+        nn.init.normal_(fresh)
+    assert torch.equal(loaded, torch.ones(3))
+    assert same(fresh, fastinit.random_normal(3, 0, 1, seed_of(0)))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interrupt_leaves_no_mode(monkeypatch, late):
+    codes = [function.__code__ for function in CODES]
+    context = accelerate(seed=0)
+    name = "__exit__" if late else "__enter__"
+    run = getattr(torch.overrides.TorchFunctionMode, name)
+
+    def interrupted(self, *args):
+        if late:
+            run(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.overrides.TorchFunctionMode, name, interrupted)
+        with pytest.raises(KeyboardInterrupt), context:
+            pass
+    assert [function.__code__ for function in CODES] == codes
+    assert torch.overrides._get_current_function_mode() is None
+    torch.manual_seed(3)
+    found = init.normal_(torch.empty(3))
+    torch.manual_seed(3)
+    assert torch.equal(found, init.normal_(torch.empty(3)))  # no context gives the keys
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_overlapping_tensors_draw_nothing(grad):
+    tensor = torch.zeros(1, requires_grad=grad).expand(3)
+    generator = torch.Generator().manual_seed(5)
+    state = generator.get_state()
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        init.normal_(tensor, generator=generator)
+    assert torch.equal(generator.get_state(), state)
+    with accelerate(seed=0):
+        with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+            trunc_normal_(tensor.detach())
+        found = torch.randn(3)
+    assert same(found, fastinit.random_normal(3, 0, 1, seed_of(0)))
+
+
+def test_what_cannot_be_decorated():
+    def generator():
+        yield torch.randn(2)
+
+    async def coroutine():
+        return torch.randn(2)
+
+    class Model(nn.Module):
+        pass
+
+    for thing in (generator, coroutine, Model):
+        with pytest.raises(TypeError, match="can decorate functions, but no classes"):
+            accelerate(seed=0)(thing)
+    with pytest.raises(TypeError, match=r"@accelerate\(\)"):
+        accelerate(lambda: None)

@@ -776,3 +776,62 @@ def test_both_kinds_of_sharding_where_sizes_do_not_divide(data, tensor):
     whole = sum(3 * size + 3 * size + size + 3 * size for size in sizes)
     bias = 3 * len(sizes)  # of the last layer, which tensor parallelism replicates
     assert sum(map(int, printed.split())) == whole + bias * tensor
+
+
+@pytest.mark.parametrize("meta", [False, True])
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d, nn.Conv3d])
+def test_channels_last_has_the_same_values(layer, meta):
+    """PyTorch's convolutions draw such a weight into another tensor first, which has no name."""
+    memory = torch.channels_last_3d if layer is nn.Conv3d else torch.channels_last
+    plain = initialize(layer(3, 16, 3), seed=0)
+    with torch.device("meta" if meta else "cpu"):
+        other = layer(3, 16, 3).to(memory_format=memory)
+    initialize(other, seed=0)
+    assert torch.equal(plain.weight, other.weight)
+    assert other.weight.is_contiguous(memory_format=memory)
+    assert not other.weight.is_contiguous()
+
+
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(3))
+        self.register_buffer("positions", torch.arange(8))
+
+
+def test_a_buffer_on_meta_is_missed_at_every_call():
+    with torch.device("meta"):
+        model = Positions()
+    for rules in (None, {"*": 1}, {"*": 1}):
+        with pytest.raises(RuntimeError, match=r"has written positions: a buffer on meta"):
+            initialize(model, 0, rules)
+        assert model.positions.is_meta
+    with pytest.raises(RuntimeError, match=r"written scale: give its module .*written positions: "):
+        initialize(model)
+
+
+def test_a_rule_that_fails_is_named():
+    model = nn.Sequential(nn.Linear(3, 4))
+    with pytest.raises(TypeError, match="stddev") as caught:
+        initialize(model, 0, {"*": functools.partial(init.normal_, stddev=1)})
+    assert caught.value.__notes__ == ["This is the rule of '*', for parameter 0.bias."]
+
+
+@pytest.mark.parametrize(
+    "rule", [fastinit.he_normal, fastinit.initializers.HeNormal(), fastinit.initializers.HeNormal]
+)
+def test_rules_fill_tensors(rule):
+    with pytest.raises(TypeError, match=r"as the functions of fastinit\.torch\.init do"):
+        initialize(nn.Linear(3, 4), 0, {"*": rule})
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"wieght": 1, "*": 0}, "the pattern 'wieght' of init matches no parameter"),
+        ({"*": 0, "*.bias": 1}, r"the pattern '\*.bias' of init is never reached"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_named(rules, message):
+    with pytest.warns(UserWarning, match=message):
+        initialize(nn.Sequential(nn.Linear(3, 4)), 0, rules)

@@ -11,21 +11,16 @@ from inspect import (
     isfunction,
     isgeneratorfunction,
 )
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .._messages import shown
 from .._seeds import DerivedSeeds, check_seed, key
 from ._interception import Interception
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self
 
     from .._typing import Seed
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class _Draws:
@@ -103,7 +98,7 @@ class accelerate(ContextDecorator):
         self._entered.stack.append(interception)
         return self
 
-    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, func: Any) -> Any:
         """Return the function, to be run in the context.
 
         Raises
@@ -119,8 +114,7 @@ class accelerate(ContextDecorator):
                 "accelerate() can decorate functions, but no classes, generators and coroutines: "
                 f"enter it where tensors are made, received {shown(func)}"
             )
-        decorated: Callable[P, R] = super().__call__(func)
-        return decorated
+        return super().__call__(func)
 
     def __exit__(self, *error: object) -> None:
         self._entered.stack.pop().__exit__(*error)

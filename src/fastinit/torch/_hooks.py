@@ -10,6 +10,7 @@ Threads that are in no context get what the function did before.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from types import CodeType, FunctionType
@@ -87,7 +88,15 @@ def _trunc_normal_(tensor: Any, mean: float, std: float, a: float, b: float) -> 
 
 _STAND_INS = (uniform_, normal_, kaiming_uniform_, trunc_normal_, orthogonal_, sparse_)
 
+# As they are when this module is imported.
+_FOUND = {stand_in: getattr(torch.nn.init, stand_in.__name__) for stand_in in _STAND_INS}
+
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # The child of a fork must not get a lock that a thread held which it does not have.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 _contexts = 0
 _replaced: list[tuple[Any, CodeType]] = []
 
@@ -95,12 +104,17 @@ _replaced: list[tuple[Any, CodeType]] = []
 def _functions() -> list[tuple[Any, Callable[..., Any]]]:
     """Return the functions to redirect whose modules are imported, and their stand-ins.
 
-    A function whose parameters differ in another version is left alone: its callers still draw from
-    this library, as the mode sees what they call, but more slowly.
+    A function that others have put in the place of PyTorch's is left alone: transformers has some
+    that keep what is initialized, and that call PyTorch's.  So is a function whose parameters
+    differ in another version.
     """
-    found: list[tuple[Any, Callable[..., Any]]] = [
-        (getattr(torch.nn.init, stand_in.__name__), stand_in) for stand_in in _STAND_INS
-    ]
+    found: list[tuple[Any, Callable[..., Any]]] = []
+    for stand_in in _STAND_INS:
+        function = getattr(torch.nn.init, stand_in.__name__)
+        if getattr(function, "__globals__", None) is not vars(torch.nn.init):
+            function = _FOUND[stand_in]
+        if getattr(function, "__globals__", None) is vars(torch.nn.init):
+            found.append((function, stand_in))
     timm: Any = sys.modules.get("timm.layers.weight_init")
     if hasattr(timm, "_trunc_normal_"):
         found.append((timm._trunc_normal_, _trunc_normal_))
@@ -123,6 +137,8 @@ def install() -> None:
             return
         for function, stand_in in _functions():
             code = function.__code__
+            if code is stand_in.__code__:  # an interrupt ended uninstall() too soon
+                continue
             ORIGINALS[stand_in.__name__] = FunctionType(
                 code, function.__globals__, function.__name__, function.__defaults__
             )

@@ -205,7 +205,7 @@ def _apply_rules(rules: Mapping[str, Rule], names: Names, run: _Run) -> None:
 
 def _has_other_processes() -> bool:
     distributed = torch.distributed
-    return (
+    return bool(
         distributed.is_available()
         and distributed.is_initialized()
         and distributed.get_world_size() > 1
@@ -256,14 +256,16 @@ def _check(model: Any, seed: Seed, init: Init | None) -> None:
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(plain_name(name))
-    used = {_pattern(init, some) for some in sorted(map(sorted, names.values()))}
+    for some in sorted(map(sorted, names.values())):
+        _pattern(init, some)
     for pattern in init:
-        if pattern not in used:
-            warnings.warn(
-                f"the rule of {pattern!r} is not used: no parameter of this model matches it, or "
-                "earlier rules match them all",
-                stacklevel=3,
-            )
+        if not any(fnmatchcase(name, pattern) for some in names.values() for name in some):
+            why = "matches no parameter of this model"
+        elif "*" in list(init)[: list(init).index(pattern)]:
+            why = "is never reached, as '*' comes before it"
+        else:
+            continue
+        warnings.warn(f"the pattern {pattern!r} of init {why}", stacklevel=3)
 
 
 def _make_memory(model: Any, device: Any) -> dict[str, Any]:
@@ -349,7 +351,7 @@ def initialize(
     Warns
     -----
     UserWarning
-        A rule is used for no parameter.  (A stage of a pipeline may have none that it matches.)
+        A pattern matches no parameter, as one may on a stage of a pipeline, or comes after ``"*"``.
 
     Raises
     ------

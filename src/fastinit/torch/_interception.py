@@ -17,8 +17,9 @@ from .._memory import LARGE, advise_huge_pages
 from .._parameters import number
 from . import init
 from ._hooks import install, uninstall
-from ._seeding import enter, leave
-from ._tensors import is_taken, sample
+from ._seeding import current, enter, leave
+from ._shards import is_distributed
+from ._tensors import array_on, is_taken, is_watched, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,29 +37,45 @@ class Interception(TorchFunctionMode):  # type: ignore[misc]
 
     def __enter__(self) -> Self:
         install()
-        enter(self.context)
-        super().__enter__()
+        try:
+            enter(self.context)
+            try:
+                super().__enter__()
+            except BaseException:  # such as an interrupt
+                leave()
+                raise
+        except BaseException:
+            uninstall()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        leave()
-        uninstall()
+        try:
+            super().__exit__(*error)
+        finally:
+            try:
+                leave()
+            finally:
+                uninstall()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """See torch.overrides: while this runs, the mode is off."""
-        kwargs = kwargs or {}
+        # An error of this library takes the values of args and kwargs away: see release_views.
+        given, named = args, kwargs or {}
         handler = _HANDLERS.get(func)
-        if handler is not None:
+        # The child of a fork is not in the context: see _seeding.
+        if handler is not None and current() is self.context:
             try:
-                result = handler(self.context, *args, **kwargs)
+                result = handler(self.context, *given, **named)
             except (TypeError, ValueError):
+                if any(map(is_distributed, (*given, *named.values()))):
+                    raise  # PyTorch might draw other numbers on each mesh
                 result = NotImplemented  # PyTorch raises its own error
             if result is not NotImplemented:
                 return result
-        return func(*args, **kwargs)
+        return func(*given, **named)
 
 
 # A handler takes the context, then what its function takes.  It returns NotImplemented to leave the
@@ -106,7 +123,7 @@ def _factory(empty: Callable[..., Any], fill: Callable[[Any], Any]) -> Callable[
     def handler(
         context: Context, /, *args: Any, generator: Any = None, out: Any = None, **kwargs: Any
     ) -> Any:
-        if generator is not None or out is not None:
+        if generator is not None or out is not None or is_watched():
             return NotImplemented
         tensor = empty(*args, **kwargs)
         return fill(tensor) if is_taken(tensor, context.any_device) else NotImplemented
@@ -138,7 +155,7 @@ def _clone(context: Context, /, self: Any, *, memory_format: Any = torch.preserv
     copy = torch.empty_like(self, memory_format=memory_format)
     if not copy.is_contiguous():
         return NotImplemented
-    advise_huge_pages(copy.detach().view(-1).view(torch.uint8).numpy())
+    advise_huge_pages(array_on(copy))
     return copy.copy_(self)
 
 

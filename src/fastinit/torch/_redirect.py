@@ -10,6 +10,7 @@ from .._distributions import normal, uniform
 from .._parameters import number
 from . import init
 from ._seeding import current
+from ._shards import is_distributed
 from ._tensors import is_taken, sample
 
 if TYPE_CHECKING:
@@ -40,15 +41,20 @@ _OURS: dict[str, Callable[..., Any]] = {
 }
 
 
-def redirected(name: str, generator: Any, tensor: Any, *args: Any) -> Any:
-    """Do what the function of that name does, with positional arguments."""
+def redirected(name: str, generator: Any, tensor: Any, *values: Any) -> Any:
+    """Do what the function of that name does, with positional arguments.
+
+    They are not called ``args``, whose values an error of this library clears: see release_views.
+    """
     context = current()
     if context is not None and generator is None:
         with torch._C.DisableTorchFunction():
             if is_taken(tensor, context.any_device):
                 try:
-                    return _OURS[name](tensor, *args)
+                    return _OURS[name](tensor, *values)
                 except (TypeError, ValueError):
-                    pass  # PyTorch raises its own error
+                    if is_distributed(tensor):  # PyTorch might draw other numbers on each mesh
+                        raise
+                    # PyTorch raises its own error.
     # timm's function takes no generator.
-    return ORIGINALS[name](tensor, *args, *([] if name == "_trunc_normal_" else [generator]))
+    return ORIGINALS[name](tensor, *values, *([] if name == "_trunc_normal_" else [generator]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,8 +51,22 @@ def enter(context: Context) -> None:
 
 
 def leave() -> None:
-    """End the innermost context of this thread."""
-    _stack.contexts.pop()
+    """End the innermost context of this thread, unless it is its parent's before a fork."""
+    if _stack.contexts:
+        _stack.contexts.pop()
+
+
+def _leave_all() -> None:
+    """Leave the contexts of the process that this one was forked from.
+
+    Forked processes would all draw the same numbers, and could not ask for others: the workers of a
+    DataLoader seed PyTorch's generator.
+    """
+    _stack.contexts.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_leave_all)
 
 
 def _words(generator: torch.Generator | None, device: Any) -> Iterator[int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from .._distributions import draw, fill_few
 from .._messages import type_of
@@ -16,8 +18,6 @@ from ._shards import is_distributed, local_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
 
     from .._distributions import Check
     from .._lazy import LazyArray
@@ -44,23 +44,51 @@ def check_tensor(tensor: Any) -> None:
         raise RuntimeError("an inference tensor cannot be filled outside of torch.inference_mode()")
 
 
+def check_overlap(tensor: Any) -> None:
+    """Raise as PyTorch does where elements of a tensor share memory, as those of an expanded one."""
+    if torch._debug_has_internal_overlap(tensor) == 1:
+        with torch.no_grad():
+            tensor.copy_(torch.zeros(()))
+
+
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
+_transform = torch._C._functorch.peek_interpreter_stack
+
+
+def is_watched() -> bool:
+    """Return whether PyTorch must see each operation.
+
+    Tracers and dispatch modes record operations, and what they do not see would be
+    missing when their record is run.  Transforms such as torch.vmap, and forward differentiation,
+    give operations another meaning.
+    """
+    return (
+        _dispatch_modes() > 0
+        or _tracing_state() is not None
+        or _transform() is not None
+        or forward_ad._current_level >= 0
+    )
 
 
 def is_taken(tensor: Any, any_device: bool) -> bool:
     """Return whether the random numbers of a tensor are this library's in a context.
 
-    Other classes of tensors may have no memory, or give operations another meaning; so may
-    transforms such as torch.vmap.  An inference tensor outside of inference mode is left to
-    PyTorch, which raises.
+    Other classes of tensors may have no memory, or give operations another meaning; so may a nested
+    tensor, and one of zeros that has no memory.  An inference tensor outside of inference mode is
+    left to PyTorch, which raises.
     """
-    return (
+    return not is_watched() and (
         (type(tensor) in _PLAIN or (isinstance(tensor, torch.Tensor) and is_distributed(tensor)))
         and tensor.dtype in FLOATING
         and (tensor.is_cpu or (any_device and not tensor.is_meta))
         and tensor.layout == torch.strided
+        and not tensor.is_nested
+        and not tensor._is_zerotensor()
         and (not tensor.is_inference() or torch.is_inference_mode_enabled())
-        and torch._C._functorch.peek_interpreter_stack() is None
     )
 
 
@@ -74,13 +102,34 @@ def dtype_of(tensor: Any) -> np.dtype[Any]:
     return _numpy_dtype(tensor.dtype)
 
 
+class _Memory:
+    """Export the memory of a tensor through NumPy's array interface."""
+
+    def __init__(self, tensor: Any, typestr: str) -> None:
+        self.tensor = tensor  # keeps the memory alive
+        shape, data = tuple(tensor.shape), (tensor.data_ptr(), False)
+        self.__array_interface__ = {"version": 3, "typestr": typestr, "shape": shape, "data": data}
+
+
+def array_on(tensor: Any) -> Array:
+    """Return an array on the memory of a plain tensor.
+
+    ``Tensor.numpy()`` would forbid PyTorch to resize the tensor ever after, which FSDP does.
+    """
+    dtype = dtype_of(tensor)
+    if dtype.name == "bfloat16":
+        return np.asarray(_Memory(tensor, "=i2")).view(dtype)
+    return np.asarray(_Memory(tensor, dtype.str))
+
+
 def _is_plain(tensor: Any) -> bool:
-    """Return whether the memory of a tensor is an array in C order."""
-    return (
+    """Return whether the memory of a tensor is an aligned array in C order."""
+    return bool(
         tensor.is_cpu
         and tensor.is_contiguous()
         and not tensor.is_neg()
-        and not is_distributed(tensor)
+        and (type(tensor) in _PLAIN or not is_distributed(tensor))
+        and tensor.data_ptr() % tensor.element_size() == 0
     )
 
 
@@ -105,22 +154,32 @@ def sample(
     count = tensor.numel()
     if not count or tensor.is_meta:
         return
+    plain = _is_plain(tensor)
+    address = tensor.data_ptr() if plain else 0
+    if plain and not address:
+        raise RuntimeError("a tensor whose memory was freed cannot be filled")
+    if not plain:
+        check_overlap(tensor)
     key = key_of_draw(tensor, seed, generator)
-    if not _is_plain(tensor):
+    if not plain:
         shape, dtype = tuple(tensor.shape), dtype_of(tensor)
         write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
         return
     width = _WIDTHS.get(tensor.dtype)
-    if (
+    if not (
         width
         and type(tensor) in _PLAIN
-        and fill_few(tensor.data_ptr(), count, width, key, distribution, first, second)
+        and fill_few(address, count, width, key, distribution, first, second)
     ):
-        if not tensor.is_inference():
-            torch.autograd.graph.increment_version(tensor)
-    else:
-        draw(None, None, tensor.detach(), key, distribution, first, second)
+        draw(None, None, array_on(tensor), key, distribution, first, second)
+    _changed(tensor)
     _tell(tensor)
+
+
+def _changed(tensor: Any) -> None:
+    """Tell autograd that the values of a tensor are others."""
+    if not tensor.is_inference():
+        torch.autograd.graph.increment_version(tensor)
 
 
 def _tell(tensor: Any) -> None:
@@ -132,8 +191,8 @@ def _tell(tensor: Any) -> None:
 
 def _wrote(tensor: Any) -> None:
     """Tell autograd and the context that all local parts of a tensor were written."""
-    if is_distributed(tensor) and not tensor.is_inference():
-        torch.autograd.graph.increment_version(tensor)  # its local tensor's was incremented
+    if is_distributed(tensor):
+        _changed(tensor)  # its local tensor's version was incremented
     _tell(tensor)
 
 
@@ -166,7 +225,8 @@ def _write_part(part: Any, lazy: LazyArray, place: tuple[slice, ...]) -> None:
     if not part.numel():
         return
     if _is_plain(part):
-        lazy.read(place, part)
+        lazy.read(place, array_on(part))
+        _changed(part)
         return
     # Cut along the first axis that is longer than one, recursively.
     axis = next((i for i, size in enumerate(part.shape) if size > 1), None)

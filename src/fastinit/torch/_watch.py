@@ -64,14 +64,15 @@ class Watch(Interception):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """See torch.overrides."""
-        kwargs = kwargs or {}
-        if func is torch.Tensor.is_contiguous and self._is_channels_last(*args, **kwargs):
+        # An error of this library takes the values of args and kwargs away: see release_views.
+        given, named = args, kwargs or {}
+        if func is torch.Tensor.is_contiguous and self._is_channels_last(*given, **named):
             return True
         if self.context.sharded:
-            sharded = distributed_in((*args, *kwargs.values()))
+            sharded = distributed_in((*given, *named.values()))
             if sharded:
-                return self._call_sharded(func, types, args, kwargs, sharded)
-        return self._call(func, types, args, kwargs)
+                return self._call_sharded(func, types, given, named, sharded)
+        return self._call(func, types, given, named)
 
     def _is_channels_last(self, tensor: Any, **kwargs: Any) -> bool:
         """Return whether a tensor of the model is to be taken for contiguous.
@@ -88,57 +89,57 @@ class Watch(Interception):
                 and self.context.name(tensor) is not None
             )
 
-    def _call(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    def _call(self, func: Any, types: Any, given: tuple[Any, ...], named: Any) -> Any:
         """Call a function and record what it writes."""
         draws = self.context.draws
-        result = super().__torch_function__(func, types, args, kwargs)
+        result = super().__torch_function__(func, types, given, named)
         if draws == self.context.draws:  # a draw records its own write
             with torch._C.DisableTorchFunction():
                 if func == _SET_DATA:
-                    self.context.moved(args[0])
+                    self.context.moved(given[0])
                 if func in _OVERWRITING or getattr(func, "__name__", "") in _OF_INIT:
-                    self.context.wrote(args[0] if args else kwargs["tensor"])
+                    self.context.wrote(given[0] if given else named["tensor"])
                 elif func is torch.Tensor.__setitem__:
-                    self.context.wrote(args[0][args[1]])
-                elif isinstance(kwargs.get("out"), torch.Tensor):
-                    self.context.wrote(kwargs["out"])
+                    self.context.wrote(given[0][given[1]])
+                elif isinstance(named.get("out"), torch.Tensor):
+                    self.context.wrote(named["out"])
         return result
 
     def _call_sharded(
-        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any, sharded: list[Any]
+        self, func: Any, types: Any, given: tuple[Any, ...], named: Any, sharded: list[Any]
     ) -> Any:
         """Call a function on DTensors where that gives the same values, else on whole copies."""
         name = getattr(func, "__name__", "")
         first = sharded[0]
         ours = any(self.context.name(tensor) is not None for tensor in sharded)
         if name in _ASKS or (name == "__get__" and func not in _VIEWS):
-            result = super().__torch_function__(func, types, args, kwargs)
+            result = super().__torch_function__(func, types, given, named)
             if func == _GET_DATA:
                 self.context.alias(result, first)
             return result
         if func is torch.Tensor.detach:
-            result = func(*args, **kwargs)
+            result = func(*given, **named)
             self.context.alias(result, first)
             return result
-        if func is torch.Tensor.__getitem__ and ours and first is args[0]:
-            return self.copies.item(*args)
-        if _is_copy_to_shards(func, args):
+        if func is torch.Tensor.__getitem__ and ours and first is given[0]:
+            return self.copies.item(*given)
+        if _is_copy_to_shards(func, given):
             with torch._C.DisableTorchFunction():
-                write_all(first, args[1])
+                write_all(first, given[1])
             return None if func == _SET_DATA else first
-        if self._is_local(func, name, args, kwargs):
+        if self._is_local(func, name, given, named):
             with torch._C.DisableTorchFunction():
                 for tensor in sharded:
                     self.copies.put(tensor)
-            return self._call(func, types, args, kwargs)
-        if not ours and not _has_whole((*args, *kwargs.values())):
-            return self._call(func, types, args, kwargs)
+            return self._call(func, types, given, named)
+        if not ours and not _has_whole((*given, *named.values())):
+            return self._call(func, types, given, named)
         with torch._C.DisableTorchFunction():
             copies = [(tensor, self.copies.whole(tensor)) for tensor in sharded]
         to_copy = {id(tensor): copy for tensor, copy in copies}
-        args = tuple(_replaced(value, to_copy) for value in args)
-        kwargs = {key: _replaced(value, to_copy) for key, value in kwargs.items()}
-        result = self._call(func, types, args, kwargs)
+        given = tuple(_replaced(value, to_copy) for value in given)
+        named = {key: _replaced(value, to_copy) for key, value in named.items()}
+        result = self._call(func, types, given, named)
         return next((tensor for tensor, copy in copies if copy is result), result)
 
     def _is_local(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Any) -> bool:

@@ -51,7 +51,7 @@ from ..initializers._orthogonal import orthogonal
 from ..initializers._random import random_normal
 from ._seeding import key_of_draw
 from ._shards import is_distributed
-from ._tensors import check_tensor, dtype_of, of_array, sample, write, write_whole
+from ._tensors import check_overlap, check_tensor, dtype_of, of_array, sample, write, write_whole
 
 if TYPE_CHECKING:
     from .._distributions import Check, Distribution
@@ -109,13 +109,7 @@ def _check(tensor: Any) -> None:
         and not isinstance(tensor, FakeTensor)
     ):
         raise TypeError(f"tensor must have memory of its own, received a {type_of(tensor)}")
-    if 0 in tensor.stride() and any(
-        size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
-    ):
-        raise RuntimeError(
-            "tensor must have memory for each of its elements, received an expanded one: "
-            "fill its clone()"
-        )
+    check_overlap(tensor)
 
 
 def _is_without_elements(tensor: Any) -> bool:
