@@ -277,12 +277,12 @@ REFUSED = {
     "an expanded one": (
         lambda: torch.zeros(4).expand(3, 4),
         RuntimeError,
-        "tensor must have more than one element of the written-to tensor",
+        "more than one element of the written-to tensor",
     ),
     "one expanded along the last axis": (
         lambda: torch.zeros(3, 1).expand(3, 4),
         RuntimeError,
-        "tensor must have more than one element of the written-to tensor",
+        "more than one element of the written-to tensor",
     ),
     "an inference tensor": (inference_tensor, RuntimeError, "outside of torch.inference_mode()"),
     "an UninitializedParameter": (

@@ -45,7 +45,7 @@ def check_tensor(tensor: Any) -> None:
 
 
 def check_overlap(tensor: Any) -> None:
-    """Raise as PyTorch does where elements of a tensor share memory, as those of an expanded one."""
+    """Raise as PyTorch does where elements share memory, as those of an expanded tensor do."""
     if torch._debug_has_internal_overlap(tensor) == 1:
         with torch.no_grad():
             tensor.copy_(torch.zeros(()))
