@@ -733,3 +733,13 @@ def test_what_cannot_be_decorated():
             accelerate(seed=0)(thing)
     with pytest.raises(TypeError, match=r"@accelerate\(\)"):
         accelerate(lambda: None)
+
+
+def test_the_arguments_of_functions_are_as_before():
+    import inspect
+
+    before = [str(inspect.signature(function)) for function in CODES]
+    with accelerate(seed=0):
+        normal_(torch.empty(2))
+    assert [str(inspect.signature(function)) for function in CODES] == before
+    assert all(function.__kwdefaults__ is None for function in CODES)

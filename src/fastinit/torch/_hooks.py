@@ -4,8 +4,9 @@ A mode does not see ``trunc_normal_``, ``orthogonal_`` and ``sparse_`` as a whol
 others late: torch.nn.init.normal_ spends 1.9 us on reporting its call.  Programs import the
 names of these functions early, so a new attribute of their module would reach only some callers.
 Therefore the code of a function is replaced for as long as any thread is in a context; it is the
-code of the function of the same name below, which is run with the variables of the other module.
-Threads that are in no context get what the function did before.
+code of the function of the same name below.  It runs with the variables of the other module, so
+`redirected` comes by the default of an argument (an import in each call takes 0.7 us).  Threads
+that are in no context get what the function did before.
 """
 
 from __future__ import annotations
@@ -18,23 +19,31 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ._redirect import ORIGINALS
+from ._redirect import ORIGINALS, redirected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    Redirected: TypeAlias = Callable[..., Any]
 
 
-def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
+def uniform_(
+    tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None, *, redirected: Redirected
+) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("uniform_", generator, tensor, a, b)
 
 
-def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
+def normal_(
+    tensor: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: Any = None,
+    *,
+    redirected: Redirected,
+) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("normal_", generator, tensor, mean, std)
 
 
@@ -44,10 +53,10 @@ def kaiming_uniform_(
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
+    *,
+    redirected: Redirected,
 ) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("kaiming_uniform_", generator, tensor, a, mode, nonlinearity)
 
 
@@ -58,31 +67,36 @@ def trunc_normal_(
     a: float = -2.0,
     b: float = 2.0,
     generator: Any = None,
+    *,
+    redirected: Redirected,
 ) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("trunc_normal_", generator, tensor, mean, std, a, b)
 
 
-def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
+def orthogonal_(
+    tensor: Any, gain: float = 1, generator: Any = None, *, redirected: Redirected
+) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("orthogonal_", generator, tensor, gain)
 
 
-def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
+def sparse_(
+    tensor: Any,
+    sparsity: float,
+    std: float = 0.01,
+    generator: Any = None,
+    *,
+    redirected: Redirected,
+) -> Any:
     """Stand in for the function of torch.nn.init."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("sparse_", generator, tensor, sparsity, std)
 
 
-def _trunc_normal_(tensor: Any, mean: float, std: float, a: float, b: float) -> Any:
+def _trunc_normal_(
+    tensor: Any, mean: float, std: float, a: float, b: float, *, redirected: Redirected
+) -> Any:
     """Stand in for the function of timm.layers.weight_init that its truncated normals share."""
-    from fastinit.torch._redirect import redirected
-
     return redirected("_trunc_normal_", None, tensor, mean, std, a, b)
 
 
@@ -123,6 +137,7 @@ def _functions() -> list[tuple[Any, Callable[..., Any]]]:
         for function, stand_in in found
         if isinstance(function, FunctionType)
         and not function.__code__.co_freevars
+        and not function.__code__.co_kwonlyargcount
         and function.__code__.co_varnames[: function.__code__.co_argcount]
         == stand_in.__code__.co_varnames[: stand_in.__code__.co_argcount]
     ]
@@ -143,6 +158,8 @@ def install() -> None:
                 code, function.__globals__, function.__name__, function.__defaults__
             )
             _replaced.append((function, code))
+            # The code before knows no such argument, so other threads may call it in between.
+            function.__kwdefaults__ = {"redirected": redirected}
             function.__code__ = stand_in.__code__
 
 
@@ -154,4 +171,5 @@ def uninstall() -> None:
         if not _contexts:
             for function, code in _replaced:
                 function.__code__ = code
+                function.__kwdefaults__ = None
             _replaced.clear()

@@ -20,13 +20,21 @@ ORIGINALS: dict[str, Callable[..., Any]] = {}
 """The original functions by name; `_hooks` keeps them here."""
 
 
+# These two are init's without what is_taken() has checked: a call for a few elements takes as long
+# as the checks do.
+
+
 def _uniform(tensor: Any, low: Any, high: Any) -> Any:
-    sample(tensor, uniform, number("a", low), number("b", high), None, None)
+    if type(low) is not float or type(high) is not float:
+        low, high = number("a", low), number("b", high)
+    sample(tensor, uniform, low, high, None, None)
     return tensor
 
 
 def _normal(tensor: Any, mean: Any, std: Any) -> Any:
-    sample(tensor, normal, number("mean", mean), number("std", std), None, None)
+    if type(mean) is not float or type(std) is not float:
+        mean, std = number("mean", mean), number("std", std)
+    sample(tensor, normal, mean, std, None, None)
     return tensor
 
 

@@ -124,13 +124,11 @@ def array_on(tensor: Any) -> Array:
 
 def _is_plain(tensor: Any) -> bool:
     """Return whether the memory of a tensor is an aligned array in C order."""
-    return bool(
-        tensor.is_cpu
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-        and (type(tensor) in _PLAIN or not is_distributed(tensor))
-        and tensor.data_ptr() % tensor.element_size() == 0
-    )
+    if not (tensor.is_cpu and tensor.is_contiguous()) or tensor.is_neg():
+        return False
+    if tensor.data_ptr() % tensor.element_size():
+        return False
+    return type(tensor) in _PLAIN or not is_distributed(tensor)
 
 
 # The dtypes whose small tensors are filled in one step, and their bytes per element.
@@ -156,11 +154,15 @@ def sample(
         return
     plain = _is_plain(tensor)
     address = tensor.data_ptr() if plain else 0
-    if plain and not address:
-        raise RuntimeError("a tensor whose memory was freed cannot be filled")
     if not plain:
         check_overlap(tensor)
-    key = key_of_draw(tensor, seed, generator)
+    elif not address:
+        raise RuntimeError("a tensor whose memory was freed cannot be filled")
+    context = current()
+    if context is not None and seed is None and generator is None:
+        key = context.next_key(tensor)  # as key_of_draw() does, 0.2 us later
+    else:
+        key = key_of_draw(tensor, seed, generator)
     if not plain:
         shape, dtype = tuple(tensor.shape), dtype_of(tensor)
         write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
@@ -173,7 +175,8 @@ def sample(
     ):
         draw(None, None, array_on(tensor), key, distribution, first, second)
     _changed(tensor)
-    _tell(tensor)
+    if context is not None:
+        context.wrote(tensor)
 
 
 def _changed(tensor: Any) -> None:
