@@ -16,6 +16,7 @@ INTEGRATION = {
     "test_torch_initialize.py",
     "test_torch_mesh.py",
     "test_torch_out.py",
+    "test_torch_pending.py",
 }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .._messages import shown
 from .._seeds import DerivedSeeds, check_seed, key
 from ._interception import Interception
+from ._pending import Pending
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,6 +32,7 @@ class _Draws:
     def __init__(self, root: int) -> None:
         self.seeds = DerivedSeeds(root)
         self.count = 0
+        self.pending = Pending()
 
     def next_key(self, tensor: Any) -> int:
         """See Context."""
@@ -40,6 +42,8 @@ class _Draws:
 
     def wrote(self, tensor: Any) -> None:
         """See Context."""
+        if self.pending.draws:
+            self.pending.forget(tensor)
 
 
 class _Entered(threading.local):

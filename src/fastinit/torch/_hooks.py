@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import wraps
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ._redirect import ORIGINALS, redirected
+from ._seeding import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +107,50 @@ _STAND_INS = (uniform_, normal_, kaiming_uniform_, trunc_normal_, orthogonal_, s
 # As they are when this module is imported.
 _FOUND = {stand_in: getattr(torch.nn.init, stand_in.__name__) for stand_in in _STAND_INS}
 
+
+class _Constructor:
+    """The constructor of transformers' models, and the method that its subclasses end with.
+
+    They say when draws may wait (`_pending`).
+    """
+
+    def __init__(self) -> None:
+        self.originals: tuple[Any, Any, Any] | None = None
+
+    def install(self) -> None:
+        """Redirect both methods if transformers is imported."""
+        base: Any = getattr(sys.modules.get("transformers.modeling_utils"), "PreTrainedModel", None)
+        if base is None or not hasattr(base, "post_init"):
+            return
+        construct, post_init = base.__init__, base.post_init
+
+        @wraps(construct)
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            context = current()
+            if context is not None and context.pending is not None:
+                context.pending.begin(self)
+            construct(self, *args, **kwargs)
+
+        @wraps(post_init)
+        def end(self: Any, *args: Any, **kwargs: Any) -> Any:
+            result = post_init(self, *args, **kwargs)
+            context = current()
+            if context is not None and context.pending is not None:
+                context.pending.end(self)
+            return result
+
+        self.originals = base, construct, post_init
+        base.__init__, base.post_init = __init__, end
+
+    def uninstall(self) -> None:
+        """Restore both methods."""
+        if self.originals is not None:
+            base, construct, post_init = self.originals
+            base.__init__, base.post_init = construct, post_init
+            self.originals = None
+
+
+_constructor = _Constructor()
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):  # not on Windows
     # The child of a fork must not get a lock that a thread held which it does not have.
@@ -150,6 +196,7 @@ def install() -> None:
         _contexts += 1
         if _contexts > 1:
             return
+        _constructor.install()
         for function, stand_in in _functions():
             code = function.__code__
             if code is stand_in.__code__:  # an interrupt ended uninstall() too soon
@@ -173,3 +220,4 @@ def uninstall() -> None:
                 function.__code__ = code
                 function.__kwdefaults__ = None
             _replaced.clear()
+            _constructor.uninstall()

@@ -17,7 +17,7 @@ from .._memory import LARGE, advise_huge_pages
 from .._parameters import number
 from . import init
 from ._hooks import install, uninstall
-from ._seeding import current, enter, leave
+from ._seeding import current, enter, leave, make_pending
 from ._shards import is_distributed
 from ._tensors import array_on, is_taken, is_watched, sample
 
@@ -51,6 +51,7 @@ class Interception(TorchFunctionMode):  # type: ignore[misc]
 
     def __exit__(self, *error: object) -> None:
         try:
+            make_pending()
             super().__exit__(*error)
         finally:
             try:
@@ -64,6 +65,18 @@ class Interception(TorchFunctionMode):  # type: ignore[misc]
         """See torch.overrides: while this runs, the mode is off."""
         # An error of this library takes the values of args and kwargs away: see release_views.
         given, named = args, kwargs or {}
+        pending = self.context.pending
+        if pending is not None and pending.draws:
+            overwritten = pending.before(func, given, named)
+            if overwritten is not None:
+                result = self._perform(func, given, named)
+                with torch._C.DisableTorchFunction():
+                    pending.forget(overwritten)
+                return result
+        return self._perform(func, given, named)
+
+    def _perform(self, func: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Call a function, or what this library has for it."""
         handler = _HANDLERS.get(func)
         # The child of a fork is not in the context: see _seeding.
         if handler is not None and current() is self.context:

@@ -115,6 +115,7 @@ class Names:
     """
 
     any_device = True
+    pending = None  # initialize() overwrites little, and what it writes must be known
 
     def __init__(self, model: Any, seed: int) -> None:
         self.seed = seed

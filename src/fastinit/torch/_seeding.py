@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .._typing import Seed
+    from ._pending import Pending
 
 
 class Context(Protocol):
@@ -22,6 +23,10 @@ class Context(Protocol):
 
     any_device: bool
     """Whether random numbers for devices other than the CPU are this library's, too."""
+
+    @property
+    def pending(self) -> Pending | None:
+        """The draws that wait, if any may."""
 
     def next_key(self, tensor: Any) -> int:
         """Return the key of the next draw, which goes into that tensor."""
@@ -45,8 +50,16 @@ def current() -> Context | None:
     return _stack.contexts[-1] if _stack.contexts else None
 
 
+def make_pending() -> None:
+    """Make the draws of the innermost context that wait, before what it would not see."""
+    context = current()
+    if context is not None and context.pending is not None:
+        context.pending.make_all()
+
+
 def enter(context: Context) -> None:
     """Let a context give the keys of this thread's draws."""
+    make_pending()
     _stack.contexts.append(context)
 
 
@@ -66,7 +79,7 @@ def _leave_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_leave_all)
+    os.register_at_fork(before=make_pending, after_in_child=_leave_all)
 
 
 def _words(generator: torch.Generator | None, device: Any) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from .._distributions import draw, fill_few
 from .._messages import type_of
 from .._shapes import FLOATS, as_dtype
 from ..initializers._random import lazy_random
+from ._pending import WORTH
 from ._seeding import current, key_of_draw
 from ._shards import is_distributed, local_parts
 
@@ -167,16 +168,26 @@ def sample(
         shape, dtype = tuple(tensor.shape), dtype_of(tensor)
         write(tensor, lazy_random(shape, dtype, key, distribution, first, second))
         return
+    if count >= WORTH and context is not None and context.pending is not None:
+        later = partial(_fill, tensor, key, distribution, first, second)
+        if seed is None and generator is None and context.pending.postpone(tensor, later):
+            _changed(tensor)
+            return
     width = _WIDTHS.get(tensor.dtype)
     if not (
         width
         and type(tensor) in _PLAIN
         and fill_few(address, count, width, key, distribution, first, second)
     ):
-        draw(None, None, array_on(tensor), key, distribution, first, second)
+        _fill(tensor, key, distribution, first, second)
     _changed(tensor)
     if context is not None:
         context.wrote(tensor)
+
+
+def _fill(tensor: Any, key: int, distribution: Check, first: float, second: float) -> None:
+    """Fill a plain tensor."""
+    draw(None, None, array_on(tensor), key, distribution, first, second)
 
 
 def _changed(tensor: Any) -> None:
