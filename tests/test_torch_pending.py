@@ -156,8 +156,8 @@ def test_what_is_written_stays(name):
 def test_a_write_that_fails_keeps_the_draw():
     def write(weight):
         weight._is_hf_initialized = True
-        for fail in (lambda: weight.data.fill_("a"), lambda: weight.data.normal_(0, -1)):
-            with pytest.raises((TypeError, RuntimeError)):
+        for fail in (lambda: weight.fill_("a"), lambda: weight.normal_(0, -1)):
+            with torch.no_grad(), pytest.raises((TypeError, RuntimeError)):
                 fail()
 
     with accelerate(seed=0):
@@ -241,3 +241,32 @@ def test_nothing_leaks():
         assert base.__init__ is not before[0]
         Model(lambda weight: None)
     assert (base.__init__, base.post_init) == before
+
+
+def test_parts_of_one_storage_do_not_wait():
+    def fill(weight):
+        both = torch.empty(2 * SHAPE[0], SHAPE[1])
+        halves = [nn.Parameter(both[: SHAPE[0]]), nn.Parameter(both[SHAPE[0] :])]
+        for half in halves:
+            nn.init.normal_(half)
+        return both.clone()
+
+    with accelerate(seed=0):
+        model = Model(fill)
+    halves = [init.normal_(torch.empty(SHAPE), seed=seed_of(draw)) for draw in (1, 2)]
+    assert torch.equal(model.found, torch.cat(halves))
+
+
+def test_draws_wait_for_the_outermost_model(fills):
+    class Outer(transformers.PreTrainedModel):
+        config_class = transformers.PretrainedConfig
+
+        def __init__(self):
+            super().__init__(transformers.PretrainedConfig())
+            self.inner = Model(lambda weight: None)
+            self.layer = nn.Linear(SHAPE[1], SHAPE[0], bias=False)
+            self.post_init()
+
+    with accelerate(seed=0):
+        Outer()
+    assert fills == [SHAPE] * 2
