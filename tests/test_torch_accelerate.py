@@ -743,3 +743,22 @@ def test_the_arguments_of_functions_are_as_before():
         normal_(torch.empty(2))
     assert [str(inspect.signature(function)) for function in CODES] == before
     assert all(function.__kwdefaults__ is None for function in CODES)
+
+
+def test_shards_get_their_part_of_the_whole():
+    import torch.distributed as dist
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = dist.init_device_mesh("cpu", (1,))
+        shards = [distribute_tensor(torch.zeros(6, 4), mesh, [Shard(axis)]) for axis in (0, 1)]
+        with accelerate(seed=0):
+            shards[0].normal_()
+            trunc_normal_(shards[1])
+            orthogonal = orthogonal_(distribute_tensor(torch.zeros(6, 4), mesh, [Shard(0)]))
+    finally:
+        dist.destroy_process_group()
+    assert same(shards[0].to_local(), fastinit.random_normal((6, 4), 0, 1, seed_of(0)))
+    assert same(shards[1].to_local(), fastinit.truncated_normal((6, 4), 0, 1, seed_of(1)))
+    assert same(orthogonal.to_local(), fastinit.orthogonal((6, 4), 1, seed_of(2)))
