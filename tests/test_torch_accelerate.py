@@ -516,7 +516,8 @@ def test_generators_of_seeds_advance():
 
 
 def test_transformers_models():
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     sizes = {"n_layer": 2, "n_embd": 32, "n_head": 2, "vocab_size": 50, "n_positions": 8}
     config = transformers.GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
     state = torch.get_rng_state()

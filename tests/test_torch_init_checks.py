@@ -499,3 +499,16 @@ def test_default_dtype_does_not_matter():
             assert torch.equal(fill(name, found, generator=torch.Generator()), tensor)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "function", [init.normal_, init.trunc_normal_, init.orthogonal_, init.xavier_uniform_]
+)
+def test_wrong_seeds_where_there_is_nothing_to_fill(function):
+    for tensor in (torch.empty(3, 4, device="meta"), torch.empty(0, 4)):
+        with pytest.raises(ValueError, match="seed must be in"):
+            function(tensor, seed=-1)
+        with pytest.raises(TypeError, match=r"generator must be a torch\.Generator, received 3"):
+            function(tensor, generator=3)
+        with pytest.raises(ValueError, match="must not be given together"):
+            function(tensor, seed=1, generator=torch.Generator())

@@ -5,13 +5,13 @@ import pickle
 
 import pytest
 import torch
+import transformers
 from torch import nn
 from torch_models import gpt2, llama
 
 import fastinit
 from fastinit.torch import _pending, _tensors, accelerate, init, initialize
 
-transformers = pytest.importorskip("transformers")
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated"),
@@ -108,6 +108,13 @@ READS = {
     "one element": lambda w: w.detach().index_fill_(0, torch.tensor([1]), 7.0).clone(),
     "foreach": lambda w: torch._foreach_add([w.detach()], 1.0)[0],
     "random copy": lambda w: w.detach().copy_(w.detach().flip(0)).clone(),
+    "vmap": lambda w: torch.vmap(lambda row: row * 2)(w.detach()),
+    "vmap of the parameter": lambda w: torch.vmap(lambda row: row.sum())(w).detach(),
+    "grad": lambda w: torch.func.grad(lambda x: (x * x).sum())(w).detach(),
+    "functionalize": lambda w: torch.func.functionalize(lambda x: x + 1)(w).detach(),
+    "functional_call": lambda w: torch.func.functional_call(
+        nn.Linear(SHAPE[1], SHAPE[0], bias=False), {"weight": w}, torch.ones(2, SHAPE[1])
+    ).detach(),
     "script": lambda w: torch.jit.script(nn.Linear(3, 4)) and w.detach().clone(),
 }
 

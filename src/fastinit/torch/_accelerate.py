@@ -66,6 +66,10 @@ class accelerate(ContextDecorator):
     integers, complex numbers and other dtypes, other devices and classes of tensors, and
     distributions that are not listed.
 
+    While a model of transformers is constructed, draws wait until anything reads the weight or the
+    constructor ends, as most are overwritten before.  Construct models in the context, and do not
+    train in it: torch.utils.checkpoint could not repeat its draws.
+
     Parameters
     ----------
     seed : int, SeedGenerator or numpy.random.Generator, optional

@@ -56,14 +56,17 @@ def _tensors_in(values: Any) -> Iterator[Any]:
             yield from _tensors_in(value.values())
 
 
-def _storage_of(tensor: Any) -> Any:
-    """Return the storage of a tensor, or None where it has no memory of its own."""
-    if tensor.layout != torch.strided or tensor.is_meta:
-        return None
-    try:
-        return tensor.untyped_storage()
-    except NotImplementedError:  # a subclass without one
-        return None
+def _is_opaque(tensor: Any) -> bool:
+    """Return whether a tensor may stand for the memory of another, without showing it.
+
+    So do those inside torch.vmap, and subclasses such as DTensor.
+    """
+    return (
+        type(tensor) not in (torch.Tensor, torch.nn.Parameter)
+        or tensor.layout != torch.strided
+        or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        or torch._is_functional_tensor(tensor)
+    )
 
 
 def _is_whole(tensor: Any, storage: Any) -> bool:
@@ -101,17 +104,21 @@ class Pending:
 
     def forget(self, tensor: Any) -> None:
         """Drop the draw into a tensor of which all elements were written."""
-        storage = _storage_of(tensor)
-        if storage is not None and _is_whole(tensor, storage):
-            self.draws.pop(storage.data_ptr(), None)
+        if not tensor.is_meta and not _is_opaque(tensor):
+            storage = tensor.untyped_storage()
+            if _is_whole(tensor, storage):
+                self.draws.pop(storage.data_ptr(), None)
 
     def make(self, tensor: Any) -> None:
-        """Make the draw into the memory of a tensor, if one waits."""
-        storage = _storage_of(tensor)
-        if storage is not None:
-            _, draw = self.draws.pop(storage.data_ptr(), (None, None))
-            if draw is not None:
-                draw()
+        """Make the draw that waits for a tensor's memory; all of them if it does not show that."""
+        if tensor.is_meta:
+            return
+        if _is_opaque(tensor):
+            self.make_all()
+            return
+        _, draw = self.draws.pop(tensor.untyped_storage().data_ptr(), (None, None))
+        if draw is not None:
+            draw()
 
     def make_all(self) -> None:
         """Make all draws that wait."""
@@ -130,9 +137,10 @@ class Pending:
         with torch._C.DisableTorchFunction():
             tensors = list(_tensors_in((*values, *named.values())))
             if func in _OVERWRITING and len(tensors) == 1:
-                storage = _storage_of(tensors[0])
-                if storage is not None and _is_whole(tensors[0], storage):
-                    return tensors[0]
+                tensor = tensors[0]
+                plain = not tensor.is_meta and not _is_opaque(tensor)
+                if plain and _is_whole(tensor, tensor.untyped_storage()):
+                    return tensor
             for tensor in tensors:
                 self.make(tensor)
         return None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from .._seeds import key
+from .._messages import shown
+from .._seeds import check_seed, key
 from ._shards import is_distributed
 
 if TYPE_CHECKING:
@@ -88,6 +89,18 @@ def _words(generator: torch.Generator | None, device: Any) -> Iterator[int]:
         yield int(word)
 
 
+def check_source(seed: Seed, generator: torch.Generator | None) -> None:
+    """Raise as :func:`key_of_draw` does for its arguments, without advancing a generator."""
+    if generator is None:
+        if seed is not None:
+            check_seed(seed)
+        return
+    if seed is not None:
+        raise ValueError("seed and generator must not be given together")
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, received {shown(generator)}")
+
+
 def key_of_draw(tensor: Any, seed: Seed, generator: torch.Generator | None) -> int:
     """Return the Philox key of a draw into a tensor.
 
@@ -102,14 +115,10 @@ def key_of_draw(tensor: Any, seed: Seed, generator: torch.Generator | None) -> i
         Both are given; or neither is, outside of a context, for a DTensor: each of its processes
         would draw a different seed.
     """
-    if generator is not None:
-        if seed is not None:
-            raise ValueError("seed and generator must not be given together")
-        if not isinstance(generator, torch.Generator):
-            raise TypeError(f"generator must be a torch.Generator, received {generator!r}")
-    elif seed is not None:
+    check_source(seed, generator)
+    if seed is not None:
         return key(seed)
-    else:
+    if generator is None:
         context = current()
         if context is not None:
             return context.next_key(tensor)

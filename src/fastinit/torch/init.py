@@ -49,7 +49,7 @@ from .._random_bits import random_bits
 from ..initializers._constant import Identity
 from ..initializers._orthogonal import orthogonal
 from ..initializers._random import random_normal
-from ._seeding import key_of_draw
+from ._seeding import check_source, key_of_draw
 from ._shards import is_distributed
 from ._tensors import check_overlap, check_tensor, dtype_of, of_array, sample, write, write_whole
 
@@ -146,6 +146,7 @@ def _draw(
     with torch._C.DisableTorchFunction():
         _check(tensor)
         _check_parameters(distribution, dtype_of(tensor), first, second, bounds)
+        check_source(seed, generator)
         if not _is_without_elements(tensor):
             sample(tensor, distribution, first, second, seed, generator)
     return tensor
@@ -662,6 +663,7 @@ def orthogonal_(
         if len(shape) < 2:
             raise ValueError(f"tensor must have 2 or more dimensions, received shape {shape}")
         gain = check_gain(gain, dtype_of(tensor))
+        check_source(seed, generator)
         if _is_without_elements(tensor):
             return tensor
         key = key_of_draw(tensor, seed, generator)
@@ -714,6 +716,7 @@ def sparse_(
             raise ValueError(f"sparsity must be from 0 to 1, received {sparsity}")
         std = number("std", std)
         _check_parameters(normal, dtype_of(tensor), 0.0, std, _BOUNDS)
+        check_source(seed, generator)
         if _is_without_elements(tensor):
             return tensor
         key = key_of_draw(tensor, seed, generator)
