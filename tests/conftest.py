@@ -8,6 +8,8 @@ INTEGRATION = {
     "test_engines.py",
     "test_frozen.py",
     "test_keras.py",
+    "test_keras_initializers.py",
+    "test_keras_scope.py",
     "test_safetensors.py",
     "test_torch.py",
     "test_torch_accelerate.py",

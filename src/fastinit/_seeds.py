@@ -172,6 +172,12 @@ def check_seed(seed: Any) -> None:
         key(seed)
 
 
+def key_of_words(words: Any) -> int:
+    """Return the Philox key that two 32-bit words of Keras make, the low one first."""
+    low, high = (int(word) & 0xFFFFFFFF for word in words)
+    return low | high << 32
+
+
 def key(seed: Any) -> int:
     """Return the Philox key, 0 <= key < 2**64, for one use of a seed.
 
@@ -189,6 +195,5 @@ def key(seed: Any) -> int:
         drawn = seed.next()
         if isinstance(drawn, int):
             return _integer(drawn)
-        low, high = (int(word) & 0xFFFFFFFF for word in np.asarray(drawn))
-        return low | high << 32
+        return key_of_words(np.asarray(drawn))
     return _integer(seed)

@@ -1,0 +1,68 @@
+"""A context in which the initializers that Keras finds by name are this package's."""
+
+from __future__ import annotations
+
+from contextlib import ContextDecorator, ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from .._seeds import key
+from ._seeds import SeedsByPath, checked, enter_seeds, keras_seed, leave_seeds
+from .initializers import by_name
+
+if TYPE_CHECKING:
+    from .._typing import Seed
+
+
+class scope(ContextDecorator):  # a context is called like a function
+    """A context in which layers that are given a name, or nothing, get this library's values.
+
+    The names and defaults of initializers mean the classes of
+    :mod:`fastinit.keras.initializers` inside.  An initializer that is made inside without a seed,
+    by name or by its class, gives every weight a seed that depends on the root and the weight's
+    path, such as ``dense/kernel``: each weight other values, and the same ones on every run and
+    backend.  It does so after the context has ended, too, so a layer may be built later.
+
+    It affects only the thread that enters it, may be nested and entered again, and can decorate a
+    function.
+
+    Parameters
+    ----------
+    seed : int, SeedGenerator or numpy.random.Generator, optional
+        The root, 0 <= seed < 2**64.  A generator advances whenever the context is entered.  None
+        draws a root there, which ``keras.utils.set_random_seed`` decides.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The seed is out of range or of the wrong type.
+
+    Notes
+    -----
+    The seed of a weight is ``fastinit.derive_seed(root, path)``.  ``variable.path`` is the path,
+    without what Keras added to names of layers because layers of the same kind had existed before
+    the context was entered.  A second weight of one path has the path ``"dense/kernel 1"``, and a
+    call that initializes no weight ``"call 0"``, ``"call 1"`` and so on.
+
+    Examples
+    --------
+    >>> with fastinit.keras.scope(seed=0):
+    ...     layer = keras.layers.Dense(4, kernel_initializer="he_normal")
+    ...     layer.build((None, 8))
+    """
+
+    def __init__(self, seed: Seed = None) -> None:
+        checked(seed)
+        self.seed = seed
+        self._entered: list[ExitStack] = []
+
+    def __enter__(self) -> Self:
+        root = keras_seed() if self.seed is None else key(self.seed)
+        with ExitStack() as stack:
+            stack.enter_context(by_name())
+            enter_seeds(SeedsByPath(root))
+            stack.callback(leave_seeds)
+            self._entered.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.pop().close()

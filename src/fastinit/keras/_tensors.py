@@ -1,0 +1,147 @@
+"""Make the values of an initializer, as tensors of Keras's backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import keras
+import numpy as np
+
+from .._seeds import key, key_of_words
+from .._shapes import FLOATS, as_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from .._typing import Array, Dimensions
+    from ..initializers._base import Initializer
+
+    # An initializer of arrays, for a seed.
+    Seeded: TypeAlias = Callable[[int], Initializer]
+
+Call = TypeVar("Call", bound="Callable[..., Any]")
+
+
+def drawn_dtype(name: str) -> np.dtype[Any]:
+    """Return the dtype in which the values of a dtype of Keras are drawn.
+
+    Raises
+    ------
+    TypeError
+        It has no random values.
+    """
+    return np.dtype("float32") if name.startswith("float8") else as_dtype(name, FLOATS)
+
+
+def _words(seed: Any) -> Any:
+    """Return the words of Keras's SeedGenerator, which are symbolic in traced code."""
+    return seed.next() if isinstance(seed, keras.random.SeedGenerator) else None
+
+
+def _values(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Array:
+    return seeded(key(seed))(shape, dtype)
+
+
+def _later(
+    seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]
+) -> tuple[Callable[..., Array], list[Any]]:
+    """Return a function that makes the values when traced code runs, and its arguments."""
+    words = _words(seed)
+    if words is None:
+        drawn = key(seed)
+        return lambda: seeded(drawn)(shape, dtype), []
+    return lambda found: seeded(key_of_words(np.asarray(found)))(shape, dtype), [words]
+
+
+def _of_jax(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    if not isinstance(jnp.zeros(()), jax.core.Tracer):
+        return jnp.asarray(_values(seeded, seed, shape, dtype))
+    make, words = _later(seeded, seed, shape, dtype)
+    held = jax.dtypes.canonicalize_dtype(dtype)  # JAX has float64 only if it is told so
+    return jax.pure_callback(
+        lambda *found: make(*found).astype(held, copy=False),
+        jax.ShapeDtypeStruct(shape, held),
+        *words,
+        vmap_method="sequential",
+    )
+
+
+def _of_tensorflow(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Any:
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return tf.convert_to_tensor(_values(seeded, seed, shape, dtype))
+    make, words = _later(seeded, seed, shape, dtype)
+    tensor = tf.numpy_function(make, words, dtype.name, stateful=bool(words))
+    return tf.ensure_shape(tensor, shape)
+
+
+def _of_torch(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Any:
+    import torch
+
+    kind = getattr(torch, dtype.name)
+    if keras.ops.convert_to_tensor(0).is_meta:
+        return torch.empty(shape, dtype=kind, device="meta")
+    values = _values(seeded, seed, shape, dtype)
+    # PyTorch takes no bfloat16 from NumPy, so the tensor is made of the same bits.
+    plain = values.view("uint16") if dtype.name == "bfloat16" else values
+    # The tensor shares the array's memory, which nothing else knows.
+    return keras.ops.convert_to_tensor(torch.from_numpy(plain).view(kind))
+
+
+def as_it_is(call: Call) -> Call:
+    """Return a function that TensorFlow leaves as it is where it traces the caller.
+
+    It would otherwise rewrite every function of this library that is called there.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return call
+    import tensorflow as tf
+
+    kept: Call = tf.autograph.experimental.do_not_convert(call)
+    return kept
+
+
+_OF_BACKEND = {"jax": _of_jax, "tensorflow": _of_tensorflow, "torch": _of_torch}
+
+
+def tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str) -> Any:
+    """Return the values as a tensor of Keras's backend.
+
+    In code that JAX or TensorFlow traces they are made when it runs, by a callback; where shapes
+    alone are wanted, they are not made.
+    """
+    make = _OF_BACKEND.get(keras.backend.backend())
+    drawn = drawn_dtype(dtype)
+    if make is None:
+        found = keras.ops.convert_to_tensor(_values(seeded, seed, shape, drawn), dtype)
+    else:
+        found = make(seeded, seed, shape, drawn)
+    return found if drawn.name == dtype else keras.ops.cast(found, dtype)
+
+
+def sharded_tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str, layout: Any) -> Any:
+    """Return the values as an array of JAX of which each device holds its part.
+
+    Each part is made alone, unless the elements depend on each other.  The layout is JAX's
+    NamedSharding, of the mesh that Keras has set.
+    """
+    import jax
+
+    drawn = drawn_dtype(dtype)
+    initializer = seeded(key(seed))
+    held: Any = jax.dtypes.canonicalize_dtype(drawn)
+    parts: Any
+    try:
+        parts = initializer.lazy(shape, drawn)
+    except NotImplementedError:
+        parts = initializer(shape, drawn)
+    sharding = jax.sharding.NamedSharding(jax.sharding.get_mesh(), layout.spec)
+    found = jax.make_array_from_callback(
+        shape, sharding, lambda index: parts[index].astype(held, copy=False)
+    )
+    return found if drawn.name == dtype else keras.ops.cast(found, dtype)
