@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
+from .._kernels import address
+from .._memory import LARGE
 from .._seeds import key, key_of_words
 from .._shapes import FLOATS, as_dtype
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     # An initializer of arrays, for a seed.
     Seeded: TypeAlias = Callable[[int], Initializer]
+
+_ALIGNMENT = 64  # of TensorFlow's memory, EIGEN_MAX_ALIGN_BYTES
 
 Call = TypeVar("Call", bound="Callable[..., Any]")
 
@@ -54,12 +58,21 @@ def _later(
     return lambda found: seeded(key_of_words(np.asarray(found)))(shape, dtype), [words]
 
 
+def _plain(values: Array) -> Array:
+    """Return the same bits in a dtype that NumPy passes to other libraries."""
+    return values.view("uint16") if values.dtype.name == "bfloat16" else values
+
+
+# Tensors share the memory of the arrays where they can, as nothing else knows those arrays.
+
+
 def _of_jax(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Any:
     import jax
     import jax.numpy as jnp
 
     if not isinstance(jnp.zeros(()), jax.core.Tracer):
-        return jnp.asarray(_values(seeded, seed, shape, dtype))
+        # Unlike jnp.asarray(), this shares the memory of an array that is aligned as JAX wants it.
+        return jax.device_put(_values(seeded, seed, shape, dtype))
     make, words = _later(seeded, seed, shape, dtype)
     held = jax.dtypes.canonicalize_dtype(dtype)  # JAX has float64 only if it is told so
     return jax.pure_callback(
@@ -74,7 +87,13 @@ def _of_tensorflow(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype
     import tensorflow as tf
 
     if tf.executing_eagerly():
-        return tf.convert_to_tensor(_values(seeded, seed, shape, dtype))
+        values = _values(seeded, seed, shape, dtype)
+        # TensorFlow copies an array, and shares memory that comes through DLPack; it ends the
+        # process where that is not aligned, so an array of ordinary memory is copied.
+        if values.nbytes < LARGE or address(values) % _ALIGNMENT:
+            return tf.convert_to_tensor(values)
+        shared = tf.experimental.dlpack.from_dlpack(_plain(values).__dlpack__())
+        return tf.bitcast(shared, dtype.name)
     make, words = _later(seeded, seed, shape, dtype)
     tensor = tf.numpy_function(make, words, dtype.name, stateful=bool(words))
     return tf.ensure_shape(tensor, shape)
@@ -87,10 +106,7 @@ def _of_torch(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]
     if keras.ops.convert_to_tensor(0).is_meta:
         return torch.empty(shape, dtype=kind, device="meta")
     values = _values(seeded, seed, shape, dtype)
-    # PyTorch takes no bfloat16 from NumPy, so the tensor is made of the same bits.
-    plain = values.view("uint16") if dtype.name == "bfloat16" else values
-    # The tensor shares the array's memory, which nothing else knows.
-    return keras.ops.convert_to_tensor(torch.from_numpy(plain).view(kind))
+    return keras.ops.convert_to_tensor(torch.from_numpy(_plain(values)).view(kind))
 
 
 def as_it_is(call: Call) -> Call:
