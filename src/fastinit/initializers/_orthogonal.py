@@ -21,7 +21,7 @@ from .._messages import shown
 from .._parameters import check_gain
 from .._seeds import check_seed, key
 from .._shapes import check_size
-from ._base import Initializer
+from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
     from typing import SupportsIndex, TypeAlias
@@ -306,6 +306,7 @@ class Orthogonal(Initializer):
         self.seed = seed
         self.batch_axis = batch_axis
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the matrix in an array of that shape and dtype."""
         return orthogonal(shape, self.gain, self.seed, dtype, batch_axis=self.batch_axis)
@@ -446,6 +447,7 @@ class DeltaOrthogonal(Initializer):
         self.gain = gain
         self.seed = seed
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the kernel in an array of that shape and dtype."""
         return delta_orthogonal(shape, self.gain, self.seed, dtype)
