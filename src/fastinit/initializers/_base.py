@@ -42,9 +42,7 @@ def takes_shape_and_dtype(function: Call) -> Call:
     """
 
     @wraps(function)
-    def call(
-        self: Any, shape: Any = None, dtype: Any = None, *others: Any, **named: Any
-    ) -> Array:
+    def call(self: Any, shape: Any = None, dtype: Any = None, *others: Any, **named: Any) -> Array:
         if others or named or shape is None:
             if named:
                 raise _wrong_call(self, f"the keyword {shown(next(iter(named)))}")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from operator import index
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
@@ -20,7 +19,7 @@ from .._memory import empty
 from .._messages import shown
 from .._parameters import check_gain
 from .._seeds import check_seed, key
-from .._shapes import check_size
+from .._shapes import as_integers, check_size
 from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
@@ -50,11 +49,7 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
         return ()
     axes = batch_axis if isinstance(batch_axis, Sequence) else (batch_axis,)
     try:
-        if isinstance(axes, (bytes, bytearray)) or any(
-            isinstance(axis, (bool, np.bool_)) for axis in axes
-        ):
-            raise TypeError
-        return tuple([index(axis) for axis in axes])
+        return as_integers(axes)
     except TypeError:
         raise TypeError(
             "batch_axis must be an integer, a sequence of them or None, "
