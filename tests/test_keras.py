@@ -474,6 +474,9 @@ def test_shapes_without_values():
         for call in (fastinit.he_normal, initializers.HeNormal(), initializers.HeNormal().lazy):
             with pytest.raises(TypeError, match=r"^shape must be an integer or a sequence"):
                 call(shape)
+    for tensor in (symbolic, keras.KerasTensor((3,))):
+        with pytest.raises(ValueError, match="identifier must name or be an initializer"):
+            initializers.get(tensor)
 
 
 # Values.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from .._buffers import make
+from .._buffers import as_array, make
 from .._entry import entry_point
 from .._keyed import KeyedArray, check_row
 from .._lazy import LazyArray, resolve_lazy
@@ -156,8 +156,8 @@ class Ones(Initializer):
 def _as_value(value: Any) -> Array:
     """Return the value as an array; raise TypeError where it holds no numbers."""
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor that needs gradients
+        array = as_array(value)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor without values
         array = np.asarray(None)
     if array.dtype.kind in "OSUMmT" or array.dtype.names:
         raise TypeError(f"value must be a number or an array of numbers, received {shown(value)}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._buffers import as_array
 from .._messages import shown, type_of
 from .._seeds import SeedGenerator
 from .._shapes import name_of_dtype
@@ -34,7 +35,7 @@ def encode(value: Any) -> Any:
     if hasattr(value, "get_config") or isinstance(value, types.FunctionType):
         return describe(value)
     if hasattr(value, "__array__"):
-        array = np.asarray(value)
+        array = as_array(value)
         if array.ndim == 0:
             return array.item()
         config = {"value": array.tolist(), "dtype": array.dtype.name}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._buffers import as_array
 from .._messages import shown
 from .._shapes import as_shape
 from ._catalog import CATALOG, CLASSES
@@ -166,7 +167,10 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, (str, dict)):
         found = deserialize(identifier)
     elif isinstance(identifier, np.generic) or hasattr(type(identifier), "__array__"):
-        return _from_array(np.asarray(identifier))
+        try:
+            return _from_array(as_array(identifier))
+        except (TypeError, ValueError, RuntimeError):  # a symbolic tensor
+            found = None
     if not callable(found):
         raise ValueError(f"identifier must name or be an initializer, received {shown(identifier)}")
     return found() if isinstance(found, type) else found
