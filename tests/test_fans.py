@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastinit
-from fastinit import _fans, initializers
+from fastinit import _fans, _messages, initializers
 from fastinit._fans import compute_fans
 from fastinit.initializers._catalog import CATALOG
 
@@ -112,16 +112,60 @@ def test_the_correction_of_the_truncation():
     assert pytest.approx(stats.truncnorm(-2, 2).std(), rel=1e-12) == _fans.TRUNCATED_STDDEV
 
 
-@pytest.mark.parametrize("axes", [1, 0.5, (0.5,), ["0"]], ids=repr)
+class Symbolic:
+    """As symbolic tensors: it has no values, and says so with an error of its own."""
+
+    def __iter__(self):
+        raise NotImplementedError("Iterating over a symbolic tensor is not supported.")
+
+    def __index__(self):
+        raise RuntimeError("cannot be called on tensors without values")
+
+
+class Endless:
+    """As variables of Keras on JAX: it can be indexed, and any index gives a value."""
+
+    def __getitem__(self, at):
+        assert at < 1000, "it is read without end"
+        return 0
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [1, np.int64(1), np.array(0), 0.5, (0.5,), ["0"], "0", [None], [[0]], Symbolic(), Endless()],
+    ids=lambda axes: f"{type(axes).__name__} {axes}"[:20],
+)
 @pytest.mark.parametrize("name", ["input_axes", "output_axes"])
-def test_axes_of_the_wrong_type(name, axes):
+@pytest.mark.parametrize("entry", SCALED, ids=lambda entry: entry.name)
+def test_axes_of_the_wrong_type(entry, name, axes):
     other = {"input_axes": "output_axes", "output_axes": "input_axes"}[name]
-    for make in (fastinit.he_normal, fastinit.variance_scaling):
-        with pytest.raises(TypeError, match=f"^{name} must be a sequence of integers, received"):
-            make((3, 4), **{name: axes, other: (1,)})
-    for make in (initializers.HeNormal, initializers.VarianceScaling):
-        with pytest.raises(TypeError, match=f"^{name} must be a sequence of integers, received"):
-            make(**{name: axes})
+    right = entry.cls(input_axes=[0], output_axes=[1])
+
+    def set_later(call):
+        initializer = entry.cls(input_axes=[0], output_axes=[1])
+        setattr(initializer, name, axes)
+        call(initializer)
+
+    for call in (
+        lambda: entry.function((3, 4), **{name: axes, other: (1,)}),
+        lambda: entry.cls(**{name: axes, other: (1,)}),
+        lambda: entry.cls(**{name: axes}),
+        lambda: set_later(lambda initializer: initializer((3, 4))),
+        lambda: set_later(lambda initializer: initializer.lazy((3, 4))),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"{name} must be a sequence of integers, received {_messages.shown(axes)}"
+        )
+    assert right.lazy((3, 4)).shape == right((3, 4)).shape
+
+
+@pytest.mark.parametrize("entry", PRESETS, ids=lambda entry: entry.name)
+def test_axes_by_position(entry):
+    assert entry.cls(1, (0,), (1,)) == entry.cls(seed=1, input_axes=(0,), output_axes=(1,))
+    with pytest.raises(TypeError, match=r"^input_axes must be a sequence of integers, received 0$"):
+        entry.cls(1, 0, 1)
 
 
 def test_axes_may_be_any_iterable():

@@ -10,6 +10,7 @@ from math import inf, nan, sqrt
 
 import numpy as np
 import pytest
+from processes import run_python
 
 import fastinit
 from fastinit import initializers
@@ -656,6 +657,146 @@ def test_errors_name_a_class(entry):
     names = "|".join(cls.__name__ for cls in entry.cls.__mro__[:-1])
     with pytest.raises(TypeError, match=rf"^({names})\.__call__\(\) "):
         entry.cls.__call__()
+
+
+OTHERS = (
+    "takes no other arguments, received {}: the initializers of fastinit.jax, such as "
+    "fastinit.jax.he_normal(), take JAX's arguments (key, shape, dtype)"
+)
+
+
+@each_entry
+def test_calls_as_jaxs_initializers_are_called(entry):
+    """The error names the class that was called, and what its call takes."""
+    initializer, name, shape = entry.cls(), entry.cls.__name__, shape_of(entry)
+    key = np.array([0, 3], "uint32")
+    for call, received in (
+        (lambda: initializer(None, shape, "float32"), "3 arguments"),
+        (lambda: initializer(key, shape, "float32"), "3 arguments"),
+        (lambda: initializer(key, shape, "float32", None), "4 arguments"),
+        (lambda: initializer(shape, "float32", key=None), "the keyword 'key'"),
+        (lambda: initializer(shape=shape, dtype="float32", key=None), "the keyword 'key'"),
+        (lambda: initializer(key=key, shape=shape), "the keyword 'key'"),
+        (lambda: initializer(key, shape), f"dtype={shape}"),
+        (lambda: initializer(key, list(shape)), f"dtype={list(shape)}"),
+        (lambda: initializer(object(), shape), f"dtype={shape}"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        message = str(caught.value)
+        assert message == f"{name}()(shape, dtype=None) {OTHERS.format(received)}"
+    for call in (initializer, lambda: initializer(None), lambda: initializer(dtype="float32")):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"{name}()(shape, dtype=None) needs a shape: an integer or a sequence of them"
+        )
+    with pytest.raises(TypeError, match=r"^dtype must be .* received 'float31'$"):
+        initializer(shape, "float31")
+
+
+def test_a_call_that_a_subclass_defines_is_its_own():
+    class Mine(initializers.HeNormal):
+        def __call__(self, shape, dtype=None, scale=1):
+            return scale * super().__call__(shape, dtype)
+
+    assert np.array_equal(Mine(1)((3, 4), None, 2), 2 * fastinit.he_normal((3, 4), seed=1))
+
+
+class Keras:
+    """What stands in Keras's registry and its scope, as keras.saving answers it."""
+
+    def __init__(self, registered, scope):
+        self.registered, self.scope = registered, scope
+        self.saving = self
+
+    def get_registered_name(self, value):
+        names = [name for name, found in self.registered.items() if found is value]
+        return names[0] if names else value.__name__
+
+    def get_registered_object(self, name, custom_objects=None, module_objects=None):
+        return self.scope.get(name, self.registered.get(name))
+
+
+def from_keras(shape, dtype=None):
+    return np.ones(shape, dtype)
+
+
+def test_what_is_registered_with_keras(monkeypatch):
+    class InScope(Diagonal):
+        pass
+
+    keras = Keras(
+        {"pkg>Mine": Diagonal, "pkg>f": from_keras, "pkg>Both": Diagonal},
+        {"Scoped": InScope, "pkg>Both": InScope, "HeNormal": InScope},
+    )
+    names = ["pkg>Mine", "pkg>Both", "Scoped"]
+    for name in names:
+        with pytest.raises(ValueError, match=f"must be one of .* received '{name}'"):
+            initializers.get(name)
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    assert [type(initializers.get(name)) for name in names] == [Diagonal, InScope, InScope]
+    assert initializers.deserialize("pkg>Mine") == Diagonal()
+    assert initializers.get("HeNormal") == InScope()
+    # A configuration of Keras's own class has no registered name, and nothing replaces the class.
+    config = initializers.serialize(initializers.HeNormal(seed=1))
+    assert config["registered_name"] is None
+    for custom in (None, {"HeNormal": Diagonal}):
+        assert initializers.deserialize(config, custom) == initializers.HeNormal(seed=1)
+    config = initializers.serialize(Diagonal(2.0))
+    assert config == {
+        "module": __name__,
+        "class_name": "Diagonal",
+        "config": {"value": 2.0},
+        "registered_name": "pkg>Mine",
+    }
+    assert initializers.get(config) == Diagonal(2.0)
+    # Scopes come before the registry, and both before the argument.
+    custom = {"pkg>Mine": Config, "pkg>Both": Config, "Other": Config}
+    assert initializers.deserialize(config, custom) == Diagonal(2.0)
+    for name, cls in (("pkg>Both", InScope), ("Other", Config)):
+        found = initializers.deserialize({**config, "registered_name": name}, custom)
+        assert type(found) is cls
+    assert initializers.serialize(from_keras)["config"] == "pkg>f"
+    assert initializers.get(initializers.serialize(from_keras)) is from_keras
+    # A class of the catalog that a user registers is found by that name.
+    keras.registered["pkg>Zeros"] = initializers.Zeros
+    config = initializers.serialize(initializers.Zeros())
+    assert config["registered_name"] == "pkg>Zeros"
+    assert config["module"] == initializers.Zeros.__module__
+    assert initializers.get(config) == initializers.Zeros()
+
+
+def test_while_keras_is_being_imported(monkeypatch):
+    config = initializers.serialize(Diagonal(2.0))
+    for module in (object(), None):
+        monkeypatch.setitem(sys.modules, "keras", module)
+        assert initializers.serialize(Diagonal(2.0)) == config
+        assert initializers.get("he_normal") == initializers.HeNormal()
+
+
+def test_keras_is_not_imported():
+    code = """
+import sys
+from fastinit import initializers
+class Mine(initializers.Zeros): pass
+initializers.deserialize(initializers.serialize(Mine()), {"Mine": Mine})
+try:
+    initializers.get("pkg>Mine")
+except ValueError:
+    print("keras" in sys.modules)
+"""
+    assert run_python(code) == "False"
+
+
+def test_a_function_that_is_unknown_is_named():
+    with pytest.raises(ValueError, match="received 'from_keras'"):
+        initializers.get(initializers.serialize(from_keras))
+
+
+def test_a_class_that_has_no_from_config():
+    with pytest.raises(TypeError, match=r"^Plain must have from_config\(\)"):
+        initializers.deserialize("Plain", {"Plain": type("Plain", (), {})})
 
 
 def test_the_catalog_is_complete():

@@ -56,6 +56,81 @@ def test_shapes_of_the_wrong_type(sampler, shape):
         sampler(shape, seed=1)
 
 
+class Unknown:
+    """As a shape of TensorFlow whose rank is not known."""
+
+    def __iter__(self):
+        raise ValueError("Cannot iterate over a shape with unknown rank.")
+
+
+class Symbolic:
+    """As a symbolic tensor of Keras."""
+
+    def __iter__(self):
+        raise NotImplementedError("Iterating over a symbolic KerasTensor is not supported.")
+
+
+class WithoutValue:
+    """As a tensor of PyTorch on the device "meta"."""
+
+    def __index__(self):
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+
+
+class Endless:
+    """As a variable of Keras on JAX: it can be indexed, and any index gives a value."""
+
+    def __getitem__(self, at):
+        assert at < 1000, "it is read without end"
+        return 2
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [Unknown(), Symbolic(), WithoutValue(), (WithoutValue(), 4), Endless()],
+    ids=lambda shape: type(shape).__name__,
+)
+def test_shapes_without_values(shape):
+    message = "^shape must be an integer or a sequence of them, received "
+    for call in (
+        fastinit.he_normal,
+        fastinit.zeros,
+        initializers.HeNormal(),
+        initializers.Identity(),
+        initializers.Constant().lazy,
+        initializers.TruncatedNormal().lazy,
+        initializers.get(np.ones(3)),
+        lambda shape: random_bits(shape, out=np.zeros(3, "u4")),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call(shape)
+
+
+class Dimension:
+    """As a dimension of TensorFlow 1, or a symbolic integer whose value is known."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+def test_shapes_of_frameworks():
+    class TensorShape:
+        def __iter__(self):
+            return iter([Dimension(4), 3])
+
+    class Size(tuple):
+        __slots__ = ()
+
+    expected = fastinit.he_normal((4, 3), seed=1)
+    for shape in (TensorShape(), Size((4, 3)), (Dimension(4), np.array(3)), np.array([4, 3])):
+        assert_same_bits(fastinit.he_normal(shape, seed=1), expected)
+        assert_same_bits(initializers.HeNormal(seed=1)(shape), expected)
+        assert_same_bits(initializers.HeNormal(seed=1).lazy(shape)[...], expected)
+
+
 @samplers
 @pytest.mark.parametrize("shape", [-1, (-1,), (3, -2), (0, -1), np.int8(-5)])
 def test_negative_dimensions(sampler, shape):
@@ -139,6 +214,16 @@ class NamedType:
         self.name = name
 
 
+class MixedPolicy:
+    """As Keras's mixed policies, which compute in another dtype than their variables have."""
+
+    name = "mixed_of_both"
+    compute_dtype = "bfloat16"
+
+    def __init__(self, name):
+        self.variable_dtype = name
+
+
 def named_by_its_module(name):
     """Return an object as PyTorch's dtypes: it is shown as a name of its module."""
     cls = type("dtype", (), {"__module__": "torch", "__repr__": lambda self: f"torch.{name}"})
@@ -150,7 +235,7 @@ def with_a_dtype(name):
     return type("Scalar", (), {"dtype": _shapes.as_dtype(name, _shapes.FLOATS + _shapes.WORDS)})()
 
 
-FRAMEWORKS = [HeldType, NamedType, named_by_its_module, with_a_dtype]
+FRAMEWORKS = [HeldType, NamedType, named_by_its_module, MixedPolicy, with_a_dtype]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -172,6 +257,10 @@ def test_dtype_objects_of_frameworks(framework):
         fastinit.zeros(4, dtype),
         fastinit.stft((4, 1, 3), dtype=dtype),
         initializers.HeNormal()((4, 3), dtype),
+        initializers.Constant(2)((4, 3), dtype),
+        initializers.Identity()((4, 3), dtype),
+        initializers.STFT()((4, 1, 3), dtype),
+        initializers.DeltaOrthogonal()((3, 2, 3), dtype),
         initializers.Identity().lazy((4, 3), dtype),
         initializers.Constant(2).lazy((4, 3), dtype),
         initializers.RandomNormal().lazy((4, 3), dtype),

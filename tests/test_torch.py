@@ -1,6 +1,7 @@
 """out= takes the CPU tensors of PyTorch, without a copy."""
 
 import gc
+import json
 import re
 import sys
 import weakref
@@ -150,6 +151,33 @@ def test_dtypes():
             fastinit.random_normal(3, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_constants_of_tensors(dtype):
+    values = torch.tensor([1.5, -2.0, 0.25], dtype=DTYPES[dtype])
+    for tensor in (values, torch.nn.Parameter(values), values.requires_grad_() * 1):
+        constant = initializers.Constant(tensor)
+        again = initializers.get(json.loads(json.dumps(initializers.serialize(constant))))
+        for initializer in (constant, again, initializers.get(tensor)):
+            assert initializer(3).tolist() == [1.5, -2.0, 0.25]
+            assert initializer(3, tensor.dtype).dtype.name == dtype
+    assert np.array_equal(initializers.Constant(values).lazy((2, 3))[1], [1.5, -2.0, 0.25])
+
+
+def test_shapes():
+    expected = fastinit.he_normal((4, 3), seed=1)
+    sizes = torch.tensor([4, 3])
+    for shape in (torch.Size([4, 3]), sizes, (sizes[0], 3), torch.empty(4, 3).shape):
+        assert_same_bits(initializers.HeNormal(seed=1)(shape), expected)
+        assert_same_bits(initializers.HeNormal(seed=1).lazy(shape)[...], expected)
+    absent = sizes.to("meta")
+    for shape in (absent, (absent[0], 3), torch.tensor([4.0, 3.0]), torch.float32):
+        for call in (fastinit.he_normal, initializers.HeNormal(), initializers.HeNormal().lazy):
+            with pytest.raises(TypeError, match="shape must be an integer or a sequence of them"):
+                call(shape)
+    with pytest.raises(ValueError, match="identifier must name or be an initializer"):
+        initializers.get(absent)
+
+
 def test_a_dtensor_is_filled_by_its_local_part(tmp_path):
     from torch import distributed
     from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
@@ -242,9 +270,9 @@ def test_tensors_without_memory_of_their_own_are_named():
             fastinit.random_normal(out=tensor, seed=1)
 
 
-def test_a_value_that_needs_gradients_is_named():
+def test_a_value_without_memory_is_named():
     with pytest.raises(TypeError, match="value must be a number or an array of numbers"):
-        fastinit.constant(3, torch.ones(3, requires_grad=True))
+        fastinit.constant(3, torch.ones(3, device="meta"))
 
 
 SCALINGS = {

@@ -55,6 +55,20 @@ def torch_of(out: Any) -> Any:
     return torch if torch is not None and isinstance(out, torch.Tensor) else None
 
 
+def as_array(values: Any) -> Array:
+    """Return numbers that are only read as an array; those of a tensor of PyTorch may be copies.
+
+    NumPy itself refuses tensors that need a gradient, and those of bfloat16.
+    """
+    torch = torch_of(values)
+    if torch is None:
+        return np.asarray(values)
+    # float32 holds all numbers of bfloat16.
+    numbers = values.float() if values.dtype == torch.bfloat16 else values
+    array: Array = numbers.numpy(force=True)
+    return array
+
+
 def _of_torch(tensor: Any, torch: Any) -> Array:
     """Return an array on the memory of a PyTorch tensor.
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from math import inf, prod, sqrt
-from operator import index
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.exceptions import AxisError
 
 from ._distributions import normal, truncated_normal, uniform
 from ._messages import shown
 from ._parameters import number
+from ._shapes import as_integers
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    import numpy as np
 
     from ._distributions import Distribution
     from ._typing import Axes, Dimensions
@@ -36,10 +37,7 @@ def as_axes(name: str, axes: Axes) -> tuple[int, ...] | None:
     if axes is None:
         return None
     try:
-        found = tuple(axes)
-        if isinstance(axes, (bytes, bytearray)) or any(type(a) in (bool, np.bool_) for a in found):
-            raise TypeError
-        return tuple([index(axis) for axis in found])
+        return as_integers(axes)
     except TypeError:
         raise TypeError(f"{name} must be a sequence of integers, received {shown(axes)}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,9 @@ def _of_framework(dtype: Any) -> Any:
     """Return what numpy.dtype() takes for a dtype object of a framework, or the object itself.
 
     The framework is not imported, and need not be known.  TensorFlow's objects hold NumPy's type,
-    Keras's policies and others a name, and PyTorch's are shown as a name of their module:
-    ``torch.float32``.  Only full names count: what "float" is depends on the framework.  JAX's
-    objects are known to NumPy.
+    Keras's policies the name of their variables' dtype (a mixed policy computes in another), others
+    a name, and PyTorch's are shown as a name of their module: ``torch.float32``.  Only full names
+    count: what "float" is depends on the framework.  JAX's objects are known to NumPy.
     """
     module = type(dtype).__module__
     if isinstance(dtype, (type, np.dtype)) or module == "builtins":
@@ -76,7 +77,8 @@ def _of_framework(dtype: Any) -> Any:
     held = getattr(dtype, "as_numpy_dtype", None)
     if held is not None:
         return held
-    name = getattr(dtype, "name", None) or str(dtype).removeprefix(f"{module}.")
+    name = getattr(dtype, "variable_dtype", None) or getattr(dtype, "name", None)
+    name = name or str(dtype).removeprefix(f"{module}.")
     return name if isinstance(name, str) and name in _NAMES else dtype
 
 
@@ -108,10 +110,30 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     raise TypeError(f"dtype must be {names_of(allowed)}, received {shown(dtype)}")
 
 
-def _dimension(d: Any) -> int:
-    if isinstance(d, (bool, np.bool_)):
+def as_integer(value: Any) -> int:
+    """Return an axis or a dimension as an integer; raise TypeError where it is none, as a bool."""
+    if isinstance(value, (bool, np.bool_)):
         raise TypeError
-    return index(d)
+    try:
+        return index(value)
+    except (ValueError, RuntimeError):  # of a tensor that has no values
+        raise TypeError from None
+
+
+def as_integers(values: Any) -> tuple[int, ...]:
+    """Return a sequence of integers as a tuple; raise TypeError where it is none.
+
+    Bytes are none.  Objects of frameworks raise errors of their own where they have no values or
+    their rank is not known.  What can be indexed but not iterated over may have no end: a variable
+    of Keras on JAX.
+    """
+    if isinstance(values, (bytes, bytearray)) or not isinstance(values, Iterable):
+        raise TypeError
+    try:
+        found = tuple(values)
+    except (ValueError, RuntimeError):
+        raise TypeError from None
+    return tuple([as_integer(value) for value in found])
 
 
 _MOST_DIMENSIONS = 64  # of an array of NumPy 2
@@ -145,12 +167,10 @@ def as_shape(shape: Any) -> Dimensions:
             return shape
     dims: Dimensions
     try:
-        dims = (_dimension(shape),)
+        dims = (as_integer(shape),)
     except TypeError:
         try:
-            if isinstance(shape, (bytes, bytearray)):  # sequences of integers
-                raise TypeError
-            dims = tuple([_dimension(d) for d in shape])
+            dims = as_integers(shape)
         except TypeError:
             message = f"shape must be an integer or a sequence of them, received {shown(shape)}"
             raise TypeError(message) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from .._buffers import make
+from .._buffers import as_array, make
 from .._entry import entry_point
 from .._keyed import KeyedArray, check_row
 from .._lazy import LazyArray, resolve_lazy
@@ -16,7 +16,7 @@ from .._messages import shown
 from .._parameters import cast, check_gain
 from .._shapes import NUMBERS
 from .._sources import ConstantSource, DiagonalSource
-from ._base import Initializer
+from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -85,6 +85,7 @@ class Zeros(Initializer):
     def __init__(self) -> None:
         pass
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return an array of zeros of that shape and dtype."""
         return zeros(shape, dtype)
@@ -138,6 +139,7 @@ class Ones(Initializer):
     def __init__(self) -> None:
         pass
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return an array of ones of that shape and dtype."""
         return ones(shape, dtype)
@@ -154,8 +156,8 @@ class Ones(Initializer):
 def _as_value(value: Any) -> Array:
     """Return the value as an array; raise TypeError where it holds no numbers."""
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor that needs gradients
+        array = as_array(value)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor without values
         array = np.asarray(None)
     if array.dtype.kind in "OSUMmT" or array.dtype.names:
         raise TypeError(f"value must be a number or an array of numbers, received {shown(value)}")
@@ -250,6 +252,7 @@ class Constant(Initializer):
         _as_value(value)
         self.value = value
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return an array of the value, of that shape and dtype."""
         return constant(shape, self.value, dtype)
@@ -347,6 +350,7 @@ class Identity(Initializer):
         check_gain(gain)
         self.gain = gain
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the matrix of that shape and dtype."""
         return identity(shape, self.gain, dtype)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from .._buffers import as_array
 from .._messages import shown, type_of
 from .._seeds import SeedGenerator
 from .._shapes import name_of_dtype
@@ -32,7 +35,7 @@ def encode(value: Any) -> Any:
     if hasattr(value, "get_config") or isinstance(value, types.FunctionType):
         return describe(value)
     if hasattr(value, "__array__"):
-        array = np.asarray(value)
+        array = as_array(value)
         if array.ndim == 0:
             return array.item()
         config = {"value": array.tolist(), "dtype": array.dtype.name}
@@ -58,24 +61,57 @@ def decode(config: Any) -> Any:
     return config  # an object that a subclass holds: as in Keras its constructor makes it
 
 
+def _ask_keras(question: str, *arguments: Any) -> Any:
+    """Return what a function of keras.saving returns; None where Keras is not imported.
+
+    Nothing is registered with a Keras that nobody imported, so it is not imported here, either.
+    """
+    saving = getattr(sys.modules.get("keras"), "saving", None)
+    function = getattr(saving, question, None)  # there may be none while Keras is being imported
+    return None if function is None else function(*arguments)
+
+
+def _name_in_keras(value: Any) -> str | None:
+    """Return the name, "package>name", under which a class or function is registered with Keras."""
+    name = _ask_keras("get_registered_name", value)
+    return None if name == value.__name__ else name  # its own name: it is not registered
+
+
+def custom_object(name: object, custom_objects: Mapping[str, Any]) -> Any:
+    """Return the class or function that stands for a name of the user's own; None if none does.
+
+    As in Keras, its scopes come first, then what is registered there, then the argument.
+    """
+    if not isinstance(name, str):
+        return None
+    found = _ask_keras("get_registered_object", name)
+    return custom_objects.get(name) if found is None else found
+
+
 def describe(value: Any) -> dict[str, Any]:
-    """Return the dictionary that Keras writes for an object: its module, class and arguments."""
+    """Return the dictionary that Keras writes for an object: its module, class and arguments.
+
+    What is registered with Keras has the name of its registration, by which Keras finds it.
+    """
     registered: str | None
     module: str | None
     if isinstance(value, types.FunctionType):
         if value.__name__ == "<lambda>":
             raise TypeError("cannot serialize a lambda: give the function a name")
         module, name, registered = "builtins", "function", "function"
-        config: Any = value.__name__
+        config: Any = _name_in_keras(value) or value.__name__
     elif hasattr(value, "get_config"):
         cls = type(value)
         module, name, registered = cls.__module__, cls.__name__, cls.__name__
         # vars(), since a subclass must not inherit its base's place in Keras.
         home = "keras.random" if name == "SeedGenerator" else vars(cls).get("_config_module")
-        if home is not None:
+        in_keras = _name_in_keras(cls)
+        if in_keras is not None:
+            registered = in_keras
+        elif home is not None:
             module = home
             registered = None if home.startswith("keras.") else name
-        elif module == "__main__":
+        if module == "__main__":
             module = None
         config = encode(value.get_config())
     else:

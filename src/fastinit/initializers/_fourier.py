@@ -10,7 +10,7 @@ import numpy as np
 from .._buffers import make
 from .._messages import shown, shown_text
 from .._parameters import cast
-from ._base import Initializer
+from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -216,6 +216,7 @@ class STFT(Initializer):
         self.scaling = scaling
         self.periodic = periodic
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the kernels in an array of that shape and dtype."""
         return stft(shape, self.side, self.window, self.scaling, self.periodic, dtype)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._buffers import as_array
 from .._messages import shown
 from .._shapes import as_shape
 from ._catalog import CATALOG, CLASSES
 from ._constant import constant
-from ._encoding import PLAIN, describe
+from ._encoding import PLAIN, custom_object, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,8 @@ def serialize(initializer: Any) -> Any:
     Returns
     -------
     dict
-        JSON can hold it.  Keras loads it wherever Keras has the initializer and the mode.
+        JSON can hold it.  Keras loads it wherever Keras has the initializer and the mode, or the
+        class is registered with Keras.
 
     Raises
     ------
@@ -47,20 +49,29 @@ def serialize(initializer: Any) -> Any:
     return initializer if isinstance(initializer, PLAIN) else describe(initializer)
 
 
-def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
-    """Return the class or function that a configuration names; None where it is unknown."""
-    custom = custom_objects or {}
+def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    """Return the class or function that a configuration names; None where it is unknown.
+
+    A class of Keras's, whose configuration has no registered name, is not replaced by an object of
+    the user's that has its name, unless that name is all that is given.
+    """
     name = config["class_name"]
     if isinstance(name, str) and name == "function":
-        return custom.get(config["config"]) if isinstance(config.get("config"), str) else None
-    for candidate in (config.get("registered_name"), name):
-        if isinstance(candidate, str) and candidate in custom:
-            return custom[candidate]
-    if config.get("module", "") is None:
+        return custom_object(config.get("config"), custom_objects)
+    found = custom_object(config.get("registered_name", name), custom_objects)
+    if found is not None:
+        return found
+    module = config.get("module", "")
+    of_keras = isinstance(module, str) and module.partition(".")[0] == "keras"
+    known = CLASSES.get(name) if isinstance(name, str) else None
+    if of_keras and known is not None:
+        return known
+    found = custom_object(name, custom_objects)
+    if found is None and module is None:
         raise TypeError(
             f"custom_objects must hold the custom class {shown(name)}, received {shown(config)}"
         )
-    return CLASSES.get(name) if isinstance(name, str) else None
+    return known if found is None else found
 
 
 def deserialize(
@@ -73,7 +84,8 @@ def deserialize(
     config : dict, str or None
         What :func:`serialize`, here or in Keras, wrote; or a name.
     custom_objects : dict, optional
-        Classes and functions of the caller's own, by name.
+        Classes and functions of the caller's own, by name.  Where Keras is imported, what stands
+        in its scopes or is registered with it comes first, as in Keras.
 
     Returns
     -------
@@ -92,18 +104,21 @@ def deserialize(
         config = {"class_name": config, "config": {}}
     elif not isinstance(config, dict) or "class_name" not in config:
         raise ValueError(f"config must be a dict with a class_name, received {shown(config)}")
-    found = _find(config, custom_objects)
+    found = _find(config, custom_objects or {})
     if found is None:
         names = ", ".join(entry.name for entry in CATALOG)
-        raise ValueError(
-            f"initializer must be one of {names}, received {shown(config['class_name'])}"
-        )
+        name = config["class_name"]
+        if isinstance(name, str) and name == "function":
+            name = config.get("config")
+        raise ValueError(f"initializer must be one of {names}, received {shown(name)}")
     if not isinstance(found, type):
         return found
     arguments = config.get("config")
     if arguments is not None and not isinstance(arguments, dict):
         raise TypeError(f"config of {found.__name__} must be a dict, received {shown(arguments)}")
-    return found.from_config(arguments or {})  # type: ignore[attr-defined]
+    if not hasattr(found, "from_config"):
+        raise TypeError(f"{found.__name__} must have from_config() to be made of a configuration")
+    return found.from_config(arguments or {})
 
 
 def _from_array(values: Array) -> Callable[..., Array]:
@@ -124,7 +139,8 @@ def get(identifier: Any) -> Any:
     Parameters
     ----------
     identifier : str, dict, type, callable, array or None
-        A name (``"he_normal"``, ``"HeNormal"``, ``"normal"``, ...), a configuration, a class, which
+        A name (``"he_normal"``, ``"HeNormal"``, ``"normal"``, ..., or one that is registered with
+        Keras, where Keras is imported: ``"package>Name"``), a configuration, a class, which
         is called without arguments, or any ``f(shape, dtype=None)``, which is returned as it is.
         An array becomes an initializer for arrays of its shape.
 
@@ -151,7 +167,10 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, (str, dict)):
         found = deserialize(identifier)
     elif isinstance(identifier, np.generic) or hasattr(type(identifier), "__array__"):
-        return _from_array(np.asarray(identifier))
+        try:
+            return _from_array(as_array(identifier))
+        except (TypeError, ValueError, RuntimeError):  # a symbolic tensor
+            found = None
     if not callable(found):
         raise ValueError(f"identifier must name or be an initializer, received {shown(identifier)}")
     return found() if isinstance(found, type) else found

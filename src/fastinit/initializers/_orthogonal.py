@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from operator import index
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
@@ -20,8 +19,8 @@ from .._memory import empty
 from .._messages import shown
 from .._parameters import check_gain
 from .._seeds import check_seed, key
-from .._shapes import check_size
-from ._base import Initializer
+from .._shapes import as_integers, check_size
+from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
     from typing import SupportsIndex, TypeAlias
@@ -50,11 +49,7 @@ def _batch_axes(batch_axis: Any) -> tuple[int, ...]:
         return ()
     axes = batch_axis if isinstance(batch_axis, Sequence) else (batch_axis,)
     try:
-        if isinstance(axes, (bytes, bytearray)) or any(
-            isinstance(axis, (bool, np.bool_)) for axis in axes
-        ):
-            raise TypeError
-        return tuple([index(axis) for axis in axes])
+        return as_integers(axes)
     except TypeError:
         raise TypeError(
             "batch_axis must be an integer, a sequence of them or None, "
@@ -306,6 +301,7 @@ class Orthogonal(Initializer):
         self.seed = seed
         self.batch_axis = batch_axis
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the matrix in an array of that shape and dtype."""
         return orthogonal(shape, self.gain, self.seed, dtype, batch_axis=self.batch_axis)
@@ -446,6 +442,7 @@ class DeltaOrthogonal(Initializer):
         self.gain = gain
         self.seed = seed
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return the kernel in an array of that shape and dtype."""
         return delta_orthogonal(shape, self.gain, self.seed, dtype)

@@ -10,7 +10,7 @@ from .._keyed import KeyedArray, check_row
 from .._lazy import LazyArray, resolve_lazy
 from .._seeds import key
 from .._sources import RandomSource
-from ._base import Initializer
+from ._base import Initializer, takes_shape_and_dtype
 
 if TYPE_CHECKING:
     from typing import Any, SupportsIndex
@@ -125,9 +125,10 @@ class RandomUniform(Initializer):
         self.maxval = maxval
         self.seed = seed
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
-        return random_uniform(shape, self.minval, self.maxval, self.seed, dtype)
+        return draw(shape, dtype, None, self.seed, uniform, self.minval, self.maxval)
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
@@ -225,9 +226,10 @@ class RandomNormal(Initializer):
         self.stddev = stddev
         self.seed = seed
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
-        return random_normal(shape, self.mean, self.stddev, self.seed, dtype)
+        return draw(shape, dtype, None, self.seed, normal, self.mean, self.stddev)
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
@@ -347,11 +349,11 @@ class TruncatedNormal(Initializer):
         self.lower = lower
         self.upper = upper
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
-        return truncated_normal(
-            shape, self.mean, self.stddev, self.seed, dtype, lower=self.lower, upper=self.upper
-        )
+        checked = truncated_at(self.lower, self.upper)
+        return draw(shape, dtype, None, self.seed, checked, self.mean, self.stddev)
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""

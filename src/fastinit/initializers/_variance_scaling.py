@@ -13,7 +13,7 @@ from .._entry import entry_point
 from .._fans import as_axes, check_axes, check_scaling, scaled, scaled_by
 from .._messages import shown
 from .._seeds import check_seed
-from ._base import Initializer
+from ._base import Initializer, takes_shape_and_dtype
 from ._random import lazy_random
 
 if TYPE_CHECKING:
@@ -183,18 +183,12 @@ class VarianceScaling(Initializer):
             value = as_axes(name, value)
         super().__setattr__(name, value)
 
+    @takes_shape_and_dtype
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Array:
         """Return samples in an array of that shape and dtype."""
-        return variance_scaling(
-            shape,
-            self.scale,
-            self.mode,
-            self.distribution,
-            self.seed,
-            dtype,
-            input_axes=self.input_axes,
-            output_axes=self.output_axes,
-        )
+        rule = self.scale, self.mode, self.distribution
+        axes = self.input_axes, self.output_axes
+        return draw(shape, dtype, None, self.seed, scaled_by, rule, axes)
 
     def lazy(self, shape: Shape, dtype: DTypeLike | None = None) -> LazyArray:
         """Return the same array without its memory: see :meth:`Initializer.lazy`."""
