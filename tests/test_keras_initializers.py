@@ -553,15 +553,30 @@ def test_a_generator_of_numpy_is_used_and_not_saved():
         initializers.serialize(initializer)
 
 
-def test_configurations_cross_to_the_arrays_and_back():
-    for cls in CLASSES:
-        config = json.loads(json.dumps(initializers.serialize(cls(seed=1))))
-        again = arrays.deserialize(config)
-        assert type(again) is of_arrays(cls)
-        assert np.array_equal(again(shape_for(cls)), numpy_of(cls(seed=1)(shape_for(cls))))
-        back = initializers.deserialize(arrays.serialize(again))
-        assert type(back) is cls
-        assert json.dumps(initializers.serialize(back)) == json.dumps(config)
+@pytest.mark.parametrize("seed", [1, BIG])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_configurations_cross_to_the_arrays_and_back(cls, seed):
+    config = json.loads(json.dumps(initializers.serialize(cls(seed=seed))))
+    again = arrays.deserialize(config)
+    assert again == of_arrays(cls)(**again._arguments())
+    assert again.seed == seed
+    back = initializers.deserialize(json.loads(json.dumps(arrays.serialize(again))))
+    assert type(back) is cls
+    assert json.dumps(initializers.serialize(back)) == json.dumps(config)
+
+
+def test_functions_and_generators_cross_to_the_arrays():
+    for function in (fastinit.he_normal, fastinit.standard_uniform):
+        config = json.loads(json.dumps(initializers.serialize(function)))
+        assert arrays.deserialize(config) is function
+        assert initializers.deserialize(config) is function
+    seeds = fastinit.SeedGenerator(5)
+    config = json.loads(json.dumps(initializers.serialize(initializers.HeNormal(seed=seeds))))
+    again = arrays.deserialize(config)
+    assert np.array_equal(again((3, 4)), fastinit.he_normal((3, 4), seed=seeds))
+    # Keras loads what the arrays write, whether fastinit.keras is imported or not.
+    config = json.loads(json.dumps(arrays.serialize(arrays.HeNormal(seed=seeds))))
+    assert isinstance(keras.initializers.deserialize(config).seed, keras.random.SeedGenerator)
 
 
 @pytest.mark.parametrize(

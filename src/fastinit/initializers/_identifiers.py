@@ -11,7 +11,7 @@ from .._messages import shown
 from .._shapes import as_shape
 from ._catalog import CATALOG, CLASSES
 from ._constant import constant
-from ._encoding import PLAIN, custom_object, describe
+from ._encoding import OURS, PLAIN, custom_object, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,11 +53,18 @@ def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
     """Return the class or function that a configuration names; None where it is unknown.
 
     A class of Keras's, whose configuration has no registered name, is not replaced by an object of
-    the user's that has its name, unless that name is all that is given.
+    the user's that has its name, unless that name is all that is given.  What fastinit.keras wrote
+    means the class of arrays, whether that module is imported or not.
     """
     name = config["class_name"]
     if isinstance(name, str) and name == "function":
-        return custom_object(config.get("config"), custom_objects)
+        function = config.get("config")
+        if isinstance(function, str) and function.startswith(OURS):
+            known = {entry.name: entry.function for entry in CATALOG}
+            return known.get(function.removeprefix(OURS))
+        return custom_object(function, custom_objects)
+    if isinstance(name, str) and config.get("registered_name") == f"{OURS}{name}":
+        return CLASSES.get(name)
     found = custom_object(config.get("registered_name", name), custom_objects)
     if found is not None:
         return found
