@@ -72,7 +72,10 @@ def _call(answer: Callable[..., Array], shape: Dimensions, dtype: Any, *argument
 def _traced(values: Values, words: Any, sharding: Any) -> Any:
     """Return a traced array: the callback runs when the computation does."""
     if sharding is None:
-        return _call(partial(_fill_whole, values), values.shape, values.dtype, words)
+        whole = _call(partial(_fill_whole, values), values.shape, values.dtype, words)
+        # Where a computation on several devices returns what a callback made on one of them, JAX
+        # fails to read the sharding ("Unhandled OpSharding type").  The barrier costs nothing.
+        return jax.lax.optimization_barrier(whole)
     mesh, spec = sharding.mesh, sharding.spec
     shape = sharding.shard_shape(values.shape)
 
