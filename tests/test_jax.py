@@ -58,11 +58,15 @@ def test_the_arguments_are_those_of_jax(name):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("Initializer", "zeros", "ones")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("Initializer", "zeros", "ones")]
+)
 def test_what_a_function_returns_has_the_protocol(name):
     def make(module):
         function = getattr(module, name)
-        return function(*{"constant": [2], "variance_scaling": [1, "fan_in", "normal"]}.get(name, []))
+        return function(
+            *{"constant": [2], "variance_scaling": [1, "fan_in", "normal"]}.get(name, [])
+        )
 
     ours, theirs = make(fastinit.jax), make(THEIRS)
     assert isinstance(ours, THEIRS.Initializer)
@@ -165,8 +169,11 @@ def test_the_scale_follows_from_the_axes_as_in_jax(mode, distribution):
 
 @pytest.mark.parametrize(
     "name",
-    [f"{who}_{how}" for who in ("he", "kaiming", "glorot", "xavier", "lecun")
-     for how in ("normal", "uniform")],
+    [
+        f"{who}_{how}"
+        for who in ("he", "kaiming", "glorot", "xavier", "lecun")
+        for how in ("normal", "uniform")
+    ],
 )
 def test_presets_pass_their_axes_and_dtype_on(name):
     shape = (6, 8, 10)
@@ -379,8 +386,15 @@ BAD = {
         f"{name} of {dtype}": lambda m, name=name, dtype=dtype: getattr(m, name)()(
             KEY, (3, 4, 4), dtype
         )
-        for name in ("uniform", "normal", "truncated_normal", "he_normal", "he_uniform",
-                     "orthogonal", "delta_orthogonal")
+        for name in (
+            "uniform",
+            "normal",
+            "truncated_normal",
+            "he_normal",
+            "he_uniform",
+            "orthogonal",
+            "delta_orthogonal",
+        )
         for dtype in ("int32", "uint8", "bool", "nonsense")
     },
     "complex uniform": lambda m: m.uniform()(KEY, (3,), "complex64"),
@@ -507,8 +521,9 @@ def test_values_are_constants_to_derivatives():
 def test_eval_shape_makes_nothing(made):
     init = fastinit.jax.he_normal()
     for key in (KEY, jax.random.PRNGKey(7)):
-        with mock.patch.object(_placement, "make_sharded"), mock.patch.object(
-            _placement, "empty", side_effect=AssertionError
+        with (
+            mock.patch.object(_placement, "make_sharded"),
+            mock.patch.object(_placement, "empty", side_effect=AssertionError),
         ):
             found = jax.eval_shape(lambda key=key: init(key, (10**8, 10**8), "bfloat16"))
             assert (found.shape, found.dtype) == ((10**8, 10**8), jnp.bfloat16)
@@ -605,13 +620,11 @@ except ModuleNotFoundError as error:
     print(error, error.name)
 """
     printed = run_python(code)
-    assert printed == (
-        "fastinit.jax needs JAX (the extra 'jax' has it): pip install jax jax"
-    )
+    assert printed == ("fastinit.jax needs JAX (the extra 'jax' has it): pip install jax jax")
 
 
 def test_jax_is_imported_by_nobody_else():
-    assert run_python("import sys, fastinit, fastinit.initializers; print('jax' in sys.modules)") == (
-        "False"
-    )
+    assert run_python(
+        "import sys, fastinit, fastinit.initializers; print('jax' in sys.modules)"
+    ) == ("False")
     assert "jax" in sys.modules

@@ -54,7 +54,9 @@ def test_linen():
     keys = jax.random.split(key, 3)
     several = jax.jit(jax.vmap(network.init, in_axes=(0, None)))(keys, X)
     for i in range(3):
-        assert_same_trees(jax.tree.map(lambda leaf, i=i: leaf[i], several), network.init(keys[i], X))
+        assert_same_trees(
+            jax.tree.map(lambda leaf, i=i: leaf[i], several), network.init(keys[i], X)
+        )
     shapes = jax.eval_shape(network.init, key, X)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), eager
@@ -132,7 +134,7 @@ def test_nnx():
     assert jax.tree.map(lambda leaf: leaf.shape, shapes) == jax.tree.map(
         lambda leaf: leaf.shape, eager
     )
-    several = nnx.vmap(lambda rngs: Model(rngs))(nnx.Rngs(3).fork(split=3))
+    several = nnx.vmap(lambda rngs: Model(rngs))(nnx.Rngs(3).split(3))
     kernels = np.asarray(several.first.kernel[...])
     assert kernels.shape == (3, 12, 32)
     assert len({kernel.tobytes() for kernel in kernels}) == 3

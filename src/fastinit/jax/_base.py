@@ -28,10 +28,10 @@ def canonical(dtype: Any) -> np.dtype[Any]:
     JAX raises its errors for what is no dtype, and warns where it gives 32 bits instead of 64.
     """
     if dtype is None:
-        return jnp.result_type(float)
+        return np.dtype(jnp.result_type(float))
     if isinstance(dtype, np.dtype) and dtype in _COMMON:
         return dtype
-    return jax.eval_shape(lambda: jnp.empty((), dtype)).dtype
+    return np.dtype(jax.eval_shape(lambda: jnp.empty((), dtype)).dtype)
 
 
 def kernel_dtype(name: str, dtype: np.dtype[Any], allow_complex: bool) -> np.dtype[Any]:

@@ -35,7 +35,9 @@ def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> 
     -------
     jax.Array
     """
-    return jnp.zeros(shape, jnp.result_type(float) if dtype is None else dtype, out_sharding=out_sharding)
+    return jnp.zeros(
+        shape, jnp.result_type(float) if dtype is None else dtype, out_sharding=out_sharding
+    )
 
 
 def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Any:
@@ -56,7 +58,9 @@ def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> A
     -------
     jax.Array
     """
-    return jnp.ones(shape, jnp.result_type(float) if dtype is None else dtype, out_sharding=out_sharding)
+    return jnp.ones(
+        shape, jnp.result_type(float) if dtype is None else dtype, out_sharding=out_sharding
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +82,7 @@ class Constant(JaxInitializer):
         with np.errstate(all="ignore"):  # the caller's settings may raise
             return ConstantValues(shape, value.astype(dtype))
 
-    def __call__(
-        self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None
-    ) -> Any:
+    def __call__(self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None) -> Any:
         """Return an array of the value by JAX's ``jnp.full``; the key is ignored."""
         dtype = self.dtype if dtype is ... else dtype
         dtype = jnp.result_type(float) if dtype is None else dtype

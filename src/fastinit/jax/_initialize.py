@@ -29,7 +29,7 @@ def _path(keys: tuple[Any, ...]) -> str:
     """Return the path of a leaf, without the attribute ``value`` of a box of flax."""
     if len(keys) > 1 and isinstance(keys[-1], GetAttrKey) and keys[-1].name == "value":
         keys = keys[:-1]
-    return keystr(keys, simple=True, separator="/")
+    return str(keystr(keys, simple=True, separator="/"))
 
 
 def _named(abstract: Any) -> tuple[dict[str, Any], Any]:
@@ -58,7 +58,7 @@ def _shardings(shardings: Any, abstract: Any, structs: dict[str, Any]) -> list[A
         return node is None or isinstance(node, Sharding)
 
     whole = jax.tree.broadcast(shardings, abstract, is_leaf=is_leaf)
-    found = jax.tree.leaves(whole, is_leaf=is_leaf)
+    found = list(jax.tree.leaves(whole, is_leaf=is_leaf))
     for name, sharding in zip(structs, found, strict=True):
         if not is_leaf(sharding):
             raise TypeError(
@@ -100,9 +100,7 @@ def _call_foreign(initializer: Initializer, random: Any, shape: Any, dtype: Any)
     return initializer(random, shape, dtype)
 
 
-def initialize(
-    abstract: Any, shardings: Any = None, seed: Seed = 0, rule: Rule = None
-) -> Any:
+def initialize(abstract: Any, shardings: Any = None, seed: Seed = 0, rule: Rule = None) -> Any:
     """Return a tree of parameters, each made by the seed and its path alone.
 
     The values are the same for every sharding and for none, and whatever other parameters there
@@ -158,9 +156,7 @@ def initialize(
             "seed must be given where there are several processes: each would draw a different one"
         )
     initializers = initializers_of(rule, structs)
-    values = {
-        name: _values(name, initializers[name], struct) for name, struct in structs.items()
-    }
+    values = {name: _values(name, initializers[name], struct) for name, struct in structs.items()}
     root = key(seed)
     jitted: dict[Any, Any] = {}
     made = []
@@ -169,9 +165,7 @@ def initialize(
         own = values[name]
         if own is None:
             try:
-                made.append(
-                    _make_foreign(initializers[name], jitted, struct, word, sharding)
-                )
+                made.append(_make_foreign(initializers[name], jitted, struct, word, sharding))
             except Exception as error:
                 error.add_note(f"This is the initializer of {name}.")
                 raise

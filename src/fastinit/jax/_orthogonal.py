@@ -99,7 +99,8 @@ def _unitary(rows: int, columns: int, dtype: np.dtype[Any], gain: float, seed: i
     q, r = np.linalg.qr(Random(shape, wide, standard).parts(seed)[...])
     diagonal = np.diagonal(r)
     q = gain * q * (diagonal / abs(diagonal))
-    return (q if rows >= columns else q.T).astype(dtype)
+    matrix: Array = (q if rows >= columns else q.T).astype(dtype)
+    return matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +126,7 @@ class _Matrices(JaxInitializer):
         gain = check_gain(self.scale, kernel_dtype(self.name, dtype, allow_complex=True))
         return Matrix(shape, dtype, gain, axis, ndim)
 
-    def __call__(
-        self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None
-    ) -> Any:
+    def __call__(self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None) -> Any:
         """Return the initial values: see JaxInitializer.
 
         Raises

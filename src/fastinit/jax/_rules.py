@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
 
 
-def default_rule(path: str, struct: Any) -> Initializer:
+def default_rule(path: str, struct: Any) -> Any:
     """Return what flax's layers take by default for a parameter of that name.
 
     Raises
@@ -60,7 +60,7 @@ def _is_initializer(rule: Callable[..., Any]) -> bool:
     return True
 
 
-def _check_initializer(initializer: Any, what: str) -> Initializer:
+def _check_initializer(initializer: Any, what: str) -> Any:
     if not callable(initializer) or not _is_initializer(initializer):
         raise TypeError(
             f"{what} must be a function of a key, a shape and a dtype, "

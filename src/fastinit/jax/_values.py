@@ -110,9 +110,7 @@ class ComplexSource:
             if self.radius is not None:
                 self._draw_again(part, at, shape, self.radius)
 
-    def _draw_again(
-        self, out: Array, axes: list[Axis], shape: Dimensions, radius: float
-    ) -> None:
+    def _draw_again(self, out: Array, axes: list[Axis], shape: Dimensions, radius: float) -> None:
         """Draw the numbers outside of the disk again."""
         numbers = out.reshape(-1)
         outside = np.flatnonzero(_beyond(numbers, radius))

@@ -23,19 +23,16 @@ if TYPE_CHECKING:
     from .._typing import Dimensions
     from ._values import Values
 
-# JAX divides by this number, sqrt(1 - 5 * exp(-4)), where the modulus of a complex normal of variance
-# 1 is truncated at 2.  It is the root of the integral of |z|**2 over the disk without the division
-# by the probability of the disk, 1 - exp(-4), so the results, JAX's and these, have a standard
-# deviation that is 0.93 % larger than sqrt(scale / fan).
+# JAX divides by this number, sqrt(1 - 5 * exp(-4)), where the modulus of a complex normal of
+# variance 1 is truncated at 2.  It is the root of the integral of |z|**2 over the disk, without the
+# division by the probability of the disk, 1 - exp(-4).  So the results, JAX's and these, have a
+# standard deviation that is 0.93 % larger than sqrt(scale / fan).
 COMPLEX_TRUNCATED_STDDEV = 0.95311164380491208
 
 
-def _size(shape: Dimensions, axes: int | Sequence[int]) -> int:
+def _size(shape: Dimensions, axes: Any) -> int:
     """Return the number of elements along one axis or several."""
-    try:
-        return shape[index(axes)]  # type: ignore[arg-type]  # a sequence raises TypeError
-    except TypeError:
-        return prod([shape[axis] for axis in axes])  # type: ignore[union-attr]
+    return shape[index(axes)] if hasattr(axes, "__index__") else prod([shape[a] for a in axes])
 
 
 def compute_fans(
@@ -61,7 +58,8 @@ def compute_fans(
     """
     if isinstance(in_axis, int) and in_axis == -2 and len(shape) < 2:
         raise ValueError(
-            f"shape must have at least two dimensions unless in_axis is given, received {shown(shape)}"
+            "shape must have at least two dimensions unless in_axis is given, "
+            f"received {shown(shape)}"
         )
     inputs, outputs = _size(shape, in_axis), _size(shape, out_axis)
     window = prod(shape) / inputs / outputs / _size(shape, batch_axis)
