@@ -36,12 +36,20 @@ def made(monkeypatch):
     shapes = []
     fill = _placement._fill
 
-    def counting(values, words, cut, shape):
-        shapes.append((*np.shape(words)[:-1], *shape))
-        return fill(values, words, cut, shape)
+    def counting(values, words, cut, out):
+        shapes.append(out.shape)
+        fill(values, words, cut, out)
 
     monkeypatch.setattr(_placement, "_fill", counting)
     return shapes
+
+
+@pytest.fixture(params=["in place", "by copy"])
+def way(request, monkeypatch):
+    """Let callbacks write into JAX's memory, or return arrays as those of GPUs and TPUs do."""
+    if request.param == "by copy":
+        monkeypatch.setattr(_placement, "buffer_callback", None)
+    return request.param
 
 
 def test_all_names_of_jax_are_here():
@@ -471,6 +479,7 @@ def as_bytes(array):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float8_e4m3fn", "complex64"])
 @pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.usefixtures("way")
 def test_the_same_bits_eagerly_and_under_transformations(name, dtype):
     init = INITIALIZERS[name]
     if dtype == "complex64" and name in ("uniform", "truncated_normal"):
@@ -497,6 +506,7 @@ def test_the_same_bits_eagerly_and_under_transformations(name, dtype):
     assert [as_bytes(array) for array in found] == expected
 
 
+@pytest.mark.usefixtures("way")
 def test_values_are_constants_to_derivatives():
     init = fastinit.jax.he_normal()
     expected = init(KEY, (30, 40)).sum()
@@ -518,6 +528,7 @@ def test_values_are_constants_to_derivatives():
     assert zero.dtype == jax.dtypes.float0
 
 
+@pytest.mark.usefixtures("way")
 def test_eval_shape_makes_nothing(made):
     init = fastinit.jax.he_normal()
     for key in (KEY, jax.random.PRNGKey(7)):
@@ -532,18 +543,29 @@ def test_eval_shape_makes_nothing(made):
     assert not made
 
 
+def test_a_program_makes_the_values_in_its_own_memory(way, made):
+    """On a CPU no array is allocated for the callback."""
+    draw = jax.jit(lambda key: fastinit.jax.he_normal()(key, (64, 32)))
+    with mock.patch.object(_placement, "empty", wraps=_placement.empty) as allocate:
+        draw(KEY).block_until_ready()
+    assert made == [(64, 32)]
+    assert allocate.call_count == (way == "by copy")
+
+
 def test_a_key_that_is_no_argument_leaves_no_constant_in_a_program():
     for key in (KEY, jax.random.PRNGKey(7)):
         program = jax.make_jaxpr(lambda key=key: fastinit.jax.he_normal()(key, (300, 400)))()
         assert sum(np.size(constant) for constant in program.consts) < 10
 
 
+@pytest.mark.usefixtures("way")
 def test_one_callback_makes_the_arrays_of_all_keys(made):
     init = fastinit.jax.he_normal()
     jax.jit(jax.vmap(lambda key: init(key, (3, 4))))(jax.random.split(KEY, 5)).block_until_ready()
     assert made == [(5, 3, 4)]
 
 
+@pytest.mark.usefixtures("way")
 def test_empty_arrays_and_scalars():
     for shape in ((), (0,), (3, 0, 2)):
         for init in (fastinit.jax.normal(), fastinit.jax.uniform()):

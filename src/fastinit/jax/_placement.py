@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,45 +13,43 @@ from .._memory import empty
 from .._messages import type_of
 from ._keys import seed_of
 
+try:
+    from jax.experimental.buffer_callback import buffer_callback
+except ImportError:  # it is experimental, and may go
+    buffer_callback = None
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from .._typing import Array, Dimensions
     from ._values import Parts, Values
 
+    # A function of a device's places in a mesh that returns which part of the whole it makes.
+    Where: TypeAlias = Callable[..., tuple[slice, ...]]
+
 
 @entry_point
-def _fill(values: Values, words: Any, cut: tuple[slice, ...], shape: Dimensions) -> Array:
-    """Return the same part of the arrays of several keys, whose words are along the last axis.
+def _fill(values: Values, words: Array, cut: tuple[slice, ...], out: Array) -> None:
+    """Fill ``out`` with the same part of the arrays of several keys, whose words are the last axis.
 
     It runs in threads of JAX, with floating-point modes of JAX.
     """
-    words = np.asarray(words)
-    several = words.shape[:-1]
-    out = empty((*several, *shape), values.dtype)
-    for index in np.ndindex(several):
+    for index in np.ndindex(words.shape[:-1]):
         values.parts(seed_of(words[index])).read(cut, out[(*index, ...)])
-    return out
 
 
-def _fill_whole(values: Values, words: Any) -> Array:
-    """Answer a callback of JAX with whole arrays."""
-    return _fill(values, words, (), values.shape)
-
-
-def _fill_shard(values: Values, mesh: Any, spec: Any, words: Any, *places: Any) -> Array:
-    """Answer a callback of a device with its shard; the places are the device's in the mesh."""
-    place = {
-        name: int(np.asarray(at).flat[0]) for name, at in zip(mesh.axis_names, places, strict=True)
-    }
+def _place(values: Values, mesh: Any, spec: Any, places: tuple[Array, ...]) -> tuple[slice, ...]:
+    """Return which part of the whole a device makes; the places are the device's in the mesh."""
+    numbers = {name: int(at.flat[0]) for name, at in zip(mesh.axis_names, places, strict=True)}
     cut = []
     for axis, size in enumerate(values.shape):
         number, count = 0, 1
         for name in _names(spec, axis):
-            number = number * mesh.shape[name] + place[name]
+            number = number * mesh.shape[name] + numbers[name]
             count *= mesh.shape[name]
         cut.append(slice(number * size // count, (number + 1) * size // count))
-    return _fill(values, words, tuple(cut), tuple(part.stop - part.start for part in cut))
+    return tuple(cut)
 
 
 def _names(spec: Any, axis: int) -> tuple[str, ...]:
@@ -63,26 +60,52 @@ def _names(spec: Any, axis: int) -> tuple[str, ...]:
     return names if isinstance(names, tuple) else (names,)
 
 
-def _call(answer: Callable[..., Array], shape: Dimensions, dtype: Any, *arguments: Any) -> Any:
-    """Call back from JAX; under ``vmap`` one call makes the arrays of all keys."""
-    result = jax.ShapeDtypeStruct(shape, dtype)
-    return jax.pure_callback(answer, result, *arguments, vmap_method="broadcast_all")
+def _call(values: Values, shape: Dimensions, words: Any, where: Where, *places: Any) -> Any:
+    """Call back from JAX for a part of that shape; under ``vmap`` one call makes those of all keys.
+
+    ``where(*places)`` says which part.  On a CPU the callback writes into JAX's memory; elsewhere
+    JAX copies what it returns.
+    """
+
+    def write(context: Any, out: Any, *arguments: Any) -> None:
+        words, *at = (np.asarray(argument) for argument in arguments)
+        _fill(values, words, where(*at), np.asarray(out))
+
+    def answer(*arguments: Any) -> Array:
+        words, *at = (np.asarray(argument) for argument in arguments)
+        out = empty((*words.shape[:-1], *shape), values.dtype)
+        _fill(values, words, where(*at), out)
+        return out
+
+    result = jax.ShapeDtypeStruct(shape, values.dtype)
+
+    def by_copy(*arguments: Any) -> Any:
+        return jax.pure_callback(answer, result, *arguments, vmap_method="broadcast_all")
+
+    def in_place(*arguments: Any) -> Any:
+        return buffer_callback(write, result, vmap_method="broadcast_all")(*arguments)
+
+    if buffer_callback is None:
+        return by_copy(words, *places)
+    return jax.lax.platform_dependent(words, *places, cpu=in_place, default=by_copy)
 
 
 def _traced(values: Values, words: Any, sharding: Any) -> Any:
     """Return a traced array: the callback runs when the computation does."""
     if sharding is None:
-        whole = _call(partial(_fill_whole, values), values.shape, values.dtype, words)
+        whole = _call(values, values.shape, words, lambda: ())
         # Where a computation on several devices returns what a callback made on one of them, JAX
         # fails to read the sharding ("Unhandled OpSharding type").  The barrier costs nothing.
         return jax.lax.optimization_barrier(whole)
     mesh, spec = sharding.mesh, sharding.spec
     shape = sharding.shard_shape(values.shape)
 
+    def where(*places: Array) -> tuple[slice, ...]:
+        return _place(values, mesh, spec, places)
+
     def on_device(words: Any) -> Any:
         places = [jax.lax.axis_index(name) for name in mesh.axis_names]
-        answer = partial(_fill_shard, values, mesh, spec)
-        return _call(answer, shape, values.dtype, words, *places)
+        return _call(values, shape, words, where, *places)
 
     return jax.shard_map(
         on_device, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False
