@@ -27,11 +27,14 @@ def canonical(dtype: Any) -> np.dtype[Any]:
 
     JAX raises its errors for what is no dtype, and warns where it gives 32 bits instead of 64.
     """
-    if dtype is None:
-        return np.dtype(jnp.result_type(float))
     if isinstance(dtype, np.dtype) and dtype in _COMMON:
         return dtype
-    return np.dtype(jax.eval_shape(lambda: jnp.empty((), dtype)).dtype)
+    found: np.dtype[Any] = (
+        jnp.result_type(float)
+        if dtype is None
+        else jax.eval_shape(lambda: jnp.empty((), dtype)).dtype
+    )
+    return found
 
 
 def kernel_dtype(name: str, dtype: np.dtype[Any], allow_complex: bool) -> np.dtype[Any]:
