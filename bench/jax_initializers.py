@@ -72,6 +72,17 @@ def stacked(name, count, shape):
     return found
 
 
+def compiled_anew(name, count):
+    """Return JAX's call and ours of a program of several shapes, compilation included."""
+    keys = list(jax.random.split(KEY, count))
+
+    def call(module):
+        init = getattr(module, name)()
+        return jax.jit(lambda: [init(key, (64, 64 + i)) for i, key in enumerate(keys)])()
+
+    return [lambda: call(jax.nn.initializers), lambda: call(fastinit.jax)]
+
+
 # Each row has its two calls, what their ratio must be at most, and how many calls are timed
 # at once.
 ROWS = [
@@ -96,6 +107,12 @@ ROWS = [
     ),
     ("`he_normal()(key, (64, 64))`", eager("he_normal", (64, 64)), None, 200),
     ("the same under `jit`", jitted("he_normal", (64, 64)), None, 200),
+    (
+        "`jit` of `he_normal()` for 8 shapes, with compilation",
+        compiled_anew("he_normal", 8),
+        None,
+        1,
+    ),
 ]
 
 

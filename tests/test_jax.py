@@ -608,12 +608,16 @@ def test_default_device_is_where_the_array_is():
     assert not made.committed
 
 
-def test_threads_and_many_callbacks_do_not_wait_for_each_other():
+@pytest.mark.parametrize("way", ["in place", "by copy"])
+def test_threads_and_many_callbacks_do_not_wait_for_each_other(way):
     """Callbacks of one program may run at the same time, and read only two words."""
     code = """
-import threading
+import sys, threading
 import jax, numpy as np, fastinit.jax
+from fastinit.jax import _placement
 
+if sys.argv[1] == "by copy":
+    _placement.buffer_callback = None
 init = fastinit.jax.he_normal()
 draw = jax.jit(lambda keys: [init(key, (300, 400)) for key in keys])
 keys = jax.random.split(jax.random.key(0), 40)
@@ -629,7 +633,25 @@ for arrays in found:
     assert all(map(np.array_equal, arrays, expected))
 print("done")
 """
-    assert run_python(code, JAX_PLATFORMS="cpu") == "done"
+    assert run_python(code, way, JAX_PLATFORMS="cpu") == "done"
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    ("init", "dtype"),
+    [
+        (fastinit.jax.normal(1e-41), "float32"),
+        (fastinit.jax.normal(1e-41), "complex64"),
+        (fastinit.jax.variance_scaling(1e-77, "fan_in", "uniform"), "complex64"),
+        (fastinit.jax.normal(1e-5), "float8_e5m2"),
+        (fastinit.jax.orthogonal(1e-6), "float16"),
+        (fastinit.jax.orthogonal(1e-39), "complex64"),
+    ],
+)
+def test_small_numbers_survive_the_floating_point_modes_of_the_threads_of_jax(init, dtype):
+    eager = init(KEY, (30, 40), dtype)
+    assert as_bytes(jax.jit(lambda key: init(key, (30, 40), dtype))(KEY)) == as_bytes(eager)
+    assert np.count_nonzero(np.asarray(eager).astype("complex64")) > 600
 
 
 def test_the_import_names_the_extra_where_jax_is_missing():
