@@ -7,6 +7,9 @@ from fastinit._files import write as writing
 INTEGRATION = {
     "test_engines.py",
     "test_frozen.py",
+    "test_jax.py",
+    "test_jax_flax.py",
+    "test_jax_initialize.py",
     "test_keras.py",
     "test_keras_initializers.py",
     "test_keras_scope.py",

@@ -67,6 +67,15 @@ def test_jax(tmp_path):
         )
 
 
+def test_a_tree_of_jax_is_the_same_for_every_sharding(tmp_path):
+    printed = run(EXAMPLES / "jax_mesh.py", folder=tmp_path)
+    digests = re.findall(r"(?m): ([0-9a-f]{16})$", printed)
+    assert len(digests) == 4
+    assert len(set(digests)) == 1
+    # The page shows this output.
+    assert f"```text\n{printed}\n```\n" in (DOCS / "jax.md").read_text(encoding="utf-8")
+
+
 def test_zarr(tmp_path):
     run_example("zarr_regions.py", tmp_path)
     read = "import numpy, zarr; numpy.save('all.npy', zarr.open_array('weights.zarr', mode='r')[:])"
@@ -120,7 +129,7 @@ np.save("rows.npy", made[0][2**39 : 2**39 + 3][:, [5, 1]].compute())
 
 
 def test_every_example_is_listed_and_run():
-    pages = [DOCS / "lazy-arrays.md", DOCS / "pytorch.md"]
+    pages = [DOCS / "lazy-arrays.md", DOCS / "pytorch.md", DOCS / "jax.md"]
     listed = "".join(page.read_text(encoding="utf-8") for page in pages)
     tests = Path(__file__).read_text(encoding="utf-8")
     for script in EXAMPLES.glob("*.py"):

@@ -1,0 +1,168 @@
+"""From values to arrays of JAX: eagerly, inside of JAX's transformations, and sharded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .._entry import entry_point
+from .._memory import empty
+from .._messages import type_of
+from ._keys import seed_of
+
+try:
+    from jax.experimental.buffer_callback import buffer_callback
+except ImportError:  # it is experimental, and may go
+    buffer_callback = None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from .._typing import Array, Dimensions
+    from ._values import Parts, Values
+
+    # A function of a device's places in a mesh that returns which part of the whole it makes.
+    Where: TypeAlias = Callable[..., tuple[slice, ...]]
+
+
+@entry_point
+def _fill(values: Values, words: Array, cut: tuple[slice, ...], out: Array) -> None:
+    """Fill ``out`` with the same part of the arrays of several keys, whose words are the last axis.
+
+    It runs in threads of JAX, with floating-point modes of JAX.
+    """
+    for index in np.ndindex(words.shape[:-1]):
+        values.parts(seed_of(words[index])).read(cut, out[(*index, ...)])
+
+
+def _place(values: Values, mesh: Any, spec: Any, places: tuple[Array, ...]) -> tuple[slice, ...]:
+    """Return which part of the whole a device makes; the places are the device's in the mesh."""
+    numbers = {name: int(at.flat[0]) for name, at in zip(mesh.axis_names, places, strict=True)}
+    cut = []
+    for axis, size in enumerate(values.shape):
+        number, count = 0, 1
+        for name in _names(spec, axis):
+            number = number * mesh.shape[name] + numbers[name]
+            count *= mesh.shape[name]
+        cut.append(slice(number * size // count, (number + 1) * size // count))
+    return tuple(cut)
+
+
+def _names(spec: Any, axis: int) -> tuple[str, ...]:
+    """Return the names of the axes of a mesh that cut an axis of an array."""
+    names = spec[axis] if axis < len(spec) else None
+    if names is None:
+        return ()
+    return names if isinstance(names, tuple) else (names,)
+
+
+def _call(values: Values, shape: Dimensions, words: Any, where: Where, *places: Any) -> Any:
+    """Call back from JAX for a part of that shape; under ``vmap`` one call makes those of all keys.
+
+    ``where(*places)`` says which part.  On a CPU the callback writes into JAX's memory; elsewhere
+    JAX copies what it returns.
+    """
+
+    def write(context: Any, out: Any, *arguments: Any) -> None:
+        words, *at = (np.asarray(argument) for argument in arguments)
+        _fill(values, words, where(*at), np.asarray(out))
+
+    def answer(*arguments: Any) -> Array:
+        words, *at = (np.asarray(argument) for argument in arguments)
+        out = empty((*words.shape[:-1], *shape), values.dtype)
+        _fill(values, words, where(*at), out)
+        return out
+
+    result = jax.ShapeDtypeStruct(shape, values.dtype)
+
+    def by_copy(*arguments: Any) -> Any:
+        return jax.pure_callback(answer, result, *arguments, vmap_method="broadcast_all")
+
+    def in_place(*arguments: Any) -> Any:
+        return buffer_callback(write, result, vmap_method="broadcast_all")(*arguments)
+
+    if buffer_callback is None:
+        return by_copy(words, *places)
+    return jax.lax.platform_dependent(words, *places, cpu=in_place, default=by_copy)
+
+
+def _traced(values: Values, words: Any, sharding: Any) -> Any:
+    """Return a traced array: the callback runs when the computation does."""
+    if sharding is None:
+        whole = _call(values, values.shape, words, lambda: ())
+        # Where a computation on several devices returns what a callback made on one of them, JAX
+        # fails to read the sharding ("Unhandled OpSharding type").  The barrier costs nothing.
+        return jax.lax.optimization_barrier(whole)
+    mesh, spec = sharding.mesh, sharding.spec
+    shape = sharding.shard_shape(values.shape)
+
+    def where(*places: Array) -> tuple[slice, ...]:
+        return _place(values, mesh, spec, places)
+
+    def on_device(words: Any) -> Any:
+        places = [jax.lax.axis_index(name) for name in mesh.axis_names]
+        return _call(values, shape, words, where, *places)
+
+    return jax.shard_map(
+        on_device, mesh=mesh, in_specs=PartitionSpec(), out_specs=spec, check_vma=False
+    )(words)
+
+
+def named_sharding(out_sharding: Any, name: str) -> Any:
+    """Return the NamedSharding that is meant by what JAX calls ``out_sharding``, or None.
+
+    Raises
+    ------
+    TypeError
+        It is neither a NamedSharding nor a PartitionSpec.
+    ValueError
+        A PartitionSpec is given outside of a mesh's context.
+    """
+    if out_sharding is None or isinstance(out_sharding, NamedSharding):
+        return out_sharding
+    if not isinstance(out_sharding, PartitionSpec):
+        raise TypeError(
+            f"out_sharding of {name} must be a NamedSharding or a PartitionSpec, "
+            f"received {type_of(out_sharding)}"
+        )
+    mesh: Any = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        raise ValueError(
+            f"out_sharding of {name} must be a NamedSharding where no mesh is set "
+            "by jax.set_mesh, received a PartitionSpec"
+        )
+    return NamedSharding(mesh, out_sharding)
+
+
+def make_sharded(parts: Parts, values: Values, sharding: Any) -> Any:
+    """Return an array of which each shard was made alone, once in each process."""
+    made: dict[tuple[tuple[int, int], ...], Array] = {}
+
+    def shard(index: tuple[slice, ...]) -> Array:
+        spans = zip(index, values.shape, strict=True)
+        place = tuple(part.indices(size)[:2] for part, size in spans)
+        if place not in made:
+            made[place] = parts[index]
+        return made[place]
+
+    return jax.make_array_from_callback(values.shape, sharding, shard, dtype=values.dtype)
+
+
+def make(values: Values, words: Any, out_sharding: Any) -> Any:
+    """Return the array of a key's words.
+
+    Eagerly it is made at once.  On a CPU it shares the memory of a NumPy array that nothing else
+    refers to.
+    """
+    if isinstance(words, jax.core.Tracer):
+        return _traced(values, words, out_sharding)
+    if out_sharding is not None and not isinstance(out_sharding.mesh, jax.sharding.Mesh):
+        out_sharding = NamedSharding(jax.sharding.get_mesh(), out_sharding.spec)
+    parts = values.parts(seed_of(np.asarray(words)))
+    if out_sharding is None:
+        return jax.device_put(parts[...])
+    return make_sharded(parts, values, out_sharding)
