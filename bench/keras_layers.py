@@ -97,10 +97,11 @@ Written by `{command}` on {day}.
 Machine: {machine}.
 Versions: {versions}.
 
-A layer `Dense(size)` is built for inputs of that size. Milliseconds of wall time: the least of {rounds}
-turns. fastinit and PyTorch run {threads} threads; JAX and TensorFlow use all processors. "array" is the
-time of filling a NumPy array with fastinit, and "copy" the time of `keras.ops.convert_to_tensor` for
-that array, which copies it. On PyTorch and JAX `fastinit.keras` needs no copy.
+A layer `Dense(size)` is built for inputs of that size. Milliseconds of wall time: the least of
+{rounds} turns. fastinit and PyTorch run {threads} threads; JAX and TensorFlow use all processors.
+"array" is the time of filling a NumPy array with fastinit, and "copy" the time of copying that
+array into the backend's tensor with `keras.ops.convert_to_tensor`. `fastinit.keras` does without
+the copy where the backend can share the memory of the array, as for these sizes.
 
 {table}
 """

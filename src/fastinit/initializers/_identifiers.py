@@ -60,8 +60,8 @@ def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
     if isinstance(name, str) and name == "function":
         function = config.get("config")
         if isinstance(function, str) and function.startswith(OURS):
-            known = {entry.name: entry.function for entry in CATALOG}
-            return known.get(function.removeprefix(OURS))
+            functions = {entry.name: entry.function for entry in CATALOG}
+            return functions.get(function.removeprefix(OURS))
         return custom_object(function, custom_objects)
     if isinstance(name, str) and config.get("registered_name") == f"{OURS}{name}":
         return CLASSES.get(name)
