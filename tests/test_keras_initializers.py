@@ -136,7 +136,7 @@ def test_float8_is_rounded_from_float32():
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_the_dtype_is_floatx_where_it_is_left_out(cls, monkeypatch):
+def test_the_dtype_is_floatx_where_it_is_left_out(cls):
     before = keras.config.floatx()
     keras.config.set_floatx("float16")
     try:
@@ -146,23 +146,34 @@ def test_the_dtype_is_floatx_where_it_is_left_out(cls, monkeypatch):
     assert keras.backend.standardize_dtype(found.dtype) == "float16"
 
 
-def test_arguments_beyond_those_of_keras():
-    shape = (40, 30)
-    for ours, theirs in (
+@pytest.mark.parametrize(
+    ("ours", "expected", "shape"),
+    [
         (
-            initializers.TruncatedNormal(1.0, 0.5, 1, lower=-1, upper=np.float32(3)),
+            lambda: initializers.TruncatedNormal(1.0, 0.5, 1, lower=-1, upper=np.float32(3)),
             arrays.TruncatedNormal(1.0, 0.5, 1, lower=-1, upper=3),
+            (40, 30),
         ),
-        (initializers.VarianceScaling(mode="fan_geo_avg", seed=1), None),
-        (initializers.Orthogonal(2.0, 1, batch_axis=0), None),
-        (initializers.HeNormal(1, [1], [0]), arrays.HeNormal(1, [1], [0])),
-    ):
-        shape = (2, 6, 4) if isinstance(ours, initializers.Orthogonal) else (40, 30)
-        expected = (theirs or ours.arrays(1))(shape)
-        assert equal(ours(shape), expected)
-        again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(ours))))
-        assert type(again) is type(ours)
-        assert equal(again(shape), expected)
+        (
+            lambda: initializers.VarianceScaling(2.0, "fan_geo_avg", "uniform", 1),
+            arrays.VarianceScaling(2.0, "fan_geo_avg", "uniform", 1),
+            (40, 30),
+        ),
+        (
+            lambda: initializers.Orthogonal(2.0, 1, batch_axis=0),
+            arrays.Orthogonal(2.0, 1, batch_axis=0),
+            (2, 6, 4),
+        ),
+        (lambda: initializers.HeNormal(1, [1], [0]), arrays.HeNormal(1, [1], [0]), (40, 30)),
+        (lambda: initializers.DeltaOrthogonal(3.0, 1), arrays.DeltaOrthogonal(3.0, 1), (3, 4, 4)),
+    ],
+    ids=["bounds", "geometric", "batch", "axes", "gain"],
+)
+def test_arguments_beyond_those_of_keras(ours, expected, shape):
+    assert equal(ours()(shape), expected(shape))
+    again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(ours()))))
+    assert type(again) is type(ours())
+    assert equal(again(shape), expected(shape))
 
 
 def test_one_axis_alone_is_ignored_as_in_keras():
@@ -545,6 +556,22 @@ def test_else_keras_says_what_is_missing(made, tmp_path):
         run_python(WITHOUT, tmp_path / "model.keras", timeout=120)
 
 
+def test_objects_of_the_user_come_first():
+    class Mine(keras.initializers.Zeros):
+        pass
+
+    config = {"class_name": "HeNormal", "config": {}}
+    assert type(initializers.deserialize(config, {"HeNormal": Mine})) is Mine
+    keras.saving.get_custom_objects()["he_normal"] = Mine
+    try:
+        assert type(initializers.get("he_normal")) is Mine
+        with fastinit.keras.scope(seed=0):
+            assert type(initializers.get("he_normal")) is Mine
+            assert type(initializers.get("HeNormal")) is initializers.HeNormal
+    finally:
+        del keras.saving.get_custom_objects()["he_normal"]
+
+
 def test_a_generator_of_numpy_is_used_and_not_saved():
     initializer = initializers.HeNormal(seed=np.random.default_rng(3))
     key = int(np.random.default_rng(3).integers(2**64 - 1, dtype=np.uint64, endpoint=True))
@@ -657,6 +684,9 @@ seed = fastinit.derive_seed(0, "dense/kernel")
 he = initializers.HeNormal(seed=seed)
 drawn = initializers.HeNormal(seed=keras.random.SeedGenerator(5))
 
+constant = tf.function(lambda: he((6, 4)), jit_compile=True)  # XLA takes no callback
+assert np.array_equal(constant(), fastinit.he_normal((6, 4), seed=seed))
+
 @tf.function
 def traced():
     return he((6, 4)), drawn((6, 4)), drawn((6, 4), dtype="bfloat16")
@@ -711,6 +741,22 @@ first, second = (layer.kernel.value for layer in model.layers)
 assert {shard.data.shape for shard in first.addressable_shards} == {(4, 4)}
 assert {shard.data.shape for shard in second.addressable_shards} == {(8, 4)}
 assert made == [(4, 4)] * 8, made  # each device made its own part of the first
+del made[:]
+
+# What Keras passes elsewhere: a layout of its own, a generator whose state is an array, 8 bits.
+layout = keras.distribution.TensorLayout(("batch", "model"), mesh)
+for dtype in ("float32", "bfloat16", "float8_e4m3fn"):
+    seeds = keras.random.SeedGenerator(3)
+    he = initializers.HeNormal(seed=seeds)
+    variable = keras.Variable(he, shape=(8, 16), dtype=dtype, layout=layout)
+    assert {shard.data.shape for shard in variable.value.addressable_shards} == {(4, 4)}
+    drawn = "float32" if dtype == "float8_e4m3fn" else dtype
+    expected = fastinit.he_normal((8, 16), seed=3, dtype=drawn).astype(variable.value.dtype)
+    assert np.array_equal(np.asarray(variable.value).view("u1"), expected.view("u1"))
+assert made == [(4, 4)] * 24, made
+direct = initializers.HeNormal(seed=1)((8, 16), layout=layout.backend_layout)
+assert np.array_equal(direct, fastinit.he_normal((8, 16), seed=1))
+assert np.array_equal(initializers.HeNormal(seed=1)((8, 16), layout=layout), direct)
 seeds = [fastinit.derive_seed(0, layer.kernel.path) for layer in model.layers]
 assert np.array_equal(first, fastinit.he_normal((8, 16), seed=seeds[0]))
 assert np.array_equal(second, fastinit.orthogonal((16, 16), seed=seeds[1]))

@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -127,6 +128,69 @@ def test_adding_a_layer_changes_no_other():
         assert np.array_equal(first, second)
 
 
+def test_names_that_end_in_a_number_are_kept():
+    def build():
+        with scope(seed=0):
+            layers = [Dense(4, name=f"dense_{n}") for n in range(1, 4)]
+        return [kernel_of(layer) for layer in layers]
+
+    keras.utils.clear_session()
+    first = build()
+    Dense(2), Dense(2)  # which are called dense and dense_1
+    for before, after in zip(first, build(), strict=True):
+        assert np.array_equal(before, after)
+
+
+class Unnamed(keras.layers.Layer):
+    """A layer whose weights have no name."""
+
+    def build(self, input_shape):
+        self.first = self.add_weight(shape=(input_shape[-1], 4))
+        self.second = self.add_weight(shape=(4, 4))
+
+
+def test_weights_without_a_name_are_counted_in_their_layer():
+    runs = []
+    for names in ("ab", "acb"):
+        with scope(seed=0):
+            layers = {name: Unnamed(name=name) for name in names}
+            for layer in layers.values():
+                layer.build((None, 4))
+        runs.append([numpy_of(w) for name in "ab" for w in layers[name].weights])
+    for first, second in zip(*runs, strict=True):
+        assert np.array_equal(first, second)
+    assert len({w.tobytes() for w in runs[0]}) == 4
+    for n, path in enumerate(("a/variable", "a/variable//1")):
+        seed = fastinit.derive_seed(0, path)
+        assert np.array_equal(runs[0][n], fastinit.glorot_uniform((4, 4), seed=seed))
+
+
+def test_two_draws_for_one_weight_differ():
+    def both(shape, dtype=None):
+        halves = [initializers.HeNormal()((4, 2), dtype) for _ in range(2)]
+        return keras.ops.concatenate(halves, 1)
+
+    with scope(seed=0):
+        kernel = kernel_of(Dense(4, name="a", kernel_initializer=both))
+    for n, path in enumerate(("a/kernel", "a/kernel//draw 1")):
+        expected = fastinit.he_normal((4, 2), seed=fastinit.derive_seed(0, path))
+        assert np.array_equal(kernel[:, 2 * n : 2 * n + 2], expected)
+
+
+def test_a_cleared_session_counts_layers_anew():
+    def build(clear):
+        with scope(seed=0):
+            if clear:
+                keras.utils.clear_session()
+            layers = [Dense(4, kernel_initializer=initializers.HeNormal()) for _ in range(4)]
+            return [kernel_of(layer) for layer in layers]
+
+    keras.utils.clear_session()
+    first = build(clear=False)
+    for before, after in zip(first, build(clear=True), strict=True):
+        assert np.array_equal(before, after)
+
+
 def test_another_seed_gives_other_weights():
     with scope(seed=0):
         first = kernel_of(Dense(4, name="a"))
@@ -143,8 +207,7 @@ def test_layers_of_one_name_differ():
     runs = [pair(), pair()]
     assert np.array_equal(runs[0], runs[1])
     assert not np.array_equal(*runs[0])
-    seeds = [fastinit.derive_seed(0, path) for path in ("same/kernel", "same/kernel 1")]
-    # A layer that is built outside of a model has no parent.
+    seeds = [fastinit.derive_seed(0, path) for path in ("same/kernel", "same/kernel//1")]
     for found, seed in zip(runs[0], seeds, strict=True):
         assert np.array_equal(found, fastinit.glorot_uniform((4, 4), seed=seed))
 
@@ -211,7 +274,7 @@ def test_calls_that_initialize_no_weight():
         initializer = initializers.get("he_normal")
         found = [numpy_of(initializer((4, 4))) for _ in range(2)]
     for n, values in enumerate(found):
-        seed = fastinit.derive_seed(0, f"call {n}")
+        seed = fastinit.derive_seed(0, f"//call {n}")
         assert np.array_equal(values, fastinit.he_normal((4, 4), seed=seed))
 
 
@@ -277,6 +340,46 @@ def test_it_decorates_a_function():
         return kernel_of(Dense(4, name="a"))
 
     assert np.array_equal(made(), made())
+
+
+def test_one_context_in_two_threads():
+    shared = scope(seed=1)
+    entered, leave = threading.Event(), threading.Event()
+    found = []
+
+    def other():
+        with scope(seed=2):
+            with shared:
+                entered.set()
+                leave.wait(60)
+            found.append(kernel_of(Dense(4, name="a")))
+
+    thread = threading.Thread(target=other)
+    with shared:
+        thread.start()
+        assert entered.wait(60)
+    assert type(Dense(4).kernel_initializer) is keras.initializers.GlorotUniform
+    leave.set()
+    thread.join()
+    seed = fastinit.derive_seed(2, "a/kernel")
+    assert np.array_equal(found[0], fastinit.glorot_uniform((4, 4), seed=seed))
+
+
+def test_a_scope_keeps_no_local_of_a_caller_alive():
+    class Big:
+        pass
+
+    with scope(seed=0):
+        initializer = initializers.HeNormal()
+
+    def caller():
+        big = Big()
+        reference = weakref.ref(big)
+        kernel_of(Dense(4, kernel_initializer=initializer))
+        del big
+        return reference() is None
+
+    assert caller()
 
 
 def test_other_threads_are_not_affected():

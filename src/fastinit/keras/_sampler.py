@@ -8,14 +8,12 @@ import keras
 import numpy as np
 
 from .._shapes import as_shape
-from ._seeds import checked, current_seeds, from_config, in_config, keras_seed
+from ._seeds import InstanceSeeds, checked, current_scope, from_config, in_config, keras_seed
 from ._tensors import as_it_is, drawn_dtype, sharded_tensor, tensor
 from ._variables import is_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import jax
 
     from ..initializers._base import Initializer
 
@@ -46,7 +44,8 @@ class Sampler(keras.initializers.Initializer):
 
     A subclass also has Keras's class among its bases, and defines :meth:`arrays`.
 
-    An integer seed, and no seed, give an instance the same values at every call, as in Keras.
+    With an integer seed, or with none outside of a scope, an instance gives the same values at
+    every call, as in Keras.
     """
 
     seed: Any
@@ -60,15 +59,16 @@ class Sampler(keras.initializers.Initializer):
         """Keep a seed, and check it and the other arguments, which are set already."""
         given = checked(from_config(seed))
         self.arrays(0)
-        self._given = current_seeds() if given is None else given
+        scope = given.scope if isinstance(given, InstanceSeeds) else None
+        if given is None:
+            scope = current_scope()
+        self._given = given if scope is None else scope.instance()
         # Keras reads both of these: EinsumDense the seed in use, configurations the one given.
         self.seed = keras_seed() if self._given is None else self._given
         self._init_seed = in_config(given)
 
     @as_it_is
-    def __call__(
-        self, shape: Any, dtype: Any = None, layout: jax.sharding.NamedSharding | None = None
-    ) -> Any:
+    def __call__(self, shape: Any, dtype: Any = None, layout: Any = None) -> Any:
         """Return samples in a tensor of Keras's backend.
 
         Parameters
@@ -77,9 +77,9 @@ class Sampler(keras.initializers.Initializer):
             Shape of the tensor.
         dtype : str or dtype of the backend, optional
             ``keras.config.floatx()`` where it is left out.
-        layout : jax.sharding.NamedSharding, optional
-            Keras passes it in a ``keras.distribution.ModelParallel``; each device then makes its
-            part alone.
+        layout : NamedSharding or keras.distribution.TensorLayout, optional
+            How the devices of JAX hold the tensor; each makes its part alone.  Keras passes it in a
+            ``keras.distribution``.
 
         Raises
         ------

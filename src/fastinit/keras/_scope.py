@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ContextDecorator, ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from .._seeds import key
-from ._seeds import SeedsByPath, checked, enter_seeds, keras_seed, leave_seeds
+from ._seeds import ScopeSeeds, checked, enter_scope, keras_seed, leave_scope
 from .initializers import by_name
 
 if TYPE_CHECKING:
     from .._typing import Seed
+
+
+class _Entered(threading.local):
+    """What a thread leaves again, the innermost last."""
+
+    def __init__(self) -> None:
+        self.stacks: list[ExitStack] = []
 
 
 class scope(ContextDecorator):  # a context is called like a function
@@ -23,7 +31,7 @@ class scope(ContextDecorator):  # a context is called like a function
     backend.  It does so after the context has ended, too, so a layer may be built later.
 
     It affects only the thread that enters it, may be nested and entered again, and can decorate a
-    function.
+    function.  As Keras's own contexts it must not be left open across an ``await`` or a ``yield``.
 
     Parameters
     ----------
@@ -38,10 +46,12 @@ class scope(ContextDecorator):  # a context is called like a function
 
     Notes
     -----
-    The seed of a weight is ``fastinit.derive_seed(root, path)``.  ``variable.path`` is the path,
-    without what Keras added to names of layers because layers of the same kind had existed before
-    the context was entered.  A second weight of one path has the path ``"dense/kernel 1"``, and a
-    call that initializes no weight ``"call 0"``, ``"call 1"`` and so on.
+    The seed of a weight is ``fastinit.derive_seed(root, path)``, where ``path`` is the ``path`` of
+    the Keras variable with two changes.  The numbers that Keras gives to layers without a name
+    count from the context on: layers that existed before do not matter.  And a weight without a
+    name is called ``variable``, without a number.  A second weight of one path has the path
+    ``"dense/kernel//1"``; a second initializer that draws for one weight, ``"dense/kernel//draw
+    1"``; and a call that initializes no weight, ``"//call 0"``, ``"//call 1"`` and so on.
 
     Examples
     --------
@@ -53,16 +63,19 @@ class scope(ContextDecorator):  # a context is called like a function
     def __init__(self, seed: Seed = None) -> None:
         checked(seed)
         self.seed = seed
-        self._entered: list[ExitStack] = []
+        self._entered = _Entered()
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(self.seed)  # a decorated function may call itself
 
     def __enter__(self) -> Self:
-        root = keras_seed() if self.seed is None else key(self.seed)
+        seeds = ScopeSeeds(keras_seed() if self.seed is None else key(self.seed))
         with ExitStack() as stack:
             stack.enter_context(by_name())
-            enter_seeds(SeedsByPath(root))
-            stack.callback(leave_seeds)
-            self._entered.append(stack.pop_all())
+            enter_scope(seeds)
+            stack.callback(leave_scope, seeds)
+            self._entered.stacks.append(stack.pop_all())
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._entered.pop().close()
+        self._entered.stacks.pop().close()

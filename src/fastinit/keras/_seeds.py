@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 import threading
 import weakref
@@ -57,7 +58,7 @@ def in_config(seed: Any) -> Any:
     """Return the seed as Keras is to serialize it; None for what has no configuration."""
     if isinstance(seed, int) and seed >= _KERAS_SEEDS:
         return Seed(seed)
-    return None if isinstance(seed, (np.random.Generator, SeedsByPath)) else seed
+    return None if isinstance(seed, (np.random.Generator, InstanceSeeds)) else seed
 
 
 def keras_seed() -> int:
@@ -77,7 +78,7 @@ def checked(seed: Any) -> Any:
     return int(seed)  # a configuration holds no integer of NumPy
 
 
-class SeedsByPath:
+class ScopeSeeds:
     """The seeds of a scope: each weight's seed depends on the root and the weight's path.
 
     Parameters
@@ -87,7 +88,7 @@ class SeedsByPath:
 
     Notes
     -----
-    Keras numbers the layers of a process: the second Dense without a name is ``dense_1``.  Those
+    Keras numbers the layers of a process that have no name: the second Dense is ``dense_1``.  Those
     that exist already when the scope is entered do not count, so that building a model again gives
     the same weights.
     """
@@ -95,71 +96,113 @@ class SeedsByPath:
     def __init__(self, root: int) -> None:
         self.root = root
         self._derived = DerivedSeeds(root)
-        self._numbered = dict(global_state.get_global_attribute("object_name_uids") or {})
-        self._calls = 0
+        self._names = _names_of_keras()
+        self._numbered = dict(self._names)
+        self._instances = self._calls = 0
         self._lock = threading.Lock()
-        # The variables of each path: more than one if layers have the same name.
-        self._variables: dict[str, list[weakref.ref[Any]]] = {}
+        # The variables of each path, with the instances that drew for them: more than one variable
+        # if layers have the same name.
+        self._variables: dict[str, list[tuple[weakref.ref[Any], list[int]]]] = {}
 
-    def next(self) -> int:
-        """Return the seed of the variable that is being initialized, or else the next one."""
+    def instance(self) -> InstanceSeeds:
+        """Return the seeds of one more initializer."""
+        with self._lock:
+            self._instances += 1
+            return InstanceSeeds(self, self._instances)
+
+    def seed_for(self, instance: int) -> int:
+        """Return the seed of the variable that is being initialized, or else the next one.
+
+        Every instance gets one of its own, in case a weight is made of the values of several.
+        """
         variable = variable_of_caller()
         with self._lock:
             if variable is None:
                 self._calls += 1
-                return self._derived[f"call {self._calls - 1}"]
+                return self._derived[f"//call {self._calls - 1}"]
             path = "/".join(self._renumbered(name) for name in variable.path.split("/"))
-            variables = self._variables.setdefault(path, [])
-            number = next((i for i, v in enumerate(variables) if v() is variable), len(variables))
-            if number == len(variables):
-                variables.append(weakref.ref(variable))
-            return self._derived[f"{path} {number}" if number else path]
+            known = self._variables.setdefault(path, [])
+            number = next((n for n, (v, _) in enumerate(known) if v() is variable), len(known))
+            if number == len(known):
+                known.append((weakref.ref(variable), []))
+            instances = known[number][1]
+            if instance not in instances:
+                instances.append(instance)
+            draw = instances.index(instance)
+            # No path has an empty name in it, so these are not the paths of other weights.
+            path += f"//{number}" if number else ""
+            return self._derived[path + (f"//draw {draw}" if draw else "")]
 
     def _renumbered(self, name: str) -> str:
-        """Return a layer's name as it would be if the scope were the first to number layers."""
+        """Return the name of a layer or weight as it would be if the scope were the first."""
         found = re.fullmatch(r"(.+)_(\d+)", name)
         if found is None:
             return name
         prefix, number = found[1], int(found[2])
+        if prefix == "variable":  # a weight without a name; all of the process have one counter
+            return prefix
+        names = _names_of_keras()
+        if names is not self._names:  # the session was cleared, and Keras counts from 0 again
+            return name
         # Bidirectional calls its layers forward_ and backward_ with the name of the layer.
         bare = prefix.removeprefix("forward_").removeprefix("backward_")
         existing = self._numbered.get(bare, 0)
-        if not existing or number < existing:
-            return name
+        if not existing <= number < names.get(bare, 0) or not existing:
+            return name  # not given by Keras in this scope
         return prefix if number == existing else f"{prefix}_{number - existing}"
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("root", "_numbered", "_calls")
+        kept = ("root", "_numbered", "_instances", "_calls")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.Lock(), _variables={})
+        vars(self).update(state, _lock=threading.Lock(), _variables={}, _names=_names_of_keras())
         self._derived = DerivedSeeds(self.root)
 
+
+class InstanceSeeds:
+    """The seeds of one initializer that was made in a scope."""
+
+    def __init__(self, scope: ScopeSeeds, number: int) -> None:
+        self.scope = scope
+        self.number = number
+
+    def next(self) -> int:
+        """Return the seed of the variable that is being initialized, or else the next one."""
+        return self.scope.seed_for(self.number)
+
     def __repr__(self) -> str:
-        return f"the seeds of scope(seed={shown(self.root)})"
+        return f"the seeds of scope(seed={shown(self.scope.root)})"
+
+
+def _names_of_keras() -> dict[str, int]:
+    """Return Keras's own count of the names that it gave, by their beginnings."""
+    names: dict[str, int] = global_state.get_global_attribute(
+        "object_name_uids", collections.defaultdict(int), set_to_default=True
+    )
+    return names
 
 
 class _Stack(threading.local):
-    """The seeds of the scopes that a thread is in, the innermost last."""
+    """The scopes that a thread is in, the innermost last."""
 
     def __init__(self) -> None:
-        self.seeds: list[SeedsByPath] = []
+        self.scopes: list[ScopeSeeds] = []
 
 
 _stack = _Stack()
 
 
-def current_seeds() -> SeedsByPath | None:
+def current_scope() -> ScopeSeeds | None:
     """Return the seeds of the innermost scope that this thread is in."""
-    return _stack.seeds[-1] if _stack.seeds else None
+    return _stack.scopes[-1] if _stack.scopes else None
 
 
-def enter_seeds(seeds: SeedsByPath) -> None:
+def enter_scope(seeds: ScopeSeeds) -> None:
     """Enter a scope."""
-    _stack.seeds.append(seeds)
+    _stack.scopes.append(seeds)
 
 
-def leave_seeds() -> None:
-    """Leave the innermost scope."""
-    _stack.seeds.pop()
+def leave_scope(seeds: ScopeSeeds) -> None:
+    """Leave a scope, which is the innermost unless scopes are left out of order."""
+    _stack.scopes.remove(seeds)

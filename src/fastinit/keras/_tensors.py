@@ -38,24 +38,13 @@ def drawn_dtype(name: str) -> np.dtype[Any]:
     return np.dtype("float32") if name.startswith("float8") else as_dtype(name, FLOATS)
 
 
-def _words(seed: Any) -> Any:
-    """Return the words of Keras's SeedGenerator, which are symbolic in traced code."""
-    return seed.next() if isinstance(seed, keras.random.SeedGenerator) else None
-
-
 def _values(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Array:
     return seeded(key(seed))(shape, dtype)
 
 
-def _later(
-    seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]
-) -> tuple[Callable[..., Array], list[Any]]:
-    """Return a function that makes the values when traced code runs, and its arguments."""
-    words = _words(seed)
-    if words is None:
-        drawn = key(seed)
-        return lambda: seeded(drawn)(shape, dtype), []
-    return lambda found: seeded(key_of_words(np.asarray(found)))(shape, dtype), [words]
+def _of_words(seeded: Seeded, shape: Dimensions, dtype: np.dtype[Any]) -> Callable[[Any], Array]:
+    """Return a function that makes the values of words that traced code passes to it."""
+    return lambda words: seeded(key_of_words(np.asarray(words)))(shape, dtype)
 
 
 def _plain(values: Array) -> Array:
@@ -73,12 +62,17 @@ def _of_jax(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) 
     if not isinstance(jnp.zeros(()), jax.core.Tracer):
         # Unlike jnp.asarray(), this shares the memory of an array that is aligned as JAX wants it.
         return jax.device_put(_values(seeded, seed, shape, dtype))
-    make, words = _later(seeded, seed, shape, dtype)
+    if isinstance(seed, keras.random.SeedGenerator):
+        words = seed.next()
+    else:
+        drawn = key(seed)
+        words = np.array([drawn & 0xFFFFFFFF, drawn >> 32], np.uint32)
     held = jax.dtypes.canonicalize_dtype(dtype)  # JAX has float64 only if it is told so
+    make = _of_words(seeded, shape, dtype)
     return jax.pure_callback(
-        lambda *found: make(*found).astype(held, copy=False),
+        lambda found: make(found).astype(held, copy=False),
         jax.ShapeDtypeStruct(shape, held),
-        *words,
+        words,
         vmap_method="sequential",
     )
 
@@ -94,8 +88,11 @@ def _of_tensorflow(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype
             return tf.convert_to_tensor(values)
         shared = tf.experimental.dlpack.from_dlpack(_plain(values).__dlpack__())
         return tf.bitcast(shared, dtype.name)
-    make, words = _later(seeded, seed, shape, dtype)
-    tensor = tf.numpy_function(make, words, dtype.name, stateful=bool(words))
+    if not isinstance(seed, keras.random.SeedGenerator):
+        # A constant of the graph, which can be exported and compiled, unlike a callback.
+        return tf.constant(_values(seeded, seed, shape, dtype))
+    make = _of_words(seeded, shape, dtype)
+    tensor = tf.numpy_function(make, [seed.next()], dtype.name)
     return tf.ensure_shape(tensor, shape)
 
 
@@ -128,8 +125,9 @@ _OF_BACKEND = {"jax": _of_jax, "tensorflow": _of_tensorflow, "torch": _of_torch}
 def tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str) -> Any:
     """Return the values as a tensor of Keras's backend.
 
-    In code that JAX or TensorFlow traces they are made when it runs, by a callback; where shapes
-    alone are wanted, they are not made.
+    In code that JAX traces they are made when it runs, by a callback, and so they are in code that
+    TensorFlow traces if Keras's SeedGenerator gives the seed.  Where shapes alone are wanted, they
+    are not made.
     """
     make = _OF_BACKEND.get(keras.backend.backend())
     drawn = drawn_dtype(dtype)
@@ -144,20 +142,28 @@ def sharded_tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str, lay
     """Return the values as an array of JAX of which each device holds its part.
 
     Each part is made alone, unless the elements depend on each other.  The layout is JAX's
-    NamedSharding, of the mesh that Keras has set.
+    NamedSharding or Keras's TensorLayout.  If its mesh has no devices, that of the context has.
     """
     import jax
+    import ml_dtypes
 
     drawn = drawn_dtype(dtype)
-    initializer = seeded(key(seed))
-    held: Any = jax.dtypes.canonicalize_dtype(drawn)
+    sharding = getattr(layout, "backend_layout", layout)
+    mesh = sharding.mesh
+    if not isinstance(mesh, jax.sharding.Mesh):
+        mesh = jax.sharding.get_mesh()
+    # Keras calls this where all axes are explicit, and the state of its SeedGenerator is not.
+    with jax.set_mesh(jax.sharding.Mesh(mesh.devices, mesh.axis_names)):
+        initializer = seeded(key(seed))
+    narrow = drawn if drawn.name == dtype else getattr(ml_dtypes, dtype)
+    held: Any = jax.dtypes.canonicalize_dtype(narrow)
     parts: Any
     try:
         parts = initializer.lazy(shape, drawn)
     except NotImplementedError:
         parts = initializer(shape, drawn)
-    sharding = jax.sharding.NamedSharding(jax.sharding.get_mesh(), layout.spec)
-    found = jax.make_array_from_callback(
-        shape, sharding, lambda index: parts[index].astype(held, copy=False)
+    return jax.make_array_from_callback(
+        shape,
+        jax.sharding.NamedSharding(mesh, sharding.spec),
+        lambda index: parts[index].astype(held, copy=False),
     )
-    return found if drawn.name == dtype else keras.ops.cast(found, dtype)

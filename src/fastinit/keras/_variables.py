@@ -14,13 +14,16 @@ def variable_of_caller() -> Any | None:
 
     Keras tells an initializer the shape and the dtype, and not for what.  Its name scopes would
     tell the layer, but a variable that is created while Keras traces a layer is initialized later,
-    outside of them.  The variable itself is always among the callers, as ``self``.
+    outside of them.  The variable itself is always among the callers, as the ``self`` of a method
+    in Keras's own modules.
     """
     frame = sys._getframe(1)
     while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, keras.Variable):
-            return found
+        # Only Keras's frames are read: reading copies the locals, which keeps them alive.
+        if frame.f_globals.get("__name__", "").startswith("keras."):
+            found = frame.f_locals.get("self")
+            if isinstance(found, keras.Variable):
+                return found
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

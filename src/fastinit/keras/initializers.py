@@ -571,13 +571,18 @@ NAMES: dict[str, type[Sampler]] = {
 }
 
 
-def by_name() -> AbstractContextManager[Any]:
+def by_name(custom_objects: Mapping[str, Any] | None = None) -> AbstractContextManager[Any]:
     """Return a context in which Keras finds these classes by the names of its own.
 
-    The custom objects of the contexts around it stay.
+    The user's objects of the same names come first, as in Keras: those that are given, those of the
+    contexts around it, and those that are registered.
     """
     around = global_state.get_global_attribute("custom_objects_scope_dict") or {}
-    context: AbstractContextManager[Any] = keras.saving.custom_object_scope({**NAMES, **around})
+    registered = keras.saving.get_custom_objects()
+    names = {name: cls for name, cls in NAMES.items() if name not in registered}
+    context: AbstractContextManager[Any] = keras.saving.custom_object_scope(
+        {**names, **(custom_objects or {}), **around}
+    )
     return context
 
 
@@ -595,7 +600,7 @@ def deserialize(
 
     The names of Keras's random classes mean the classes of this module.
     """
-    with by_name():
+    with by_name(custom_objects):
         return keras.initializers.deserialize(_of_keras(config), custom_objects)
 
 
