@@ -94,8 +94,12 @@ def _low_bit(case, x, seed, start):
 
 
 def _neighbour(case, x, seed, start):
+    """Lose the seed's lowest bit at every 64th element: even seeds have their neighbours' there.
+
+    If all seeds had those of the next one, values would have changed places, and nothing else.
+    """
     other = np.empty_like(x)
-    _fill(case, other, seed + 1, start)
+    _fill(case, other, seed | 1, start)
     at = slice(-start % 64, None, 64)
     x[at] = other[at]
 

@@ -143,14 +143,14 @@ def report(form, results, together, seconds, options):
         f"Machine: {machine()}. Kernels: {_kernels.isa()}, stream version "
         f"{_kernels.STREAM_VERSION}. Versions: {versions}.",
         "",
-        f"**{len(failed)} of {len(results)} tests failed.** "
-        + (f"Failed: {', '.join(r.test.name for r in failed)}." if failed else ""),
+        f"**{len(failed)} of {len(results)} tests failed"
+        + (f": {', '.join(r.test.name for r in failed)}.**" if failed else ".**"),
         "",
         "## Thresholds",
         "",
         f"{number} p-values were declared, and as many were made. Below {HARD:g} a p-value is a "
-        f"failure. Below {SOFT:g} its test is run again on the next declared seed with {RERUN} times "
-        f"the samples, and a p-value below {SOFT:g} again is a failure. A right stream has a failure "
+        f"failure. Below {SOFT:g} its test is run again on the next declared seed, with {RERUN} "
+        f"times the samples, and a p-value below {SOFT:g} again is a failure. A right stream fails "
         f"with a probability of {number * (HARD + SOFT**2):.1e} at most, and {number * SOFT:.2f} "
         f"tests are expected to run again; {len(again)} did"
         + (f": {', '.join(r.test.name for r in again)}." if again else "."),
@@ -170,9 +170,9 @@ def report(form, results, together, seconds, options):
         "## What is not tested",
         "",
         "Parameters other than a mean of 0 and a standard deviation of 1, or [0, 1), as these are "
-        "one multiplication and one addition of the same variates; orthogonal float16 and bfloat16, "
-        "which are rounded float32 matrices; and linear complexity and ranks of the raw words, for "
-        "which Philox has been tested by others.",
+        "one multiplication and one addition of the same variates; orthogonal float16 and "
+        "bfloat16, which are rounded float32 matrices; and linear complexity and ranks of the raw "
+        "words, for which others have tested Philox.",
         "",
         "## All p-values",
         "",

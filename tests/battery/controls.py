@@ -26,15 +26,19 @@ CONTROLS = [
     Control("a lowest bit that is 0, float32", "low bit", "mantissa normal float32", 2**22),
     Control("a lowest bit that is 0, float64", "low bit", "mantissa normal float64", 2**22),
     Control(
-        "the next seed's values at every 64th element",
+        "the neighbouring seed's values at every 64th element",
         "neighbour",
         "seeds normal float32",
+        2**18,
     ),
     Control("clamping at 2 standard deviations", "clamp", "cells truncated float32", 2**22),
     Control("the same, by the outermost values", "clamp", "outermost truncated float32", 2**22),
     Control("no negative tail", "negative tail", "outermost normal float32", 2**24),
-    Control("orthogonal with the signs of LAPACK", "lapack", "haar O(4) float32"),
+    Control("orthogonal with the signs of LAPACK", "lapack", "haar O(3) float32", 2**15),
 ]
+
+
+QUICK = ("cells", "outermost", "haar")  # kinds of tests that test_battery.py runs, too
 
 
 def check(run, control):

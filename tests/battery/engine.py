@@ -122,7 +122,10 @@ def once(run, test, form, n, rerun):
         first += rerun * test.full
     sums = gather(run, test.collect, test.case, seed, first, n, test.part, test.joins)
     more = {"lattice": lattice_of(run, test.case)} if test.lattice else {}
-    p = test.judge(test.case, n, sums, **more)
+    try:
+        p = test.judge(test.case, n, sums, **more)
+    except AssertionError as error:  # what is found has no probability at all
+        p = {f"{error} ({i})": 0.0 for i in range(test.count)}
     if len(p) != test.count:
         raise AssertionError(f"{test.name} gives {len(p)} p-values, declared are {test.count}")
     kept = sums if test.known else {}
@@ -139,9 +142,9 @@ def execute(run, test, form, n=None):
 
 
 def uniformity(results):
-    """Return p-values for all independent p-values together: their distribution, and few small ones.
+    """Return p-values of all independent p-values together: of their distribution, and small ones.
 
-    Small discrete ones and those that are functions of others (Test.dependent) are left out.
+    Discrete ones and those that are functions of others (Test.dependent) are left out.
     """
     chosen = [
         p

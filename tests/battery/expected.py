@@ -144,8 +144,7 @@ def check_moments():
                 lower,
                 upper,
                 limit=500,
-                epsabs=0,
-                points=None,
+                epsrel=1e-10,
             )[0]
 
         for k in (1, 2, 5, 8):

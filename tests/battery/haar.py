@@ -132,6 +132,11 @@ def add_square(case, q, sums, rng):
             np.add.at(sums["pairs"], (i[:, 0], i[:, 1]), 1)
 
 
+def n_angles(n, positive):
+    """Return how many eigenvalues of a matrix are not 1 or -1, in pairs."""
+    return n // 2 if n % 2 or positive else n // 2 - 1
+
+
 def free_angles(n, positive, cosines):
     """Return the angles in (0, pi), without the eigenvalues that every such matrix has."""
     if n % 2 == 0:
@@ -185,7 +190,7 @@ def judge_matrices(case, n, sums):
     if case.rows > 16:
         return p
     for positive in (0, 1):
-        if sums["angles"][positive].any():
+        if n_angles(case.rows, positive):
             name = f"angles, determinant {1 if positive else -1}"
             p[name] = pvalues.cells(sums["angles"][positive], even)
     if case.rows == 4:
@@ -208,9 +213,9 @@ def determinant_signs(seed, count):
     """Return the signs of det Q, O(8) float32, of the seeds from seed on, in Philox's words alone.
 
     Q is a product of 8 reflections, whose determinants are -1, and of a diagonal of the signs
-    d[k] = -1 if x[k, k] > 0.  So its determinant is the product of the signs of x[0, 0] ... x[7, 7],
-    the elements 0, 9, 18, ... 63.  A first attempt's sign is bit 31 of its word; that of a later one
-    is bit 31 of its last word.
+    d[k] = -1 if x[k, k] > 0.  So its determinant is the product of the signs of the x[k, k], which
+    are the elements 0, 9, 18, ... 63.  A first attempt's sign is bit 31 of its word, and that of a
+    later one is bit 31 of its last word.
     """
     inscribed, _ = first_attempts("normal")
     seeds = np.arange(seed, seed + count, dtype=np.uint64)
@@ -263,13 +268,14 @@ def describe_windows(sums):
     largest = float(np.trapezoid(1 - special.erf(x / math.sqrt(2)) ** z.size, x))
     chance = -math.expm1(z.size * math.log1p(-pvalues.normal(known)))
     listed = ", ".join(f"{value:+.2f}" for value in z)
+    known_seeds = f"{KNOWN * WINDOW:,} to {(KNOWN + 1) * WINDOW - 1:,}"
     return (
-        f"Determinants of O(8) of float32, one matrix a seed, in windows of {WINDOW:,} seeds from "
-        f"{sums['windows'][0] * WINDOW:,} on: the sums of their signs, in standard deviations, are "
-        f"{listed}. The seeds {KNOWN * WINDOW:,} to {(KNOWN + 1) * WINDOW - 1:,} have {known:+.2f}. "
-        f"Of {z.size} windows the largest is expected at {largest:.2f}; one as large as this comes "
-        f"with a probability of {chance:.1e}. It is in Philox's own words, which "
-        "`determinant_signs` counts without a matrix, so it is no property of the arithmetic, and "
-        "it stays: version 1 of the stream is final. It was found before this battery was written, "
-        "and chosen for that among some 2,000 p-values of others; it is no p-value of this run."
+        f"Determinants of O(8), float32, one matrix a seed, in {z.size} windows of {WINDOW:,} "
+        f"seeds, from {sums['windows'][0] * WINDOW:,} on: the sums of their signs, in standard "
+        f"deviations, are {listed}. The seeds {known_seeds} have {known:+.2f}. Of {z.size} windows "
+        f"the largest is expected at {largest:.2f}; one as large as this comes with a probability "
+        f"of {chance:.1e}. It is in Philox's own words, from which `determinant_signs` counts it "
+        "without a matrix, so it is no property of the arithmetic; and it stays, as version 1 of "
+        "the stream is final. It was found before this battery was written, among some 2,000 "
+        "p-values, and is therefore no p-value of this run; the other windows are."
     )

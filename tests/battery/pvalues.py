@@ -25,7 +25,7 @@ def mean(total, n, expected, variance):
 
 
 def binomial(count, n, p):
-    """Return the p-value of a count; half of the probability of the count itself is in each side."""
+    """Return the p-value of a count, with half of its own probability in each side."""
     d = stats.binom(int(n), float(p))
     at = d.pmf(int(count)) / 2
     return two_sided(d.cdf(int(count)) - at, d.sf(int(count)) + at)
@@ -43,6 +43,8 @@ def chi_squared(value, freedom):
 
 def cells(counts, probabilities):
     """Return the p-value of the counts of cells that make up all; each expects 30 or more."""
+    if not counts.sum():
+        return 0.0  # Only a fault leaves nothing where some thousands are expected.
     expected = probabilities / probabilities.sum() * counts.sum()
     if counts.size < 2 or expected.min() < 30:
         raise ValueError("a cell of a chi-squared test expects less than 30")
@@ -59,4 +61,6 @@ def squares(z):
 
 def uniform(p):
     """Return Kolmogorov's p-value that these are uniform on [0, 1]."""
+    if len(p) == 0:
+        return 0.0  # as in `cells`
     return float(stats.kstest(p, "uniform", method="asymp").pvalue)

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import pvalues
 
-SKIPPED = 6  # of 2^30 blocks, the hashes that are kept take 128 MiB
+SKIPPED = 8  # of 2^31 blocks, the hashes that are kept take 64 MiB
 
 
 def days_of(case, x):

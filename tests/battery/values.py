@@ -193,7 +193,7 @@ def outer_bounds(case):
     if case.distribution == "truncated":
         return -2 + 2.0**-7, 2 - 2.0**-7
     if case.distribution == "uniform":
-        return 2.0**-10, 1 - 2.0**-10
+        return 2.0**-11, 1 - 2.0**-11
     lower, upper = case.bounds
     margin = 2.0**-9 * center_and_scale(case)[1]
     low = max(lower + margin, -_far(max(-upper, 0.0)))
