@@ -81,5 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     try:
         return _run(arguments)
+    except MemoryError:  # before the command ran, or while an error was told
+        say("fastinit: error: out of memory", sys.stderr)
+        return 2
     finally:
         settle(sys.stdout, sys.stderr)
