@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from creating import TABLE, create, files, refused, saved, stop_after, without_threads
@@ -22,6 +24,7 @@ def _in_an_empty_directory(tmp_path, monkeypatch):
 RUNS = """
 import json, re, threading
 from collections import Counter
+from pathlib import Path
 from pathlib import Path
 import numpy.random  # which NumPy would import later
 from fastinit._cli.main import main
