@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faults import needs_preloading, run_with_faults
 from fills import FILLS
 from processes import run_python
 
 import fastinit
-from fastinit import _kernels
+from fastinit import _kernels, initializers
 
 # Every kind of public call.  Each takes `out`, an array or None, and returns what it makes.
 REFUSED = """
@@ -267,3 +268,34 @@ def test_a_file_truncated_beneath_the_map(when, tmp_path):
     else:
         assert (done.returncode, done.stdout) == (-signal.SIGBUS, "")
         assert path.stat().st_size == page
+
+
+# Arrays of objects
+
+
+@pytest.mark.parametrize("dtype", ["O", "V8", "M8[s]", "S8"])
+def test_no_kernel_writes_over_objects(dtype):
+    """A dtype that is not one of numbers is refused, in a pickle too: it could hold pointers."""
+    lazy = initializers.TruncatedNormal(seed=1).lazy((3, 4), "float64")
+    keyed = initializers.TruncatedNormal(seed=1).keyed(4, "float64")
+    for thing, first in ((lazy, lazy.shape), (keyed, keyed.dim)):
+        with pytest.raises(TypeError, match="dtype must be float32"):
+            type(thing)(first, np.dtype(dtype), thing.source)
+        state = {**thing.__getstate__(), "dtype": np.dtype(dtype)}
+        with pytest.raises(TypeError, match="dtype must be float32"):
+            object.__new__(type(thing)).__setstate__(state)
+
+
+def test_zeros_where_the_first_attempt_to_get_memory_fails(monkeypatch):
+    """They are zeros, though memory that comes at the second attempt is as others left it."""
+
+    def refuse(*arguments):
+        raise MemoryError
+
+    def used(shape, dtype):
+        return np.full(shape, 7, dtype)
+
+    monkeypatch.setattr(np, "zeros", refuse)
+    monkeypatch.setattr("fastinit.initializers._constant.empty", used)
+    assert not fastinit.zeros((3, 4)).any()
+    assert (fastinit.identity((3, 3)) == np.eye(3)).all()

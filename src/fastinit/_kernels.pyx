@@ -624,6 +624,10 @@ def orthogonal(
     if try_buffer(work, &space, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0:
         PyBuffer_Release(&view)
         raise_error()
+    if view.itemsize not in (4, 8) or space.itemsize != view.itemsize:
+        PyBuffer_Release(&space)
+        PyBuffer_Release(&view)
+        raise TypeError("no kernel for elements of this size")
     count = view.len // (rows * columns * view.itemsize)
     if space.len < fastinit_orthogonal_work(rows, columns, count, run) * view.itemsize:
         PyBuffer_Release(&space)

@@ -108,6 +108,12 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     raise TypeError(f"dtype must be {names_of(allowed)}, received {shown(dtype)}")
 
 
+def check_dtype(dtype: object) -> None:
+    """Raise TypeError unless it is a numpy.dtype of numbers: no kernel may write over objects."""
+    if not (isinstance(dtype, np.dtype) and is_allowed(dtype, NUMBERS)):
+        raise TypeError(f"dtype must be {names_of(NUMBERS)}, received {shown(dtype)}")
+
+
 def _dimension(d: Any) -> int:
     if isinstance(d, (bool, np.bool_)):
         raise TypeError
