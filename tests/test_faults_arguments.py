@@ -1,4 +1,4 @@
-"""Any values for the arguments of every public callable: it works and repeats, or says which is wrong.
+"""Any arguments of every public callable: it works and repeats, or says which one is wrong.
 
 A call that is refused has changed nothing.  The strategies know which kind each argument is, and
 give good values, values beside the limits, and objects of other kinds.
@@ -190,7 +190,7 @@ def test_functions(name, data):
 @run_each
 @given(data=st.data())
 def test_classes(name, data):
-    """A constructor or a call is refused by a message, or the configuration makes the same again."""
+    """A constructor or a call is refused by a message, or the configuration makes the same."""
     [cls] = [entry.cls for entry in CATALOG if entry.name == name]
     parameters = inspect.signature(cls).parameters
     wild = data.draw(st.sets(st.sampled_from(sorted(parameters) or ["none"]), max_size=2))
@@ -226,17 +226,18 @@ index = st.one_of(
 
 
 @run_each
-@given(given=st.one_of(index, st.lists(index, max_size=4).map(tuple)), dtype=st.sampled_from(floats))
+@given(
+    given=st.one_of(index, st.lists(index, max_size=4).map(tuple)), dtype=st.sampled_from(floats)
+)
 def test_indices_of_lazy_arrays(given, dtype):
     """What is taken is what NumPy takes from the whole array; `read` changes no `out` before."""
     lazy = initializers.TruncatedNormal(seed=1).lazy((7, 5, 3), dtype)
     whole = np.asarray(lazy)
     try:
         part = lazy[given]
-    except (*ERRORS, IndexError) as error:
-        assert 0 < len(str(error)) < 2000
+    except (*ERRORS, IndexError):
         out = np.ones(4, lazy.dtype)
-        with pytest.raises((*ERRORS, IndexError)):
+        with pytest.raises((*ERRORS, IndexError), match=r"(?s)^.{1,2000}$"):
             lazy.read(given, out)
         assert (out == 1).all()
         return

@@ -41,8 +41,9 @@ def value(data, depth=0):
     if kind == 7:
         return [value(data, depth + 1) for _ in range(data.ConsumeIntInRange(0, 3))]
     if kind == 8:
-        return {"class_name": "__numpy__", "config": {"value": value(data, depth + 1),
-                "dtype": data.PickValueInList(["float32", "int8", "V3", "O", "M8", 5])}}  # fmt: skip
+        dtype = data.PickValueInList(["float32", "int8", "V3", "O", "M8", 5])
+        inner = {"value": value(data, depth + 1), "dtype": dtype}
+        return {"class_name": "__numpy__", "config": inner}
     if kind == 9:
         seeds = {"seed": value(data, depth + 1), "name": value(data, depth + 1)}
         return {"class_name": "SeedGenerator", "config": seeds}
@@ -66,6 +67,11 @@ def configuration(raw):
     return config
 
 
+def check_message(text):
+    assert "\n" not in text, text
+    assert len(text) < 2000, text
+
+
 def target(raw):
     config = configuration(raw)
     before = repr(config)
@@ -73,8 +79,7 @@ def target(raw):
         try:
             found = load(config)
         except (ValueError, TypeError, OverflowError) as error:
-            assert "\n" not in str(error), error
-            assert len(str(error)) < 2000, error
+            check_message(str(error))
             continue
         assert repr(config) == before
         if isinstance(found, initializers.Initializer):

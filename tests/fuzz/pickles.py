@@ -1,8 +1,8 @@
 """Fuzz pickles of LazyArray, KeyedArray and SeedGenerator with other contents, and use them.
 
 Pickles are trusted input: one can name any function, and damaged bytes may ask Python for any
-amount of memory, or end the process in the pickled arrays of NumPy.  So the bytes are good here, and
-the state that they hold is not: that gives an exception, and no crash in C or endless loop.
+amount of memory, or end the process in the pickled arrays of NumPy.  So the bytes are good here,
+and the state that they hold is not: that gives an exception, and no crash in C or endless loop.
 """
 
 import pickle
