@@ -299,3 +299,12 @@ def test_zeros_where_the_first_attempt_to_get_memory_fails(monkeypatch):
     monkeypatch.setattr("fastinit.initializers._constant.empty", used)
     assert not fastinit.zeros((3, 4)).any()
     assert (fastinit.identity((3, 3)) == np.eye(3)).all()
+
+
+@pytest.mark.parametrize("dtypes", [("int8", "float64"), ("float32", "float64"), ("f2", "f2")])
+def test_no_matrix_is_written_beyond_its_memory(dtypes):
+    """The kernel of matrices knows elements of 4 and 8 bytes, and work space of the same."""
+    out, work = np.full((2, 4, 4), 7, dtypes[0]), np.zeros(1 << 16, dtypes[1])
+    with pytest.raises(TypeError, match="no kernel for elements of this size"):
+        _kernels.orthogonal(out, work, 0, 4, 4, 1, 1.0, 1)
+    assert (out == 7).all()
