@@ -43,7 +43,8 @@ found = Counter()
 def refuse(thread):
     raise RuntimeError("can't start new thread")
 
-if kinds == MEMORY or sys.argv[6] == "alone":  # Python waits forever for a thread that finds no memory when it begins
+# Python waits forever for a thread that finds no memory when it begins.
+if kinds == MEMORY or sys.argv[6] == "alone":
     threading.Thread.start = refuse
 
 def run(arguments, *fault):
