@@ -24,6 +24,12 @@ cdef extern from "Python.h":
     size_t PY_SSIZE_T_MAX
     # The declaration of cpython.exc would print the exception and drop it.
     int PyErr_CheckSignals() noexcept
+    # These set an error, which the caller must look for.  Cython's `except` is not used for that:
+    # it ends the process if there is no memory for the traceback.
+    int try_buffer "PyObject_GetBuffer"(object, Py_buffer *, int) noexcept
+    unsigned long long try_word "PyLong_AsUnsignedLongLong"(object) noexcept
+    bint PyErr_ExceptionMatches(object) noexcept
+    void PyErr_Clear() noexcept
 
 cdef extern from *:
     const char *FASTINIT_VERSION  # meson.build defines it as the version of the project
@@ -100,6 +106,19 @@ cdef int finish(Py_buffer *view) except -1:
     return -1 if PyErr_Occurred() else 0
 
 
+# Raise the error that is set.
+cdef int raise_error() except -1:
+    return -1
+
+
+# Clear the error of an argument that does not fit, or raise it if it is another.
+cdef int clear_misfit() except -1:
+    if not PyErr_ExceptionMatches((TypeError, ValueError, BufferError, OverflowError)):
+        return -1
+    PyErr_Clear()
+    return 0
+
+
 # The type of fastinit_uniform, fastinit_normal and fastinit_truncated.
 ctypedef void (*two_parameters)(
     void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
@@ -123,13 +142,12 @@ cdef fastinit_type type_of(out, Py_buffer *view, bint words) except *:
     if view.itemsize != 2 or words:
         PyBuffer_Release(view)
         raise TypeError("no kernel for elements of this size")
-    try:
-        PyObject_GetBuffer(out, &named, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-    except ValueError:  # NumPy has no format for bfloat16.
-        return FASTINIT_BF16
-    except BaseException:
+    if try_buffer(out, &named, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0:
+        if PyErr_ExceptionMatches(ValueError):  # NumPy has no format for bfloat16.
+            PyErr_Clear()
+            return FASTINIT_BF16
         PyBuffer_Release(view)
-        raise
+        raise_error()
     is_f16 = named.format[0] == b"e"
     PyBuffer_Release(&named)
     return FASTINIT_F16 if is_f16 else FASTINIT_BF16
@@ -412,9 +430,8 @@ def plain(out, shape, dtype):
     """
     cdef Py_buffer view
     cdef bint fit
-    try:
-        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
-    except (TypeError, ValueError, BufferError):
+    if try_buffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT) < 0:
+        clear_misfit()
         return False
     fit = fits(&view, shape, dtype)
     PyBuffer_Release(&view)
@@ -454,10 +471,11 @@ def fill_small(out, shape, dtype, first, second, seed, function, double reach):
         return False
     if not fastinit_fpenv_is_default():
         return False
-    try:
-        word = seed
-        PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT)
-    except (TypeError, ValueError, BufferError, OverflowError):
+    word = try_word(seed)
+    if PyErr_Occurred() or try_buffer(
+        out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE | PyBUF_FORMAT
+    ) < 0:
+        clear_misfit()
         return False
     a, b = first, second
     # The GIL is kept for as long as in fill().
@@ -603,11 +621,13 @@ def orthogonal(
     if not rows or not columns or rows > PY_SSIZE_T_MAX // 8 // columns:
         raise ValueError("no matrix has this shape")
     PyObject_GetBuffer(out, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    try:
-        PyObject_GetBuffer(work, &space, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    except BaseException:
+    if try_buffer(work, &space, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0:
         PyBuffer_Release(&view)
-        raise
+        raise_error()
+    if view.itemsize not in (4, 8) or space.itemsize != view.itemsize:
+        PyBuffer_Release(&space)
+        PyBuffer_Release(&view)
+        raise TypeError("no kernel for elements of this size")
     count = view.len // (rows * columns * view.itemsize)
     if space.len < fastinit_orthogonal_work(rows, columns, count, run) * view.itemsize:
         PyBuffer_Release(&space)

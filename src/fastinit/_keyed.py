@@ -12,7 +12,7 @@ from ._entry import entry_point, release_views
 from ._memory import empty
 from ._messages import shown, shown_text
 from ._pickling import OfStream
-from ._shapes import FLOATS, as_dtype
+from ._shapes import FLOATS, as_dtype, check_dtype
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -76,6 +76,7 @@ class KeyedArray(OfStream):
     """
 
     def __init__(self, dim: int, dtype: np.dtype[Any], source: KeyedSource) -> None:
+        check_dtype(dtype)
         self.dim = dim
         self.dtype = dtype
         self.source = source

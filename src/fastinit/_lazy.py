@@ -12,7 +12,7 @@ from ._entry import entry_point, release_views
 from ._indexing import axis_size, select, select_rows
 from ._memory import empty
 from ._pickling import OfStream
-from ._shapes import FLOATS, check_size
+from ._shapes import FLOATS, check_dtype, check_size
 from ._sources import RandomSource
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class LazyArray(OfStream):
     ------
     OverflowError
         The shape has more than 2**64 elements.
+    TypeError
+        The dtype is not one of numbers.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class LazyArray(OfStream):
 
     def __init__(self, shape: Dimensions, dtype: np.dtype[Any], source: Source) -> None:
         check_size(shape)
+        check_dtype(dtype)
         self.shape = shape
         self.dtype = dtype
         self.source = source

@@ -13,7 +13,7 @@ import numpy as np
 from ._arrays import HAS_HUGE_PAGES, empty_on_huge_pages
 from ._kernels import address
 from ._messages import shown
-from ._shapes import check_count
+from ._shapes import check_count, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,19 +29,24 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
 
     Raises
     ------
+    ValueError
+        The array has more dimensions than NumPy's arrays can have.
     OverflowError
         The array has more than 2**64 elements.
     MemoryError
         The system cannot give so much memory; the message says how much was asked for.
     """
     nbytes = prod(shape) * dtype.itemsize
-    if nbytes < LARGE:
-        return np.empty(shape, dtype)
-    check_count(shape)
     try:
+        if nbytes < LARGE:
+            return np.empty(shape, dtype)
+        check_count(shape)
         if nbytes + HUGE_PAGE > sys.maxsize:
             raise MemoryError
         return (empty_on_huge_pages if HAS_HUGE_PAGES else np.empty)(shape, dtype)
+    except ValueError:  # NumPy's message does not name the shape
+        check_size(shape)
+        raise
     except MemoryError:
         raise MemoryError(
             f"cannot allocate {nbytes / 2**30:.3g} GiB for shape {shown(shape)}, dtype {dtype}"

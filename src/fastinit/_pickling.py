@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _kernels
+from ._shapes import check_dtype
 
 
 class OfStream:
@@ -20,4 +21,6 @@ class OfStream:
                 f"pickled with stream version {stream}, received by version "
                 f"{_kernels.STREAM_VERSION}, which makes other values"
             )
+        if "dtype" in state:
+            check_dtype(state["dtype"])
         vars(self).update(state)

@@ -110,6 +110,18 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
     raise TypeError(f"dtype must be {names_of(allowed)}, received {shown(dtype)}")
 
 
+def check_dtype(dtype: object) -> None:
+    """Raise TypeError unless it is a numpy.dtype of numbers: no kernel may write over objects.
+
+    The types of ml_dtypes, floats of 8 bits among them, have the kind of a void.
+    """
+    known = isinstance(dtype, np.dtype) and (
+        is_allowed(dtype, NUMBERS) or (dtype.kind == "V" and dtype.type is not np.void)
+    )
+    if not known:
+        raise TypeError(f"dtype must be {names_of(NUMBERS)}, received {shown(dtype)}")
+
+
 def as_integer(value: Any) -> int:
     """Return an axis or a dimension as an integer; raise TypeError where it is none, as a bool."""
     if isinstance(value, (bool, np.bool_)):

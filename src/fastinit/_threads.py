@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from math import ceil
+from operator import index
 from pathlib import Path
 from typing import SupportsIndex
 
@@ -105,9 +106,13 @@ def set_num_threads(n: SupportsIndex) -> None:
         ``n`` is out of range.
     """
     global count
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"n must be an integer, received {shown(n)} of type {type_of(n)}")
-    n = n.__index__()
+    try:
+        if isinstance(n, bool):
+            raise TypeError
+        n = index(n)
+    except TypeError:  # also of an array of more than one element
+        message = f"n must be an integer, received {shown(n)} of type {type_of(n)}"
+        raise TypeError(message) from None
     if not 1 <= n <= _MOST:
         raise ValueError(f"n must be from 1 to {_MOST}, received {shown(n)}")
     count = n

@@ -81,5 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     try:
         return _run(arguments)
+    # These come before the command runs, or while an error is told.
+    except MemoryError:
+        say("fastinit: error: out of memory", sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
     finally:
         settle(sys.stdout, sys.stderr)

@@ -29,7 +29,9 @@ def _fresh_zeros(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
     try:
         return np.zeros(shape, dtype)  # fresh pages are zero: nothing is written
     except (ValueError, MemoryError):
-        return empty(shape, dtype)  # it is too large: this raises, and says how large
+        array = empty(shape, dtype)  # if it is too large this raises, and says how large
+        array.fill(0)  # other memory was given back meanwhile
+        return array
 
 
 def _prepare_nothing(dims: Dimensions, dtype: np.dtype[Any]) -> Fill:

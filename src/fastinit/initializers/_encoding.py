@@ -48,6 +48,12 @@ def encode(value: Any) -> Any:
     raise TypeError(f"cannot serialize {shown(value)} of type {type_of(value)}")
 
 
+def _array(config: Any) -> Any:
+    if not isinstance(config, dict) or not {"value", "dtype"} <= config.keys():
+        raise ValueError(f"config of an array must have value and dtype, received {shown(config)}")
+    return np.array(config["value"], config["dtype"])
+
+
 def decode(config: Any) -> Any:
     """Return the argument that :func:`encode`, or Keras, described."""
     if isinstance(config, list):
@@ -57,7 +63,7 @@ def decode(config: Any) -> Any:
     if "class_name" not in config or "config" not in config:
         return {name: decode(item) for name, item in config.items()}
     if config["class_name"] in ("__numpy__", "__tensor__"):
-        return np.array(config["config"]["value"], config["config"]["dtype"])
+        return _array(config["config"])
     if config["class_name"] == "SeedGenerator":
         return SeedGenerator.from_config(config["config"])
     if config.get("registered_name") == f"{OURS}Seed":
