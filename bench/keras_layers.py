@@ -3,10 +3,10 @@
     python bench/keras_layers.py               all backends, in 2 minutes on two cores
     python bench/keras_layers.py --only torch  print the rows of one backend
 
-A Dense layer of 8192 inputs and 8192 units is built with an initializer of Keras and with the class
-of the same name of fastinit.keras.  The two take turns in one process for each backend, and the
-least time of each counts, because other load on the machine only adds to a time.  Beside it are the
-time of filling a NumPy array, and of putting that array into the backend's tensor.
+A Dense layer of 8192 inputs and 8192 units (2048 for Orthogonal) is built with an initializer of
+Keras and with the class of the same name of fastinit.keras.  The two take turns in one process for
+each backend, and the least time of each counts, because other load on the machine only adds to a
+time.  Beside it are the times of filling a NumPy array and of copying it into the backend's tensor.
 """
 
 import argparse

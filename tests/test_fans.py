@@ -113,7 +113,7 @@ def test_the_correction_of_the_truncation():
 
 
 class Symbolic:
-    """As symbolic tensors: it has no values, and says so with an error of its own."""
+    """Like a symbolic tensor, which has no values and raises its own error."""
 
     def __iter__(self):
         raise NotImplementedError("Iterating over a symbolic tensor is not supported.")
@@ -123,7 +123,7 @@ class Symbolic:
 
 
 class Endless:
-    """As variables of Keras on JAX: it can be indexed, and any index gives a value."""
+    """Like a variable of Keras on JAX: it can be indexed, and any index gives a value."""
 
     def __getitem__(self, at):
         assert at < 1000, "it is read without end"

@@ -660,8 +660,8 @@ def test_errors_name_a_class(entry):
 
 
 OTHERS = (
-    "takes no other arguments, received {}: the initializers of fastinit.jax, such as "
-    "fastinit.jax.he_normal(), take JAX's arguments (key, shape, dtype)"
+    "must be called with (shape, dtype=None), received {}: the initializers of fastinit.jax, such "
+    "as fastinit.jax.he_normal(), take JAX's arguments (key, shape, dtype)"
 )
 
 
@@ -684,12 +684,13 @@ def test_calls_as_jaxs_initializers_are_called(entry):
         with pytest.raises(TypeError) as caught:
             call()
         message = str(caught.value)
-        assert message == f"{name}()(shape, dtype=None) {OTHERS.format(received)}"
+        assert message == f"{name}() {OTHERS.format(received)}"
     for call in (initializer, lambda: initializer(None), lambda: initializer(dtype="float32")):
         with pytest.raises(TypeError) as caught:
             call()
         assert str(caught.value) == (
-            f"{name}()(shape, dtype=None) needs a shape: an integer or a sequence of them"
+            f"{name}() must be called with (shape, dtype=None): the shape is an integer or a "
+            "sequence of them"
         )
     with pytest.raises(TypeError, match=r"^dtype must be .* received 'float31'$"):
         initializer(shape, "float31")
@@ -704,7 +705,7 @@ def test_a_call_that_a_subclass_defines_is_its_own():
 
 
 class Keras:
-    """What stands in Keras's registry and its scope, as keras.saving answers it."""
+    """A stand-in for Keras, with the functions of keras.saving that look names up."""
 
     def __init__(self, registered, scope):
         self.registered, self.scope = registered, scope

@@ -439,7 +439,7 @@ def test_dtypes(dtype):
 @pytest.mark.parametrize(
     "policy", ["mixed_bfloat16", "mixed_float16", "int8_from_float32", "int8_from_mixed_bfloat16"]
 )
-def test_of_a_mixed_policy_counts_the_dtype_of_its_variables(policy):
+def test_a_mixed_policy_means_the_dtype_of_its_variables(policy):
     policy = keras.dtype_policies.get(policy)
     assert policy.compute_dtype != policy.name
     for made in made_by_every_entry_point(policy):

@@ -305,7 +305,7 @@ def test_einsum_dense_keeps_axes_that_are_given():
     assert equal(layer.kernel, expected)
 
 
-def test_set_random_seed_is_heard_and_drawn_as_often_as_keras_draws():
+def test_set_random_seed_determines_seeds_that_are_drawn_as_often_as_in_keras():
     runs = []
     for module in (initializers, initializers, keras.initializers):
         keras.utils.set_random_seed(3)
@@ -549,7 +549,7 @@ def test_a_model_loads_where_keras_has_the_class_and_takes_the_seed(tmp_path):
     ],
     ids=lambda made: inspect.getsource(made).strip()[8:-1],
 )
-def test_else_keras_says_what_is_missing(made, tmp_path):
+def test_otherwise_keras_says_what_is_missing(made, tmp_path):
     layer = keras.layers.Dense(4, kernel_initializer=made())
     keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "model.keras")
     with pytest.raises(AssertionError, match=r"(TypeError|ValueError).*(fastinit|lower|geo_avg)"):

@@ -298,7 +298,7 @@ def test_a_generator_advances_at_every_entry():
         assert np.array_equal(found, fastinit.glorot_uniform((4, 4), seed=seed))
 
 
-def test_nested_contexts_and_the_way_out():
+def test_nested_contexts_end_on_an_error():
     def fails():
         with scope(seed=0):
             with scope(seed=1):
@@ -322,7 +322,7 @@ def test_nested_contexts_and_the_way_out():
     assert isinstance(initializers.HeNormal().seed, int)
 
 
-def test_custom_objects_around_it_stay():
+def test_custom_objects_of_an_enclosing_scope_are_still_found():
     class Mine(keras.initializers.Initializer):
         def __call__(self, shape, dtype=None):
             return keras.ops.ones(shape, dtype)

@@ -57,28 +57,28 @@ def test_shapes_of_the_wrong_type(sampler, shape):
 
 
 class Unknown:
-    """As a shape of TensorFlow whose rank is not known."""
+    """Like a shape of TensorFlow whose rank is not known."""
 
     def __iter__(self):
         raise ValueError("Cannot iterate over a shape with unknown rank.")
 
 
 class Symbolic:
-    """As a symbolic tensor of Keras."""
+    """Like a symbolic tensor of Keras."""
 
     def __iter__(self):
         raise NotImplementedError("Iterating over a symbolic KerasTensor is not supported.")
 
 
 class WithoutValue:
-    """As a tensor of PyTorch on the device "meta"."""
+    """Like a tensor of PyTorch on the device "meta"."""
 
     def __index__(self):
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
 
 
 class Endless:
-    """As a variable of Keras on JAX: it can be indexed, and any index gives a value."""
+    """Like a variable of Keras on JAX: it can be indexed, and any index gives a value."""
 
     def __getitem__(self, at):
         assert at < 1000, "it is read without end"
@@ -107,7 +107,7 @@ def test_shapes_without_values(shape):
 
 
 class Dimension:
-    """As a dimension of TensorFlow 1, or a symbolic integer whose value is known."""
+    """Like a dimension of TensorFlow 1, or a symbolic integer whose value is known."""
 
     def __init__(self, value):
         self.value = value
@@ -215,7 +215,7 @@ class NamedType:
 
 
 class MixedPolicy:
-    """As Keras's mixed policies, which compute in another dtype than their variables have."""
+    """Like a mixed policy of Keras, which computes in another dtype than that of its variables."""
 
     name = "mixed_of_both"
     compute_dtype = "bfloat16"

@@ -56,9 +56,9 @@ def torch_of(out: Any) -> Any:
 
 
 def as_array(values: Any) -> Array:
-    """Return numbers that are only read as an array; those of a tensor of PyTorch may be copies.
+    """Return numbers as an array for reading only; it may copy a tensor of PyTorch.
 
-    NumPy itself refuses tensors that need a gradient, and those of bfloat16.
+    ``np.asarray`` refuses tensors that need a gradient, and those of bfloat16.
     """
     torch = torch_of(values)
     if torch is None:

@@ -123,7 +123,7 @@ def check_dtype(dtype: object) -> None:
 
 
 def as_integer(value: Any) -> int:
-    """Return an axis or a dimension as an integer; raise TypeError where it is none, as a bool."""
+    """Return an axis or a dimension as an int; raise TypeError if it is no integer, or a bool."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError
     try:
@@ -133,11 +133,11 @@ def as_integer(value: Any) -> int:
 
 
 def as_integers(values: Any) -> tuple[int, ...]:
-    """Return a sequence of integers as a tuple; raise TypeError where it is none.
+    """Return a sequence of integers as a tuple; raise TypeError for anything else, as for bytes.
 
-    Bytes are none.  Objects of frameworks raise errors of their own where they have no values or
-    their rank is not known.  What can be indexed but not iterated over may have no end: a variable
-    of Keras on JAX.
+    Objects of frameworks raise errors of their own where they have no values or their rank is not
+    known.  An object that can be indexed but is no Iterable may have no end, such as a variable of
+    Keras on JAX.
     """
     if isinstance(values, (bytes, bytearray)) or not isinstance(values, Iterable):
         raise TypeError

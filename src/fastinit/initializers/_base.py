@@ -28,14 +28,14 @@ Call = TypeVar("Call", bound="Callable[..., Array]")
 
 def _wrong_call(initializer: object, received: str) -> TypeError:
     return TypeError(
-        f"{type(initializer).__name__}()(shape, dtype=None) takes no other arguments, received "
+        f"{type(initializer).__name__}() must be called with (shape, dtype=None), received "
         f"{received}: the initializers of fastinit.jax, such as fastinit.jax.he_normal(), take "
         "JAX's arguments (key, shape, dtype)"
     )
 
 
 def takes_shape_and_dtype(function: Call) -> Call:
-    """Make the ``__call__`` of an initializer say what it takes where it is called otherwise.
+    """Wrap the ``__call__`` of an initializer; a wrong call raises an error with its arguments.
 
     Python's own message would name the class that defines the method, which for a preset is
     VarianceScaling, and not the arguments.  The wrapper takes 0.05 us.
@@ -49,13 +49,13 @@ def takes_shape_and_dtype(function: Call) -> Call:
             if others:
                 raise _wrong_call(self, f"{2 + len(others)} arguments")
             raise TypeError(
-                f"{type(self).__name__}()(shape, dtype=None) needs a shape: an integer or a "
-                "sequence of them"
+                f"{type(self).__name__}() must be called with (shape, dtype=None): the shape is "
+                "an integer or a sequence of them"
             )
         try:
             return function(self, shape, dtype)
         except TypeError:
-            if isinstance(dtype, (tuple, list)):  # no dtype, but the shape of JAX's (key, shape)
+            if isinstance(dtype, (tuple, list)):  # it is the shape of a call by JAX's (key, shape)
                 raise _wrong_call(self, f"dtype={shown(dtype)}") from None
             raise
 

@@ -74,7 +74,7 @@ def decode(config: Any) -> Any:
 def _ask_keras(question: str, *arguments: Any) -> Any:
     """Return what a function of keras.saving returns; None where Keras is not imported.
 
-    Nothing is registered with a Keras that nobody imported, so it is not imported here, either.
+    Nothing is registered with Keras before it is imported, so it is not imported here.
     """
     saving = getattr(sys.modules.get("keras"), "saving", None)
     function = getattr(saving, question, None)  # there may be none while Keras is being imported
@@ -88,9 +88,9 @@ def _name_in_keras(value: Any) -> str | None:
 
 
 def custom_object(name: object, custom_objects: Mapping[str, Any]) -> Any:
-    """Return the class or function that stands for a name of the user's own; None if none does.
+    """Return the custom class or function of a name, or None.
 
-    As in Keras, its scopes come first, then what is registered there, then the argument.
+    As in Keras, the scopes of Keras come first, then its registry, then ``custom_objects``.
     """
     if not isinstance(name, str):
         return None
@@ -101,7 +101,7 @@ def custom_object(name: object, custom_objects: Mapping[str, Any]) -> Any:
 def describe(value: Any) -> dict[str, Any]:
     """Return the dictionary that Keras writes for an object: its module, class and arguments.
 
-    What is registered with Keras has the name of its registration, by which Keras finds it.
+    What is registered with Keras gets its registered name, by which Keras finds it.
     """
     registered: str | None
     module: str | None

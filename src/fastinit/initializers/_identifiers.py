@@ -52,9 +52,9 @@ def serialize(initializer: Any) -> Any:
 def _find(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
     """Return the class or function that a configuration names; None where it is unknown.
 
-    A class of Keras's, whose configuration has no registered name, is not replaced by an object of
-    the user's that has its name, unless that name is all that is given.  What fastinit.keras wrote
-    means the class of arrays, whether that module is imported or not.
+    A bare name may be that of a custom object.  A whole configuration of a class of Keras's, which
+    has no registered name, always means the class of this package.  So does a configuration that
+    fastinit.keras wrote, whether that module is imported or not.
     """
     name = config["class_name"]
     if isinstance(name, str) and name == "function":
@@ -91,8 +91,8 @@ def deserialize(
     config : dict, str or None
         What :func:`serialize`, here or in Keras, wrote; or a name.
     custom_objects : dict, optional
-        Classes and functions of the caller's own, by name.  Where Keras is imported, what stands
-        in its scopes or is registered with it comes first, as in Keras.
+        Classes and functions of the caller's own, by name.  Where Keras is imported, those of its
+        custom object scopes come first, then those registered with it, as in Keras.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def deserialize(
     if arguments is not None and not isinstance(arguments, dict):
         raise TypeError(f"config of {found.__name__} must be a dict, received {shown(arguments)}")
     if not hasattr(found, "from_config"):
-        raise TypeError(f"{found.__name__} must have from_config() to be made of a configuration")
+        raise TypeError(f"{found.__name__} must have from_config() to load from a configuration")
     return found.from_config(arguments or {})
 
 

@@ -297,7 +297,8 @@ def lecun_normal(
 ) -> Out:
     """Return samples of LeCun's truncated normal distribution.
 
-    The standard deviation is sqrt(1 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(1 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------
@@ -340,7 +341,8 @@ def lecun_normal(
 class LecunNormal(VarianceScaling):
     """Draw from LeCun's truncated normal distribution.
 
-    The standard deviation is sqrt(1 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(1 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------
@@ -469,8 +471,8 @@ def glorot_normal(
 ) -> Out:
     """Return samples of Glorot's (Xavier's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / (fan_in + fan_out)); the cut is at two of the normal
-    before it.
+    The standard deviation is sqrt(2 / (fan_in + fan_out)), that of a normal distribution truncated
+    at two of its own standard deviations.
 
     Parameters
     ----------
@@ -512,8 +514,8 @@ def glorot_normal(
 class GlorotNormal(VarianceScaling):
     """Draw from Glorot's (Xavier's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / (fan_in + fan_out)); the cut is at two of the normal
-    before it.
+    The standard deviation is sqrt(2 / (fan_in + fan_out)), that of a normal distribution truncated
+    at two of its own standard deviations.
 
     Parameters
     ----------
@@ -641,7 +643,8 @@ def he_normal(
 ) -> Out:
     """Return samples of He's (Kaiming's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(2 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------
@@ -683,7 +686,8 @@ def he_normal(
 class HeNormal(VarianceScaling):
     """Draw from He's (Kaiming's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(2 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------

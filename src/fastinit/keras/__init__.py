@@ -1,4 +1,4 @@
-"""Use this library's values in Keras: initializers that are Keras's own classes, and a scope.
+"""Use this library's values in Keras: subclasses of Keras's initializers, and a scope.
 
 >>> from fastinit.keras import initializers
 >>> layer = keras.layers.Dense(64, kernel_initializer=initializers.HeNormal(seed=1))
@@ -8,8 +8,8 @@
 ...     model = build()
 
 :mod:`fastinit.keras.initializers` has the names of ``keras.initializers``; its random classes are
-subclasses of Keras's, with other values.  In :class:`scope` the names and defaults of layers mean
-them, and each weight has a seed that depends on its path.
+subclasses of Keras's, with other values.  In a :class:`scope`, initializers that are given by name
+or by default are these, and each weight has a seed that depends on its path.
 """
 
 try:
@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
 if tuple(int(part) for part in _keras.__version__.split(".")[:2]) < (3, 15):
     raise ImportError(
         f"fastinit.keras needs Keras 3.15 or later, found {_keras.__version__}; "
-        "fastinit.initializers works with every version"
+        "fastinit.initializers needs no Keras"
     )
 
 from . import initializers

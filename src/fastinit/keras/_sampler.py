@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class _Configuration(dict[str, Any]):
-    """A configuration that also knows the seed itself.
+    """A configuration that also holds the seed object, which copies made from it then share.
 
     Keras copies an initializer for each projection of an attention layer through its configuration.
-    There a generator would start again, and a scope would be forgotten.  This dictionary tells the
-    copy; saving does not keep it.
+    From the entries alone a generator would start again, and the seeds of a scope would be lost.
+    A saved configuration has the entries only.
     """
 
     def __init__(self, config: Mapping[str, Any], seed: Any) -> None:
@@ -78,8 +78,8 @@ class Sampler(keras.initializers.Initializer):
         dtype : str or dtype of the backend, optional
             ``keras.config.floatx()`` where it is left out.
         layout : NamedSharding or keras.distribution.TensorLayout, optional
-            How the devices of JAX hold the tensor; each makes its part alone.  Keras passes it in a
-            ``keras.distribution``.
+            How the devices of JAX hold the tensor; each device's shard is made by itself.  Keras
+            passes it where a ``keras.distribution`` is set.
 
         Raises
         ------

@@ -15,29 +15,30 @@ if TYPE_CHECKING:
 
 
 class _Entered(threading.local):
-    """What a thread leaves again, the innermost last."""
+    """The contexts that a thread has entered and not left, the innermost last."""
 
     def __init__(self) -> None:
         self.stacks: list[ExitStack] = []
 
 
-class scope(ContextDecorator):  # a context is called like a function
-    """A context in which layers that are given a name, or nothing, get this library's values.
+class scope(ContextDecorator):  # in lower case, as contexts of the standard library are
+    """A context in which initializers given by name or by default are this library's.
 
-    The names and defaults of initializers mean the classes of
-    :mod:`fastinit.keras.initializers` inside.  An initializer that is made inside without a seed,
-    by name or by its class, gives every weight a seed that depends on the root and the weight's
-    path, such as ``dense/kernel``: each weight other values, and the same ones on every run and
-    backend.  It does so after the context has ended, too, so a layer may be built later.
+    Inside it, Keras finds the classes of :mod:`fastinit.keras.initializers` by its own names.
+    An initializer that is made inside without a seed, by name or by its class, gives every weight a
+    seed that depends on the scope's seed (the root) and the weight's path, such as
+    ``dense/kernel``.  So each weight gets its own values, and the same ones on every run and
+    backend.  This holds after the context has ended, too, so a layer may be built later.
 
     It affects only the thread that enters it, may be nested and entered again, and can decorate a
-    function.  As Keras's own contexts it must not be left open across an ``await`` or a ``yield``.
+    function.  Like Keras's own contexts, it must not be left open across an ``await`` or a
+    ``yield``, because other code of the thread would run inside it.
 
     Parameters
     ----------
     seed : int, SeedGenerator or numpy.random.Generator, optional
-        The root, 0 <= seed < 2**64.  A generator advances whenever the context is entered.  None
-        draws a root there, which ``keras.utils.set_random_seed`` decides.
+        The root, 0 <= seed < 2**64.  A generator gives the next root whenever the context is
+        entered.  None draws one then, from the state that ``keras.utils.set_random_seed`` sets.
 
     Raises
     ------

@@ -71,11 +71,11 @@ def keras_seed() -> int:
 
 
 def checked(seed: Any) -> Any:
-    """Return a seed that an initializer may keep; raise where it is none."""
+    """Return a seed as an initializer keeps it; raise an error if it is not a valid seed."""
     check_seed(seed)
     if seed is None or isinstance(seed, np.random.Generator) or hasattr(seed, "next"):
         return seed
-    return int(seed)  # a configuration holds no integer of NumPy
+    return int(seed)  # JSON cannot hold an integer of NumPy
 
 
 class ScopeSeeds:
@@ -88,9 +88,9 @@ class ScopeSeeds:
 
     Notes
     -----
-    Keras numbers the layers of a process that have no name: the second Dense is ``dense_1``.  Those
-    that exist already when the scope is entered do not count, so that building a model again gives
-    the same weights.
+    Keras numbers the layers of a process that have no name: the second Dense is ``dense_1``.
+    Layers that exist already when the scope is entered are not counted here, so that building a
+    model again gives the same weights.
     """
 
     def __init__(self, root: int) -> None:
@@ -111,9 +111,10 @@ class ScopeSeeds:
             return InstanceSeeds(self, self._instances)
 
     def seed_for(self, instance: int) -> int:
-        """Return the seed of the variable that is being initialized, or else the next one.
+        """Return the seed of the variable that is being initialized, or of a call outside of one.
 
-        Every instance gets one of its own, in case a weight is made of the values of several.
+        Instances that draw for the same variable get different seeds, in case the weight is made of
+        the values of several.
         """
         variable = variable_of_caller()
         with self._lock:
@@ -134,7 +135,7 @@ class ScopeSeeds:
             return self._derived[path + (f"//draw {draw}" if draw else "")]
 
     def _renumbered(self, name: str) -> str:
-        """Return the name of a layer or weight as it would be if the scope were the first."""
+        """Return the name that a layer or weight would have if Keras had named nothing before."""
         found = re.fullmatch(r"(.+)_(\d+)", name)
         if found is None:
             return name
@@ -168,7 +169,7 @@ class InstanceSeeds:
         self.number = number
 
     def next(self) -> int:
-        """Return the seed of the variable that is being initialized, or else the next one."""
+        """Return the seed for this initializer: see ScopeSeeds.seed_for."""
         return self.scope.seed_for(self.number)
 
     def __repr__(self) -> str:
@@ -176,7 +177,7 @@ class InstanceSeeds:
 
 
 def _names_of_keras() -> dict[str, int]:
-    """Return Keras's own count of the names that it gave, by their beginnings."""
+    """Return how many names Keras has given, by prefix; Keras changes this dictionary itself."""
     names: dict[str, int] = global_state.get_global_attribute(
         "object_name_uids", collections.defaultdict(int), set_to_default=True
     )
@@ -199,7 +200,7 @@ def current_scope() -> ScopeSeeds | None:
 
 
 def enter_scope(seeds: ScopeSeeds) -> None:
-    """Enter a scope."""
+    """Make these the seeds of the innermost scope of this thread."""
     _stack.scopes.append(seeds)
 
 

@@ -33,7 +33,7 @@ def drawn_dtype(name: str) -> np.dtype[Any]:
     Raises
     ------
     TypeError
-        It has no random values.
+        No random values can be drawn in the dtype.
     """
     return np.dtype("float32") if name.startswith("float8") else as_dtype(name, FLOATS)
 
@@ -52,7 +52,7 @@ def _plain(values: Array) -> Array:
     return values.view("uint16") if values.dtype.name == "bfloat16" else values
 
 
-# Tensors share the memory of the arrays where they can, as nothing else knows those arrays.
+# Tensors share the memory of the arrays where they can, because nothing else refers to it.
 
 
 def _of_jax(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]) -> Any:
@@ -82,8 +82,8 @@ def _of_tensorflow(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype
 
     if tf.executing_eagerly():
         values = _values(seeded, seed, shape, dtype)
-        # TensorFlow copies an array, and shares memory that comes through DLPack; it ends the
-        # process where that is not aligned, so an array of ordinary memory is copied.
+        # TensorFlow copies an array, but shares memory that it gets through DLPack.  It aborts the
+        # process if that memory is not aligned, so a small array is copied.
         if values.nbytes < LARGE or address(values) % _ALIGNMENT:
             return tf.convert_to_tensor(values)
         shared = tf.experimental.dlpack.from_dlpack(_plain(values).__dlpack__())
@@ -107,9 +107,9 @@ def _of_torch(seeded: Seeded, seed: Any, shape: Dimensions, dtype: np.dtype[Any]
 
 
 def as_it_is(call: Call) -> Call:
-    """Return a function that TensorFlow leaves as it is where it traces the caller.
+    """Return a function that TensorFlow does not convert where it traces the caller.
 
-    It would otherwise rewrite every function of this library that is called there.
+    AutoGraph would otherwise rewrite every function of this library that is called there.
     """
     if keras.backend.backend() != "tensorflow":
         return call
@@ -125,9 +125,9 @@ _OF_BACKEND = {"jax": _of_jax, "tensorflow": _of_tensorflow, "torch": _of_torch}
 def tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str) -> Any:
     """Return the values as a tensor of Keras's backend.
 
-    In code that JAX traces they are made when it runs, by a callback, and so they are in code that
-    TensorFlow traces if Keras's SeedGenerator gives the seed.  Where shapes alone are wanted, they
-    are not made.
+    In code that JAX traces, a callback makes them when the compiled program runs.  A graph of
+    TensorFlow holds them as a constant, or a callback where Keras's SeedGenerator gives the seed.
+    Where only the shape is asked for, none are made.
     """
     make = _OF_BACKEND.get(keras.backend.backend())
     drawn = drawn_dtype(dtype)
@@ -139,10 +139,10 @@ def tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str) -> Any:
 
 
 def sharded_tensor(seeded: Seeded, seed: Any, shape: Dimensions, dtype: str, layout: Any) -> Any:
-    """Return the values as an array of JAX of which each device holds its part.
+    """Return the values as an array of JAX of which each device holds its shard.
 
-    Each part is made alone, unless the elements depend on each other.  The layout is JAX's
-    NamedSharding or Keras's TensorLayout.  If its mesh has no devices, that of the context has.
+    Each shard is made by itself, unless the elements depend on each other.  The layout is JAX's
+    NamedSharding or Keras's TensorLayout.  An abstract mesh stands for the one that JAX has set.
     """
     import jax
     import ml_dtypes

@@ -12,10 +12,10 @@ from keras.src.backend.common import global_state
 def variable_of_caller() -> Any | None:
     """Return the Keras variable whose constructor or value calls an initializer, if one does.
 
-    Keras tells an initializer the shape and the dtype, and not for what.  Its name scopes would
-    tell the layer, but a variable that is created while Keras traces a layer is initialized later,
-    outside of them.  The variable itself is always among the callers, as the ``self`` of a method
-    in Keras's own modules.
+    Keras passes an initializer the shape and the dtype, but not the variable.  Keras's name scopes
+    hold the name of the layer, but a variable that is created while Keras traces a layer is
+    initialized later, outside of them.  The variable itself is always among the callers, as the
+    ``self`` of a method in Keras's own modules.
     """
     frame = sys._getframe(1)
     while frame is not None:

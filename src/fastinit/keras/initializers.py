@@ -1,11 +1,11 @@
-"""A drop-in for ``keras.initializers`` whose random values are this library's.
+"""A drop-in replacement for ``keras.initializers``, with this library's random values.
 
 >>> from fastinit.keras import initializers
 >>> layer = keras.layers.Dense(64, kernel_initializer=initializers.HeNormal(seed=1))
 
 The random classes are subclasses of Keras's own and registered with Keras, so layers, optimizers,
 copies and saved models treat them as Keras's.  Those that draw nothing are Keras's own.  As in
-Keras the snake_case names are the classes.
+Keras, each class also has a name in snake_case.
 
 The random classes share these arguments:
 
@@ -13,9 +13,9 @@ seed
     An integer, 0 <= seed < 2**64, a ``keras.random.SeedGenerator``, a ``fastinit.SeedGenerator`` or
     a ``numpy.random.Generator``.  With an integer an instance gives the same values at every call,
     those of the class of the same name in :mod:`fastinit.initializers`; a generator advances.
-    Without a seed :class:`fastinit.keras.scope` decides, where the instance is made inside of one.
-    Elsewhere an instance without a seed repeats its values, which ``keras.utils.set_random_seed``
-    decides; both as in Keras.
+    An instance that is made without a seed inside a :class:`fastinit.keras.scope` gets a seed for
+    each weight from the scope.  Elsewhere it repeats its values, as in Keras, and
+    ``keras.utils.set_random_seed`` determines them.
 input_axes, output_axes
     Sequences of integers: the axes whose sizes multiply to fan_in and fan_out.  As in Keras they
     count only where both are given.
@@ -116,7 +116,8 @@ class RandomUniform(Sampler, keras.initializers.RandomUniform):
     Parameters
     ----------
     minval, maxval : float
-        Bounds; ``maxval`` itself is never returned unless it equals ``minval``.
+        Bounds; ``maxval`` itself is never returned unless it equals ``minval``, but that rounding
+        to a float of 8 bits may give it or pass a bound.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         As for all classes: see :mod:`fastinit.keras.initializers`.
     """
@@ -210,7 +211,7 @@ class VarianceScaling(Sampler, keras.initializers.VarianceScaling):
         The fan that divides: the number of inputs, of outputs, their mean, or their geometric mean
         (which Keras lacks).
     distribution : {"truncated_normal", "untruncated_normal", "uniform", "normal"}
-        ``"normal"`` is ``"truncated_normal"``.
+        ``"normal"`` means ``"truncated_normal"``, as in Keras.
     seed, input_axes, output_axes
         As for all classes: see :mod:`fastinit.keras.initializers`.
 
@@ -229,7 +230,7 @@ class VarianceScaling(Sampler, keras.initializers.VarianceScaling):
         output_axes: Axes = None,
     ) -> None:
         scale, mode, distribution = check_scaling(scale, mode, distribution)
-        # Keras refuses the mode that it lacks.
+        # Keras's constructor refuses "fan_geo_avg", so it gets another mode.
         known = "fan_avg" if mode == "fan_geo_avg" else mode
         super().__init__(scale, known, distribution, 0, input_axes, output_axes)
         self.mode = mode
@@ -279,7 +280,8 @@ class LecunUniform(Sampler, keras.initializers.LecunUniform):
 class LecunNormal(Sampler, keras.initializers.LecunNormal):
     """Draw from LeCun's truncated normal distribution.
 
-    The standard deviation is sqrt(1 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(1 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------
@@ -334,8 +336,8 @@ class GlorotUniform(Sampler, keras.initializers.GlorotUniform):
 class GlorotNormal(Sampler, keras.initializers.GlorotNormal):
     """Draw from Glorot's (Xavier's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / (fan_in + fan_out)); the cut is at two of the normal
-    before it.
+    The standard deviation is sqrt(2 / (fan_in + fan_out)), that of a normal distribution truncated
+    at two of its own standard deviations.
 
     Parameters
     ----------
@@ -389,7 +391,8 @@ class HeUniform(Sampler, keras.initializers.HeUniform):
 class HeNormal(Sampler, keras.initializers.HeNormal):
     """Draw from He's (Kaiming's) truncated normal distribution.
 
-    The standard deviation is sqrt(2 / fan_in); the cut is at two of the normal before it.
+    The standard deviation is sqrt(2 / fan_in), that of a normal distribution truncated at two of
+    its own standard deviations.
 
     Parameters
     ----------
@@ -587,7 +590,10 @@ def by_name(custom_objects: Mapping[str, Any] | None = None) -> AbstractContextM
 
 
 def _of_keras(config: Any) -> Any:
-    """Return a configuration that Keras wrote for its own class, without the word that it is."""
+    """Return a configuration of a class of Keras's with the class's name as its registered name.
+
+    Keras then looks for the class by that name, and finds this module's.
+    """
     if isinstance(config, dict) and config.get("module") == "keras.initializers":
         return {**config, "registered_name": config.get("class_name")}
     return config
