@@ -158,7 +158,7 @@ class Tree:
         self.compile()
         for path in (self.tree / "src" / "fastinit").glob("_*.so"):
             self.extensions[path] = path.read_bytes()
-        place = checked([sys.executable, "-c", "import fastinit; print(fastinit.__file__)"], work)
+        place = checked([sys.executable, "-c", "import fastinit; print(fastinit.__file__)"], self.tree)
         if not self.is_imported(place):
             raise SystemExit(f"Python imports {place}, not the copy: is it an editable install?")
 
@@ -282,7 +282,11 @@ def main():
     with TemporaryDirectory(prefix="mutants-") as work:
         tree = Tree(Path(work))
         isas = checked(
-            [sys.executable, "-c", "from fastinit import _kernels as k; print(*k.isas(), sep=', ')"],
+            [
+                sys.executable,
+                "-c",
+                "from fastinit import _kernels as k; print(*k.isas(), sep=', ')",
+            ],
             Path(work) / "tree",
         )
         print(f"[{time.monotonic() - start:.0f} s] built without a mutant", flush=True)
