@@ -7,12 +7,12 @@
 A mutant is a patch in this folder, whose first line says what the bug is, and an entry in
 mutants.toml, which names the one test that must notice it.  The script copies the tree to a
 temporary directory and builds it there once.  All named tests must pass on that copy.  Then it
-applies one patch at a time, compiles what has changed, and runs the patch's test, which must fail by
-an assertion.  The exit status is 1 if a mutant survives.
+applies one patch at a time, compiles what has changed, and runs the patch's test, which must fail
+by an assertion.  The exit status is 1 if a mutant survives.
 
 It needs git, a C compiler, and meson, ninja, cython and the extra `test` in the environment; the
-mutants of the framework modules need the extra `integration`, too.  The environment must not have an
-editable install of fastinit, which Python would import instead of the copy.
+mutants of the framework modules need the extra `integration`, too.  The environment must not have
+an editable install of fastinit, which Python would import instead of the copy.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ class Tree:
         self.compile()
         for path in (self.tree / "src" / "fastinit").glob("_*.so"):
             self.extensions[path] = path.read_bytes()
-        place = checked([sys.executable, "-c", "import fastinit; print(fastinit.__file__)"], self.tree)
+        place = checked(
+            [sys.executable, "-c", "import fastinit; print(fastinit.__file__)"], self.tree
+        )
         if not self.is_imported(place):
             raise SystemExit(f"Python imports {place}, not the copy: is it an editable install?")
 
@@ -235,9 +237,9 @@ def report(rows, seconds, isas):
     lines = [
         "# Mutants",
         "",
-        "`python tests/mutants/run.py` wrote this page. Each mutant is a bug that a patch puts into a",
-        "copy of the tree. The test beside it passes without the patch, and fails by an assertion with",
-        "it. The bugs of the first table were shipped by other libraries.",
+        "`python tests/mutants/run.py` wrote this page. Each mutant is a bug that a patch puts into",
+        "a copy of the tree. The test beside it passes without the patch, and fails by an assertion",
+        "with it. The bugs of the first table were shipped by other libraries.",
         "",
         f"{caught} of {len(rows)} mutants were caught, in {seconds:.0f} seconds, on {processor()},",
         f"{platform.system()}, Python {platform.python_version()}, kernels {isas},",
