@@ -451,7 +451,7 @@ import numpy as np
 import fastinit
 from fastinit import initializers
 fastinit.set_num_threads(1)
-lazy = initializers.TruncatedNormal(seed=1).lazy((10**6, 64), "float16")
+lazy = initializers.TruncatedNormal(seed=1).lazy((2 * 10**6, 64), "float16")
 stretch = np.arange(int(sys.argv[1]))
 ids = np.tile(stretch, 2 * 10**6 // stretch.size)
 out = np.zeros((ids.size, 64), lazy.dtype)
@@ -466,9 +466,12 @@ timer.join()
 
 
 @linux
-@pytest.mark.parametrize("stretch", [20, 10**6])
+@pytest.mark.parametrize("stretch", [20, 10**6, 2 * 10**6])
 def test_a_signal_stops_a_fill_of_stretches_of_rows(stretch):
-    """Each stretch is a call, a short one does not look for signals; all take seconds."""
+    """Each stretch is a call, a short one does not look for signals; all take seconds.
+
+    The last is one call of the kernels, which must look for itself.
+    """
     found = run_python(INTERRUPT_STRETCHES, stretch, FASTINIT_ISA="portable")
     assert found == "stopped True False"
 

@@ -237,9 +237,9 @@ def report(rows, seconds, isas):
     lines = [
         "# Mutants",
         "",
-        "`python tests/mutants/run.py` wrote this page. Each mutant is a bug that a patch puts into",
-        "a copy of the tree. The test beside it passes without the patch, and fails by an assertion",
-        "with it. The bugs of the first table were shipped by other libraries.",
+        "`python tests/mutants/run.py` wrote this page. Each mutant is a bug that a patch puts",
+        "into a copy of the tree. The test beside it passes without the patch, and fails by an",
+        "assertion with it. The bugs of the first table were shipped by other libraries.",
         "",
         f"{caught} of {len(rows)} mutants were caught, in {seconds:.0f} seconds, on {processor()},",
         f"{platform.system()}, Python {platform.python_version()}, kernels {isas},",
