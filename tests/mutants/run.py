@@ -124,6 +124,7 @@ def run(command, tree, **environment):
             "PATH": path,
             "PYTHONPATH": str(tree / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",  # else a change within one second could be missed
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins of others take a second to import
             **environment,
         },
         capture_output=True,
