@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from processes import run_python
 
 import fastinit
 from fastinit._cli.main import main
+from fastinit._files import job as jobs
 from fastinit._files import partial as partials
 from fastinit._files import write as writing
 
@@ -789,8 +791,18 @@ def test_the_order_of_the_end(monkeypatch):
 
     for name in ("fsync", "ftruncate", "link", "unlink"):
         note(name)
+    sync, write_at = partials._sync, partials._write_at
+
+    def noted_write(fd, data, offset):
+        if offset == 0:
+            steps.append("header")
+        write_at(fd, data, offset)
+
+    monkeypatch.setattr(partials, "_write_at", noted_write)
+    monkeypatch.setattr(partials, "_sync", lambda fd: steps.append("sync of values") or sync(fd))
     create("a.npy", *TABLE)
-    assert steps[-6:] == ["fsync", "ftruncate", "fsync", "link", "fsync", "unlink"]
+    end = ["sync of values", "header", "fsync", "ftruncate", "fsync", "link", "fsync", "unlink"]
+    assert steps[-8:] == end
     assert steps[:3] == ["ftruncate", "fsync", "fsync"]  # the trailer's, and the directory's
 
 
@@ -859,6 +871,40 @@ def test_a_broken_disk_keeps_what_there_is(monkeypatch, capsys):
         assert os.strerror(errno.EIO) in refused(capsys, "a.npy", *TABLE)
     assert files() == ["a.npy.partial"]
     create("a.npy", "--resume")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_that_a_thread_still_makes_is_not_noted(expected, monkeypatch, capsys):
+    """The others go on meanwhile; when the disk breaks, resuming begins with that chunk."""
+    taken, noted, ended = [], [], threading.Event()
+    began = threading.Event()
+    fill, keep = jobs.Job.fill, partials.Partial.keep
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def filling(self, out, offset):
+        if threading.current_thread() is not threading.main_thread():
+            taken.append(offset)
+            began.set()
+            assert ended.wait(30)
+            raise broken
+        assert began.wait(30)
+        if len(noted) == 5:
+            ended.set()
+            raise broken
+        fill(self, out, offset)
+
+    def keeping(self, written):
+        noted.append(written)
+        keep(self, written)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs.Job, "fill", filling)
+        patched.setattr(partials.Partial, "keep", keeping)
+        assert os.strerror(errno.EIO) in refused(capsys, "a.npy", *TABLE, "--threads", 1)
+    assert len(taken) == 1
+    assert max(noted) <= taken[0]
+    create("a.npy", "--resume")
+    assert Path("a.npy").read_bytes() == expected
 
 
 @pytest.mark.usefixtures("interrupted")

@@ -46,10 +46,14 @@ def test_64_bit_samples_are_pairs_of_words_low_half_first(isa):
 CARRIES = [(2**32 - 1, 0), (2**32, 0), (2**62 - 1, 0), (5, 2**32), (5, 2**32 - 1), (5, 2**64 - 1)]
 
 
+@pytest.mark.parametrize("before", [3, 700], ids=["short", "long"])
 @pytest.mark.parametrize(("position", "seed"), CARRIES)
-def test_blocks_at_the_carries_through_a_fill(isa, position, seed):
-    """A fill makes many blocks at once, by other code than the known answers use."""
-    before = 3  # so that the block is not the first of a vector either
+def test_blocks_at_the_carries_through_a_fill(isa, position, seed, before):
+    """A fill makes many blocks at once, by other code than the known answers use.
+
+    A short fill lists its blocks, a long one counts them.
+    """
+    before = min(before, position)  # so that the block is not the first of a vector either
     out = np.empty(4 * (before + 1), np.uint32)
     _kernels.bits(out, 4 * (position - before), seed, 1)
     key = (seed % 2**32, seed >> 32)

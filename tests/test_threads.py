@@ -445,6 +445,30 @@ def test_a_signal_stops_a_long_fill_within_200_ms(tmp_path, n, name, error):
     assert max(latencies) < 2
 
 
+INTERRUPT_ONE_CALL = """
+import os, signal, sys, threading
+import numpy as np
+import fastinit
+fastinit.set_num_threads(int(sys.argv[1]))
+out = np.zeros(2**27, "float16")
+timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+timer.start()
+try:
+    fastinit.truncated_normal(out=out, seed=1)
+except KeyboardInterrupt:
+    print("stopped", out[:64].any(), out[-64:].any())
+timer.join()
+"""
+
+
+@linux
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_signal_leaves_the_rest_of_a_fill_as_it_was(n):
+    """The fill is one call of the kernels and takes some tenths of a second."""
+    found = run_python(INTERRUPT_ONE_CALL, n, FASTINIT_ISA="portable")
+    assert found == "stopped True False"
+
+
 INTERRUPT_STRETCHES = """
 import os, signal, sys, threading
 import numpy as np

@@ -2,6 +2,8 @@
 
 In each case every process initializes the whole model, shards it, and compares the result with a
 model that was sharded first.  Here the digests of the whole models are compared, too.
+
+The last tests are quick: one process takes each place of a mesh in turn.
 """
 
 import json
@@ -15,10 +17,13 @@ import meshes
 import pytest
 import torch
 from meshes import CASES, SEED, digest
+from torch import distributed
 from torch.distributed import checkpoint
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch_models import MODELS, llama
 
-from fastinit.torch import initialize
+from fastinit.torch import init, initialize
 
 pytestmark = [pytest.mark.integration]
 
@@ -92,3 +97,30 @@ def test_a_checkpoint_of_four_processes_is_loaded_on_one(folder):
     model.load_state_dict(state)
     assert digest(model) == digest(initialize(llama(), SEED))
     assert torch.isfinite(model.lm_head.weight).all()
+
+
+@pytest.mark.parametrize("name", ["normal_", "trunc_normal_", "orthogonal_", "eye_"])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), (0, 0)], ids=str)
+def test_each_process_has_its_part(name, axes):
+    """Sizes that do not divide evenly leave some processes less, and some nothing."""
+    seed = {} if name == "eye_" else {"seed": SEED}
+    whole = getattr(init, name)(torch.zeros(10, 3), **seed)
+    sizes = {1: (4,), 2: (2, 2)}[len(axes)]
+    for rank in range(4):
+        # The processes of this group are not there; what is sent to them is lost.
+        distributed.init_process_group("fake", store=FakeStore(), rank=rank, world_size=4)
+        try:
+            mesh = distributed.init_device_mesh("cpu", sizes)
+            shards = [Shard(axis) for axis in axes]
+            tensor = distribute_tensor(torch.zeros(10, 3), mesh, shards)
+            found = getattr(init, name)(tensor, **seed).to_local()
+        finally:
+            distributed.destroy_process_group()
+        expected = whole
+        for axis, size, place in zip(
+            axes, sizes, divmod(rank, 2) if axes[1:] else [rank], strict=True
+        ):
+            parts = expected.chunk(size, axis)
+            expected = parts[place] if place < len(parts) else expected.narrow(axis, 0, 0)
+        assert found.shape == expected.shape
+        assert torch.equal(found, expected)
