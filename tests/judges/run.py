@@ -38,13 +38,13 @@ STREAMS = {
     "between_tail": "the same of the normal above 2",
     "seeds_consecutive": "the first word of each of the seeds 0, 1, 2, ...",
     "seeds_sparse": "the first word of each seed of one bit, then of two, three, ...",
-    "seeds_flipped": "the first word of a seed, and of the 64 seeds that differ in one bit; repeated",
+    "seeds_flipped": "the first word of a seed, and of the 64 that differ in one bit; repeated",
     "keys_consecutive": "the first word of the rows of the keys 0, 1, 2, ...",
     "keys_sparse": "the first word of the row of each key of one bit, then of two, three, ...",
     "keys_permuted": "the first word of 16 rows whose keys have the same bytes; repeated",
     "normal_keyed": "the integral of normals, in rows of four, of the keys 0, 1, 2, ...",
-    "tags": "16 bits each of words, uniforms, normals, truncated and bounded normals of 32 and 64 "
-    "bits, for each element of one seed",
+    "tags": "16 bits each of words, and of uniforms, normals, truncated and bounded normals in "
+    "float32 and in float64, for each element of one seed",
     "derived_names": "`derive_seed` of the names of a model's parameters, 64 bits each",
     "derived_next": "the seeds of a `SeedGenerator`, 64 bits each",
     "control_scale": "the integral of normals whose standard deviation is wrong by one in 256: "
@@ -304,22 +304,23 @@ python tests/judges/run.py --practrand DIR --testu01 DIR
 
 fastinit {version}, version {stream} of the stream. {judges}.
 
-Machine: {machine}. The judges ran at the lowest priority beside other work, so that the seconds are not
-measurements of speed.
+Machine: {machine}. The judges ran at the lowest priority beside
+other work, so that the seconds are not measurements of speed.
 
-What counts was fixed before the first run. PractRand's own "FAIL" is a failure. Whatever else it shows is
-listed; with its default threshold, the report of each size shows an anomaly of a good generator with a
-probability of about one in ten. The sizes of one stream hold each other's data, so that their anomalies are not
-independent. In TestU01 a p-value nearer than 1e-10 to 0 or 1 is a failure; those outside 0.001 to 0.999 are
-listed, and of {smallcrush} p-values of SmallCrush {expected:.1f} are expected to be. A stream whose name begins
-with `control` is wrong by intention and must fail.
+What counts was fixed before the first run. PractRand's own "FAIL" is a failure. Whatever else it
+shows is listed; with its default threshold, the report of each size shows an anomaly of a good
+generator with a probability of about one in ten. The sizes of one stream hold each other's data,
+so that their anomalies are not independent. In TestU01 a p-value nearer than 1e-10 to 0 or 1 is a
+failure; those outside 0.001 to 0.999 are listed, and of the {smallcrush} p-values of SmallCrush
+{expected:.1f} are expected to be. A stream whose name begins with `control` is wrong by intention
+and must fail.
 
 | stream | what it is |
 |---|---|
 {streams}
 
-"Until" is the last size, a power of two, at which PractRand gave results, or what the battery read. A job that
-is not complete was stopped, or is still running.
+"Until" is the last size at which PractRand gave results, or what the battery read. A job that is
+not complete was stopped, or is still running.
 
 | stream | judge | until | result | anomalies | complete | seconds | date (UTC) |
 |---|---|---|---|---|---|---|---|

@@ -10,7 +10,7 @@
  *   keys_sparse       the same of keys with one bit set, then two, then three, and so on
  *   keys_permuted     the same of the 16 rotations, by bytes, of a key and of its reversal
  *   tags              16 bits of each distribution and width, for one seed, element by element
- *   normal, truncated, between_sides, between_tail
+ *   normal, truncated, between_sides, between_tail, uniform
  *                     16 bits of the probability integral of each element, in float32
  *   normal_keyed      the same of normals in rows of four, with keys that follow each other
  *   control_scale     the same of normals whose standard deviation is wrong by one in 256
@@ -120,8 +120,9 @@ static double integral_below(const law *l, uint32_t order)
     return l->uniform ? x : normal_mass(l->lower, x) / normal_mass(l->lower, l->upper);
 }
 
-static void law_init(law *l)
+static void law_init(int which)
 {
+    law *l = &laws[which];
     /* All numbers lie between these.  The integral of a border is at most their integral. */
     const uint32_t least = ordered(-16), greatest = ordered(16);
     uint32_t above = least;
@@ -146,6 +147,8 @@ static void law_init(law *l)
             k++;
         l->first[upper] = (uint16_t)(k - 1);
     }
+    if (which < UNIFORM)
+        fastinit_window_init(&windows[which], l->lower, l->upper);
 }
 
 /* Return the 16 bits of a number, the element at some position. */
@@ -187,6 +190,7 @@ static uint16_t integrals[N];
 
 static void write_integrals(int which, double stddev)
 {
+    law_init(which);
     for (uint64_t start = 0;; start += N) {
         fill(which, floats, FASTINIT_F32, start, N, stddev);
         for (size_t i = 0; i < N; i++)
@@ -199,6 +203,7 @@ static void write_normal_keyed(void)
 {
     enum { COLUMNS = 4, ROWS = N / COLUMNS };
     static uint64_t keys[ROWS];
+    law_init(NORMAL);
     for (uint64_t key = 0;; key += ROWS) {
         for (size_t i = 0; i < ROWS; i++)
             keys[i] = key + i;
@@ -219,20 +224,21 @@ static void write_bits(void)
     }
 }
 
-/* For each element the upper 16 bits of both kinds of words, then the integrals of five laws in
- * float32, then those in float64, rounded to float32.  All have the same seed and index. */
+/* For each element the upper 16 bits of its word, then the integrals of five laws in float32, then
+ * those in float64, rounded to float32.  All have the same seed and index.  64-bit words are left
+ * out: they are pairs of the 32-bit ones. */
 static void write_tags(void)
 {
-    enum { COUNT = 1 << 12, EACH = 2 + 2 * KINDS };
+    enum { COUNT = 1 << 12, EACH = 1 + 2 * KINDS };
     static uint32_t u32[COUNT];
-    static uint64_t u64[COUNT];
     static float f32[KINDS][COUNT];
     static double f64[KINDS][COUNT];
     static uint16_t out[COUNT][EACH];
+    for (int which = 0; which < KINDS; which++)
+        law_init(which);
     for (uint64_t start = 0;; start += COUNT) {
         const fastinit_spans spans = {&start, 1, COUNT, 0};
         fastinit_bits(u32, FASTINIT_U32, spans, SEED, alone);
-        fastinit_bits(u64, FASTINIT_U64, spans, SEED, alone);
         for (int which = 0; which < KINDS; which++) {
             fill(which, f32[which], FASTINIT_F32, start, COUNT, 1);
             fill(which, f64[which], FASTINIT_F64, start, COUNT, 1);
@@ -240,12 +246,11 @@ static void write_tags(void)
         for (size_t i = 0; i < COUNT; i++) {
             const uint64_t position = (start + i) * EACH;
             out[i][0] = (uint16_t)(u32[i] >> 16);
-            out[i][1] = (uint16_t)(u64[i] >> 48);
             for (int which = 0; which < KINDS; which++) {
                 const law *l = &laws[which];
-                out[i][2 + which] = word_of(l, f32[which][i], position + 2 + which);
-                out[i][2 + KINDS + which] =
-                    word_of(l, (float)f64[which][i], position + 2 + KINDS + which);
+                const int f32_at = 1 + which, f64_at = f32_at + KINDS;
+                out[i][f32_at] = word_of(l, f32[which][i], position + f32_at);
+                out[i][f64_at] = word_of(l, (float)f64[which][i], position + f64_at);
             }
         }
         write_all(out, sizeof out);
@@ -335,12 +340,13 @@ static void write_keys(uint64_t (*next)(void))
     }
 }
 
-static void convert(const law *l)
+static void convert(int which)
 {
     size_t n;
+    law_init(which);
     for (uint64_t start = 0; (n = fread(floats, sizeof *floats, N, stdin)); start += n) {
         for (size_t i = 0; i < n; i++)
-            integrals[i] = word_of(l, floats[i], start + i);
+            integrals[i] = word_of(&laws[which], floats[i], start + i);
         write_all(integrals, n * sizeof *integrals);
     }
 }
@@ -366,10 +372,6 @@ int main(int argc, char **argv)
         if (!strcmp(name, related[i].name))
             related[i].write(related[i].next);
 
-    for (int which = 0; which < KINDS; which++)
-        law_init(&laws[which]);
-    for (int which = 0; which < UNIFORM; which++)
-        fastinit_window_init(&windows[which], laws[which].lower, laws[which].upper);
     if (!strcmp(name, "tags"))
         write_tags();
     if (!strcmp(name, "normal_keyed"))
@@ -380,7 +382,7 @@ int main(int argc, char **argv)
         if (!strcmp(name, laws[which].name))
             write_integrals(which, 1);
         if (argc == 3 && !strcmp(name, "words") && !strcmp(argv[2], laws[which].name)) {
-            convert(&laws[which]);
+            convert(which);
             return 0;
         }
     }
