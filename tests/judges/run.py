@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -80,10 +81,11 @@ class Job(NamedTuple):
 
 # All streams at a small size come first, so that a run that is stopped has seen each of them.
 PLAN = (
-    *(Job(stream, "PractRand", 30) for stream in (*CONTROLS, *FIRST, *RELATED)),
-    *(Job(stream, "PractRand", 28) for stream in DERIVED),
-    *(Job(stream, "SmallCrush") for stream in (*FIRST, *RELATED)),
+    *(Job(stream, "PractRand", 30) for stream in (*CONTROLS, *FIRST)),
+    *(Job(stream, "SmallCrush") for stream in (*CONTROLS, *FIRST, *RELATED)),
     Job("bits", "SmallCrush reversed"),
+    *(Job(stream, "PractRand", 30) for stream in RELATED),
+    *(Job(stream, "PractRand", 28) for stream in DERIVED),
     *(Job(stream, "PractRand", 34) for stream in FIRST),
     *(Job(stream, "PractRand", 33) for stream in RELATED),
     *(Job(stream, "PractRand", 31) for stream in DERIVED),
@@ -398,8 +400,10 @@ def main():
         new.write_text(json.dumps(results))
         new.replace(state)
         write_report(arguments.report, results, judges)
-        print(date, job.name, result.size, result.verdict, *result.anomalies, flush=True)
+        print(date, job.name, result.size, result.verdict, flush=True)
 
+    # So that run() ends the processes that it has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     until = time.monotonic() + 60 * arguments.minutes
     for job in PLAN:
         done = job.name in results and Result(*results[job.name]["result"]).complete

@@ -43,7 +43,7 @@
 
 enum { N = 1 << 16, CELLS = 1 << 16, KINDS = 5, SHIFT = 12, STARTS = 1 << (32 - SHIFT) };
 
-static const uint64_t SEED = 0x243F6A8885A308D3;     /* the fraction of pi */
+static const uint64_t SEED = 0x243F6A8885A308D3;       /* the fraction of pi */
 static const uint64_t MULTIPLIER = 0x9E3779B97F4A7C15; /* odd, so that products are distinct */
 
 static const fastinit_run alone = {1, NULL};
@@ -53,9 +53,9 @@ typedef struct {
     const char *name;
     double lower, upper;
     int uniform;
-    float border[CELLS];         /* [k]: the number whose surroundings hold the border below k */
-    double below[CELLS];         /* which part of them lies below the border */
-    uint16_t first[STARTS + 1];  /* by the upper bits of the ordered number: the borders below */
+    float border[CELLS];        /* [k]: the number whose surroundings hold the border below k */
+    double below[CELLS];        /* which part of them lies below the border */
+    uint16_t first[STARTS + 1]; /* by the upper bits of the ordered number: the borders below */
 } law;
 
 static law laws[] = {
@@ -358,9 +358,12 @@ int main(int argc, char **argv)
         void (*write)(uint64_t (*next)(void));
         uint64_t (*next)(void);
     } related[] = {
-        {"seeds_consecutive", write_seeds, consecutive}, {"seeds_sparse", write_seeds, sparse},
-        {"seeds_flipped", write_seeds, flipped},         {"keys_consecutive", write_keys, consecutive},
-        {"keys_sparse", write_keys, sparse},             {"keys_permuted", write_keys, permuted},
+        {"seeds_consecutive", write_seeds, consecutive},
+        {"seeds_sparse", write_seeds, sparse},
+        {"seeds_flipped", write_seeds, flipped},
+        {"keys_consecutive", write_keys, consecutive},
+        {"keys_sparse", write_keys, sparse},
+        {"keys_permuted", write_keys, permuted},
     };
     if (argc < 2 || fastinit_init() != FASTINIT_OK)
         return 2;
