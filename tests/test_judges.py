@@ -5,6 +5,7 @@ No judge is run here; tests/judges/report.md says what judges found.
 
 import subprocess
 import sys
+import time
 from functools import cache
 from itertools import combinations, islice
 from pathlib import Path
@@ -319,6 +320,61 @@ def test_what_testu01_prints_is_read():
     cut = judges.read_testu01(passed.partition("=====")[0], job, 7, False)
     assert cut.verdict == "not finished, last: sknuth_MaxOft"
     assert not cut.complete
+
+
+class FakePrograms:
+    """A stream of zeros, and a judge that says what PractRand does, then waits for its end."""
+
+    def __init__(self, folder, text, seconds):
+        (folder / "text").write_text(text)
+        self._stream = "import os\nwhile True: os.write(1, bytes(4096))"
+        self._judge = (
+            "import sys, time; from pathlib import Path; sys.stdin.buffer.read(4096); "
+            f"print(Path({str(folder / 'text')!r}).read_text(), flush=True); time.sleep({seconds})"
+        )
+
+    def source(self, stream):
+        return [sys.executable, "-c", self._stream]
+
+    def judge(self, job):
+        return [sys.executable, "-c", self._judge]
+
+
+def test_a_job_that_is_cut_off_keeps_what_it_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(judges, "LOOK_SECONDS", 0.1)
+    job, kept = judges.Job("bits", "PractRand", 28), []
+    text = PRACTRAND.format(last="unusual")
+
+    def keep(job, result):
+        kept.append(result)
+
+    whole = FakePrograms(tmp_path, text, 0)
+    judges.run(job, whole, tmp_path, time.monotonic() + 60, keep)
+    assert (kept[-1].size, kept[-1].complete) == ("2^28 bytes", True)
+    kept.clear()
+    slow = FakePrograms(tmp_path, text[: text.index("rng=", text.index("2^27"))], 60)
+    judges.run(job, slow, tmp_path, time.monotonic() + 2, keep)
+    assert (kept[-1].size, kept[-1].complete) == ("2^27 bytes", False)
+
+
+def test_the_report_counts_the_largest_size_of_each_stream(tmp_path):
+    def record(stream, judge, log2, verdict, complete=True):
+        result = judges.Result(f"2^{log2} bytes", log2, verdict, [], 7, complete)
+        return {"job": judges.Job(stream, judge, log2), "result": result, "date": "2026-01-01"}
+
+    records = [
+        record("bits", "PractRand", 30, "no anomalies in 190"),
+        record("bits", "PractRand", 34, "2 of 240 shown", complete=False),
+        record("bits", "SmallCrush", 30, "all 15 within"),
+        record("control_scale", "PractRand", 30, "**FAIL**, 6 of 178 shown"),
+    ]
+    judges.write_report(tmp_path / "report.md", dict(enumerate(records)), "PractRand 0.95")
+    text = (tmp_path / "report.md").read_text()
+    assert "read at the largest size of each: 255. Failures: none." in text
+    assert "| bits | PractRand | 2^34 bytes | 2 of 240 shown | none | no | 7 | 2026-01-01 |" in text
+    records.append(record("tags", "PractRand", 30, "**FAIL**, 1 of 190 shown"))
+    judges.write_report(tmp_path / "report.md", dict(enumerate(records)), "PractRand 0.95")
+    assert "Failures: tags (PractRand)." in (tmp_path / "report.md").read_text()
 
 
 def test_the_plan_names_each_stream():

@@ -98,6 +98,7 @@ PLAN = (
 )
 
 LEAST_LOG2 = 27  # PractRand first shows results here, and then at each power of two
+LOOK_SECONDS = 5  # how often what a judge has printed is read
 
 
 def sh(*command, cwd=None, env=None):
@@ -258,7 +259,7 @@ def run(job, programs, logs, until, keep):
     try:
         while True:
             try:
-                ended = judge.wait(timeout=5) is not None
+                ended = judge.wait(timeout=LOOK_SECONDS) is not None
             except subprocess.TimeoutExpired:
                 ended = False
             seconds = round(time.monotonic() - began)
