@@ -290,8 +290,8 @@ def machine():
 def version(programs):
     found = []
     if programs.practrand:
-        found.append(sh(programs.practrand, "-version").strip().removeprefix("RNG_test version "))
-        found[-1] = f"PractRand {found[-1].splitlines()[0]}"
+        number = re.search(r"version (\S+)", sh(programs.practrand, "-version"))
+        found.append(f"PractRand {number[1]}")
     if programs.testu01:
         found.append("TestU01 1.2.3")
     return " and ".join(found)
@@ -405,6 +405,7 @@ def main():
 
     # So that run() ends the processes that it has started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    write_report(arguments.report, results, judges)
     until = time.monotonic() + 60 * arguments.minutes
     for job in PLAN:
         done = job.name in results and Result(*results[job.name]["result"]).complete
