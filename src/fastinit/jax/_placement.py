@@ -142,7 +142,8 @@ def named_sharding(out_sharding: Any, name: str) -> Any:
         )
     mesh: Any = jax.sharding.get_abstract_mesh()
     if mesh.manual_axes:
-        if not any(getattr(out_sharding, "spec", out_sharding)):  # copies, as without it
+        spec = out_sharding.spec if isinstance(out_sharding, NamedSharding) else out_sharding
+        if not any(spec):  # copies, as without it
             return None
         raise NotImplementedError(
             f"out_sharding of {name} cannot be given inside of shard_map, where each device calls "
@@ -169,16 +170,19 @@ def concrete(sharding: Any) -> Any:
     ValueError
         The mesh is abstract, and none is set.
     """
-    mesh = jax.sharding.get_mesh()
+    on_mesh = None
+    if not jax.sharding.get_abstract_mesh().empty:
+        # JAX says where its devices are; its get_mesh() fails while it takes derivatives.
+        on_mesh = jax.device_put(np.zeros(()), PartitionSpec()).sharding
     if sharding is None:
-        return None if mesh.empty else NamedSharding(mesh, PartitionSpec())
+        return on_mesh
     if isinstance(sharding, NamedSharding) and not isinstance(sharding.mesh, Mesh):
-        if mesh.empty:
+        if on_mesh is None:
             raise ValueError(
-                f"a sharding on an abstract mesh needs one that jax.set_mesh has set, "
+                "a sharding on an abstract mesh needs one that jax.set_mesh has set, "
                 f"received {shown(sharding)}"
             )
-        return NamedSharding(mesh, sharding.spec, memory_kind=sharding.memory_kind)
+        return NamedSharding(on_mesh.mesh, sharding.spec, memory_kind=sharding.memory_kind)
     return sharding
 
 

@@ -9,6 +9,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from .._messages import shown
 from ._constant import constant, ones, zeros
@@ -108,7 +109,8 @@ def _by_patterns(rules: Mapping[str, Any], names: list[str]) -> dict[str, Initia
     for pattern, rule in rules.items():
         if not isinstance(pattern, str):
             raise TypeError(f"the patterns of rule must be strings, received {shown(pattern)}")
-        if isinstance(rule, (int, float)) and not isinstance(rule, bool):
+        value = np.asarray(rule)  # of Python or NumPy, or an array without axes
+        if value.ndim == 0 and jnp.issubdtype(value.dtype, np.number):
             checked[pattern] = constant(rule)
         else:
             checked[pattern] = _check_initializer(rule, f"the rule of {pattern!r}, if no number,")
