@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._entry import entry_point
+from .._parameters import number as any_number
 from .._shapes import as_shape
 from ._keys import words_of
 from ._placement import make, named_sharding
@@ -44,13 +45,28 @@ def kernel_dtype(name: str, dtype: np.dtype[Any], allow_complex: bool) -> np.dty
     ------
     ValueError
         The dtype is not a float, nor a complex one where that is allowed.
+    TypeError
+        It is a float of fewer than 8 bits, or without a sign.
     """
     if jnp.issubdtype(dtype, jnp.complexfloating) and allow_complex:
         return np.dtype("float64" if dtype.itemsize == 16 else "float32")
     if not jnp.issubdtype(dtype, jnp.floating):
         kinds = "float or complex" if allow_complex else "float"
         raise ValueError(f"dtype of {name} must be a {kinds} dtype, received {dtype}")
-    return dtype if dtype.itemsize > 1 else np.dtype("float32")
+    if dtype.itemsize > 1:
+        return dtype
+    if jnp.finfo(dtype).bits < 8 or float(jnp.finfo(dtype).min) > 0:
+        raise TypeError(
+            f"dtype of {name} must be a float of 8 bits or more, with a sign, received {dtype}"
+        )
+    return np.dtype("float32")
+
+
+def number(name: str, value: Any) -> float:
+    """Return a parameter as a float; raise TypeError where it is no number, or a traced one."""
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(f"{name} must be a concrete number, received a traced one")
+    return any_number(name, value)
 
 
 class JaxInitializer(ABC):
@@ -74,6 +90,14 @@ class JaxInitializer(ABC):
     def values(self, shape: Any, dtype: Any) -> Values:
         """Return the values for a shape and a dtype that are not checked yet."""
         return self.checked(as_shape(shape), canonical(dtype))
+
+    # As functions do, an initializer stays itself when it is copied: flax compares them.
+
+    def __copy__(self) -> JaxInitializer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> JaxInitializer:
+        return self
 
     def __call__(
         self,

@@ -77,10 +77,9 @@ class Constant(JaxInitializer):
 
     def checked(self, shape: Dimensions, dtype: np.dtype[Any]) -> Values:
         """See JaxInitializer."""
-        value = np.asarray(self.value)
+        value = np.asarray(jnp.full(np.shape(self.value), self.value, dtype))  # as JAX converts it
         np.broadcast_to(value, shape)  # it raises ValueError where that is impossible
-        with np.errstate(all="ignore"):  # the caller's settings may raise
-            return ConstantValues(shape, value.astype(dtype))
+        return ConstantValues(shape, value)
 
     def __call__(self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None) -> Any:
         """Return an array of the value by JAX's ``jnp.full``; the key is ignored."""

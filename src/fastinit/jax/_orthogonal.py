@@ -16,7 +16,7 @@ from .._entry import entry_point
 from .._messages import shown
 from .._parameters import check_gain
 from ..initializers._orthogonal import orthogonal as orthogonal_array
-from ._base import JaxInitializer, kernel_dtype
+from ._base import JaxInitializer, kernel_dtype, number
 from ._values import Random
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class _Matrices(JaxInitializer):
             raise IndexError(
                 f"column_axis must be one of the {ndim} axes of the matrix, received {shown(axis)}"
             )
-        gain = check_gain(self.scale, kernel_dtype(self.name, dtype, allow_complex=True))
+        kernel = kernel_dtype(self.name, dtype, allow_complex=True)
+        gain = check_gain(number("scale", self.scale), kernel)
         return Matrix(shape, dtype, gain, axis, ndim)
 
     def __call__(self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None) -> Any:

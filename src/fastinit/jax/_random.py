@@ -7,8 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from .. import _distributions as distributions
-from .._parameters import number
-from ._base import JaxInitializer, kernel_dtype
+from ._base import JaxInitializer, kernel_dtype, number
 from ._values import Random
 
 if TYPE_CHECKING:

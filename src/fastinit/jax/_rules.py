@@ -9,6 +9,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from .._messages import shown
 from ._constant import constant, ones, zeros
@@ -24,21 +25,55 @@ if TYPE_CHECKING:
     )
 
 
-def default_rule(path: str, struct: Any) -> Any:
+_INPUTS = ("query", "key", "value")
+
+
+def _kernel_rule(path: str, structs: dict[str, Any]) -> Any:
+    """Return what flax's layers take by default for a kernel, or None where it cannot be told.
+
+    One array may hold the kernels of several layers.  Its shape may be that of a convolution, and
+    the axis of the layers would wrongly count.  A bias of one axis shows that there is one layer.
+    """
+    ndim = len(structs[path].shape)
+    *above, layer, _ = ["", *path.split("/")]
+
+    def shape(layer: str, name: str = "kernel") -> Any:
+        found = structs.get("/".join([*above, layer, name])[1:])
+        return None if found is None else tuple(found.shape)
+
+    if layer in (*_INPUTS, "out"):
+        # Those of attention: (features, heads, features of a head), and the reverse.
+        out = shape("out")
+        inputs = [shape(name) for name in _INPUTS]
+        if ndim == 3 and all(at and out and at[1:] == out[:2] for at in inputs):
+            return lecun_normal() if layer == "out" else lecun_normal(in_axis=0, out_axis=(1, 2))
+    elif ndim in (4, 5) and shape(layer, "bias") is None:
+        return lecun_normal()
+    bias = shape(layer, "bias")
+    if ndim == 2 or (ndim in (3, 4, 5) and bias is not None and len(bias) == 1):
+        return lecun_normal()
+    return None
+
+
+def default_rule(path: str, structs: dict[str, Any]) -> Any:
     """Return what flax's layers take by default for a parameter of that name.
 
     Raises
     ------
     ValueError
-        The name is none of theirs, or the parameter is no float.
+        The name is none of theirs, or the parameter is no float, or a kernel that cannot be told.
     """
-    names = path.split("/")
-    name, ndim = names[-1], len(struct.shape)
+    struct = structs[path]
+    name, ndim = path.rsplit("/", 1)[-1], len(struct.shape)
+    hint = "give it a rule"
     if jnp.issubdtype(struct.dtype, jnp.inexact):
-        if name == "kernel" and ndim == 3 and names[-2:-1] in (["query"], ["key"], ["value"]):
-            return lecun_normal(in_axis=0, out_axis=(1, 2))  # (features, heads, features of a head)
         if name == "kernel" and ndim >= 2:
-            return lecun_normal()
+            if rule := _kernel_rule(path, structs):
+                return rule
+            hint += (
+                " such as lecun_normal() for a convolution, or lecun_normal(batch_axis=0) for "
+                "several matrices"
+            )
         if name == "embedding" and ndim == 2:
             return variance_scaling(1.0, "fan_in", "normal", out_axis=0)
         if name in ("bias", "mean"):
@@ -47,7 +82,7 @@ def default_rule(path: str, struct: Any) -> Any:
             return ones
     raise ValueError(
         f"no default is known for {path}, of shape {shown(struct.shape)} and dtype {struct.dtype}: "
-        "give it a rule"
+        f"{hint}"
     )
 
 
@@ -74,7 +109,8 @@ def _by_patterns(rules: Mapping[str, Any], names: list[str]) -> dict[str, Initia
     for pattern, rule in rules.items():
         if not isinstance(pattern, str):
             raise TypeError(f"the patterns of rule must be strings, received {shown(pattern)}")
-        if isinstance(rule, (int, float)) and not isinstance(rule, bool):
+        value = np.asarray(rule)  # of Python or NumPy, or an array without axes
+        if value.ndim == 0 and jnp.issubdtype(value.dtype, np.number):
             checked[pattern] = constant(rule)
         else:
             checked[pattern] = _check_initializer(rule, f"the rule of {pattern!r}, if no number,")
@@ -119,7 +155,7 @@ def initializers_of(rule: Rule, structs: dict[str, Any]) -> dict[str, Initialize
         A pattern is never used.
     """
     if rule is None:
-        return {name: default_rule(name, struct) for name, struct in structs.items()}
+        return {name: default_rule(name, structs) for name in structs}
     if isinstance(rule, Mapping):
         return _by_patterns(rule, list(structs))
     if not callable(rule):

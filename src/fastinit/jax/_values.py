@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._distributions import fill
@@ -67,9 +68,30 @@ def _blocks(out: Array, axes: list[Axis]) -> Iterator[tuple[Array, list[Axis]]]:
 
 @dataclass(frozen=True)
 class CastSource:
-    """Elements that are made in float32 and rounded to a narrower dtype."""
+    """Elements that are made in float32 and rounded to a float of 8 bits, within their bounds."""
 
     source: RandomSource
+    dtype: np.dtype[Any]
+
+    def _bounds(self) -> tuple[Any, Any]:
+        """Return the outermost numbers of the dtype that the elements may round to."""
+        kernel, first, second = self.source.distribution
+        if kernel == "normal" or first == second:
+            return -inf, inf
+        if kernel == "uniform":
+            lower, upper = first, second
+        else:
+            ends = (-2.0, 2.0) if isinstance(kernel, str) else (kernel.lower, kernel.upper)
+            lower, upper = (first + end * second for end in ends)
+        limits = jnp.finfo(self.dtype)
+        least, most = self.dtype.type(lower), self.dtype.type(upper)
+        if least < lower:
+            least = np.nextafter(least, limits.max)
+        if most > upper or (kernel == "uniform" and most == upper):
+            most = np.nextafter(most, limits.min)
+        # Infinite bounds are NaN in some of these dtypes.
+        least, most = np.fmax(least, limits.min), np.fmin(most, limits.max)
+        return np.float32(least), np.float32(most)
 
     def fill_selection(self, out: Array, axes: list[Axis], shape: Dimensions) -> None:
         """See fastinit._sources.Source."""
@@ -77,6 +99,7 @@ class CastSource:
             made = np.empty(part.shape, np.float32)
             self.source.fill_selection(made, at, shape)
             with np.errstate(all="ignore"):  # the caller's settings may raise
+                np.clip(made, *self._bounds(), out=made)
                 np.copyto(part, made, casting="unsafe")
 
 
@@ -156,7 +179,7 @@ class Random:
         if self.dtype.kind == "c":
             source = ComplexSource(self.distribution, self.radius, seed)
         elif self.dtype.itemsize == 1:
-            source = CastSource(source)
+            source = CastSource(source, self.dtype)
         return LazyArray(self.shape, self.dtype, source)
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _distributions as distributions
 from .._fans import TRUNCATED_STDDEV
 from .._messages import shown
-from .._parameters import number
-from ._base import JaxInitializer, kernel_dtype
+from ._base import JaxInitializer, kernel_dtype, number
 from ._random import normal_values
 from ._values import Random
 
@@ -32,7 +31,10 @@ COMPLEX_TRUNCATED_STDDEV = 0.95311164380491208
 
 def _size(shape: Dimensions, axes: Any) -> int:
     """Return the number of elements along one axis or several."""
-    return shape[index(axes)] if hasattr(axes, "__index__") else prod([shape[a] for a in axes])
+    try:
+        return shape[index(axes)]
+    except TypeError:
+        return prod([shape[a] for a in axes])
 
 
 def compute_fans(
