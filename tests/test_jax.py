@@ -411,7 +411,7 @@ def test_raw_keys_are_typed_keys():
 
 
 def test_64_bits():
-    """They are a state of the process in JAX."""
+    """JAX enables 64-bit types for a whole process, so this runs in one of its own."""
     code = """
 import jax, numpy as np, fastinit, fastinit.jax
 jax.config.update("jax_enable_x64", True)
@@ -640,7 +640,7 @@ def test_empty_arrays_and_scalars():
 
 
 def test_an_array_is_made_without_a_copy():
-    """JAX may keep memory of NumPy that begins at a multiple of 64 bytes."""
+    """JAX can share memory of NumPy that is aligned to 64 bytes, as that of large arrays is."""
     if jax.default_backend() != "cpu":
         return
     seen = []
@@ -655,7 +655,7 @@ def test_an_array_is_made_without_a_copy():
     assert seen == [made.unsafe_buffer_pointer()]
 
 
-def test_a_donated_array_is_given_up_and_leaves_the_values():
+def test_a_donated_array_is_deleted_and_its_result_is_right():
     """JAX copies memory of NumPy before a program may write to it."""
     made = fastinit.jax.normal(1.0)(KEY, (2048, 2048))
     view = np.asarray(made).copy()
@@ -665,8 +665,8 @@ def test_a_donated_array_is_given_up_and_leaves_the_values():
 
 
 @pytest.mark.parametrize("way", ["in place", "by copy"])
-def test_threads_and_many_callbacks_do_not_wait_for_each_other(way):
-    """Callbacks of one program may run at the same time, and read only two words."""
+def test_concurrent_callbacks_do_not_deadlock(way):
+    """Several threads run programs of 40 callbacks each."""
     code = """
 import sys, threading
 import jax, numpy as np, fastinit.jax
@@ -723,7 +723,7 @@ except ModuleNotFoundError as error:
     assert printed == ("fastinit.jax needs JAX (the extra 'jax' has it): pip install jax jax")
 
 
-def test_jax_is_imported_by_nobody_else():
+def test_fastinit_itself_does_not_import_jax():
     assert run_python(
         "import sys, fastinit, fastinit.initializers; print('jax' in sys.modules)"
     ) == ("False")

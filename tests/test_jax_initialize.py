@@ -453,11 +453,11 @@ def test_nnx():
         ),
         (({"bias": struct(3)}, {"kernel": None}), ValueError, "pytree structure error"),
         (({"bias": struct(3)}, None, 0, 3), TypeError, "rule must be an initializer, .*received 3"),
-        (({"bias": struct(3)}, None, 0, {"*": "x"}), TypeError, "the rule of '\\*', if no number,"),
+        (({"bias": struct(3)}, None, 0, {"*": "x"}), TypeError, "the rule of '\\*', unless it is"),
         (
             ({"bias": struct(3)}, None, 0, {"*": True}),
             TypeError,
-            "the rule of '\\*', if no number,",
+            "the rule of '\\*', unless it is a number,",
         ),
         (({"bias": struct(3)}, None, 0, {3: 0}), TypeError, "the patterns of rule must be strings"),
         (

@@ -1,12 +1,12 @@
-"""Initialize a network of flax on one device and on meshes of eight, and print a digest of each.
+"""Initialize a network of flax on one device and on meshes of eight devices, and print digests.
 
-All digests are equal.  It needs jax and flax.
+All digests are equal.  This script needs jax and flax.
 """
 
 import hashlib
 import os
 
-# JAX reads these when it is imported.  Eight devices of the host are enough to try it out.
+# These must be set before JAX is imported.  They make eight devices of the CPU.
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -53,7 +53,7 @@ def digest(params):
 
 
 if __name__ == "__main__":
-    # No element is made here: the tree has shapes and dtypes.
+    # Nothing is computed here: the tree holds only shapes and dtypes.
     abstract = jax.eval_shape(Network().init, jax.random.key(0), jnp.zeros((1, 8), int))
 
     params = fastinit.jax.initialize(abstract, seed=0, rule=RULES)

@@ -6,8 +6,8 @@
 
 They have JAX's names, arguments and protocol, ``init(key, shape, dtype, out_sharding)``, and work
 eagerly and under ``jit``, ``vmap``, ``eval_shape`` and the other transformations.
-:func:`initialize` fills a whole tree of parameters, each by its path, so that every device makes
-its own shard alone.
+:func:`initialize` fills a whole tree of parameters, each by its path; each process makes only the
+shards of its own devices.
 """
 
 try:

@@ -72,7 +72,8 @@ def number(name: str, value: Any) -> float:
 class JaxInitializer(ABC):
     """A callable of JAX's protocol that draws values of this library.
 
-    A subclass is a dataclass of the arguments of its function; ``dtype`` is the initializer's own.
+    A subclass is a dataclass of the arguments of its function; ``dtype`` is that of calls without
+    one.
     """
 
     dtype: Any
@@ -84,11 +85,11 @@ class JaxInitializer(ABC):
 
     @abstractmethod
     def checked(self, shape: Dimensions, dtype: np.dtype[Any]) -> Values:
-        """Return the values for a shape and a dtype, once all is checked for them."""
+        """Check the arguments for a shape and a dtype, and return the values."""
 
     @entry_point
     def values(self, shape: Any, dtype: Any) -> Values:
-        """Return the values for a shape and a dtype that are not checked yet."""
+        """Check a shape and a dtype as well, and return the values."""
         return self.checked(as_shape(shape), canonical(dtype))
 
     # As functions do, an initializer stays itself when it is copied: flax compares them.
@@ -118,8 +119,8 @@ class JaxInitializer(ABC):
         dtype : dtype, optional
             By default the initializer's own; None is JAX's default float.
         out_sharding : NamedSharding or PartitionSpec, optional
-            Each device makes its own shard.  (Orthogonal matrices have no parts that could be made
-            alone.)
+            Each device's shard is made by itself.  Initializers of orthogonal matrices do not take
+            it, because the elements of a matrix depend on each other.
 
         Returns
         -------
@@ -127,8 +128,9 @@ class JaxInitializer(ABC):
 
         Raises
         ------
-        ValueError, TypeError
-            As JAX raises them, and where a parameter is not finite in the dtype.
+        ValueError, TypeError, IndexError, ZeroDivisionError
+            What JAX raises for the same call.  Also ValueError where a number that was given to the
+            initializer, such as ``stddev``, is not finite in the dtype.
         """
         values = self.values(shape, self.dtype if dtype is ... else dtype)
         sharding = named_sharding(out_sharding, self.name)

@@ -1,4 +1,4 @@
-"""Constants."""
+"""Initializers of constants, which JAX's own functions make."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Any:
-    """Return an array of zeros; it is JAX's own ``jnp.zeros``.
+    """Return an array of zeros, made by ``jnp.zeros``.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> 
 
 
 def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Any:
-    """Return an array of ones; it is JAX's own ``jnp.ones``.
+    """Return an array of ones, made by ``jnp.ones``.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Constant(JaxInitializer):
     def checked(self, shape: Dimensions, dtype: np.dtype[Any]) -> Values:
         """See JaxInitializer."""
         value = np.asarray(jnp.full(np.shape(self.value), self.value, dtype))  # as JAX converts it
-        np.broadcast_to(value, shape)  # it raises ValueError where that is impossible
+        np.broadcast_to(value, shape)  # raises ValueError where that is impossible
         return ConstantValues(shape, value)
 
     def __call__(self, key: Any, shape: Any, dtype: Any = ..., out_sharding: Any = None) -> Any:
@@ -90,7 +90,7 @@ class Constant(JaxInitializer):
 
 
 def constant(value: Any, dtype: Any = None) -> Any:
-    """Return an initializer of arrays full of one value; it calls JAX's own ``jnp.full``.
+    """Return an initializer of arrays of a value, made by ``jnp.full``.
 
     Parameters
     ----------

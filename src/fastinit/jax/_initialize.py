@@ -165,11 +165,11 @@ def _make_foreign(
 
 
 def initialize(abstract: Any, shardings: Any = None, seed: Seed = 0, rule: Rule = None) -> Any:
-    """Return a tree of parameters, each made by the seed and its path alone.
+    """Return a tree of parameters, whose values depend on the seed and each one's path.
 
     The values are the same for every sharding and for none, and whatever other parameters there
-    are.  Every device and every process makes only its own shards.  Orthogonal matrices, which have
-    no parts that could be made alone, are made once in each process, one at a time, and cut.
+    are.  Each process makes only the shards of its own devices.  The elements of an orthogonal
+    matrix depend on each other, so each process makes it whole, one at a time, and cuts it.
 
     Parameters
     ----------

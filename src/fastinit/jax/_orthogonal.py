@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _Whole:
-    """An array that is made when a part is asked for first, and kept; parts are copied."""
+    """An array that is made when a part is first asked for, and kept; parts are copied."""
 
     def __init__(self, values: Matrix, seed: int) -> None:
         self.values, self.seed = values, seed
@@ -137,8 +137,8 @@ class _Matrices(JaxInitializer):
         """
         if out_sharding is not None:
             raise NotImplementedError(
-                f"{self.name} takes no out_sharding, as a matrix has no parts that could be made "
-                "alone: use fastinit.jax.initialize"
+                f"{self.name} takes no out_sharding, because the elements of a matrix depend on "
+                "each other: use fastinit.jax.initialize, which cuts the matrix"
             )
         return super().__call__(key, shape, dtype)
 
@@ -160,11 +160,11 @@ class Orthogonal(_Matrices):
 
 
 def orthogonal(scale: Any = 1.0, column_axis: Any = -1, dtype: Any = None) -> Any:
-    """Return an initializer of a random matrix with orthonormal columns, or rows, times the scale.
+    """Return an initializer of random orthogonal matrices times the scale.
 
-    The columns are along one axis and the rows along all others, in their order.  The matrix is
-    Haar distributed: uniform among all of its kind.  Its columns are orthonormal, or its rows where
-    it has more columns than rows.
+    One axis of the shape counts the columns, and all others, in their order, the rows.  The columns
+    are orthonormal, or the rows where there are more columns than rows.  The matrix is Haar
+    distributed: uniform among all of its kind.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def orthogonal(scale: Any = 1.0, column_axis: Any = -1, dtype: Any = None) -> An
     Notes
     -----
     Saxe, McClelland & Ganguli, ICLR 2014; Stewart, SIAM J. Numer. Anal. 17 (1980) 403-409.
-    Unitary matrices are computed by LAPACK, so their last bits differ between machines.
+    Unitary matrices are computed by LAPACK, so their last bits may differ between machines.
     """
     return Orthogonal(scale, column_axis, dtype)
 

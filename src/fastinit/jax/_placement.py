@@ -1,4 +1,4 @@
-"""From values to arrays of JAX: eagerly, inside of JAX's transformations, and sharded."""
+"""Make arrays of JAX from values: eagerly, inside of JAX's transformations, and sharded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._keys import seed_of
 
 try:
     from jax.experimental.buffer_callback import buffer_callback
-except ImportError:  # it is experimental, and may go
+except ImportError:  # it is experimental, and JAX may remove it
     buffer_callback = None
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._typing import Array, Dimensions
     from ._values import Values
 
-    # A function of a device's places in a mesh that returns which part of the whole it makes.
+    # Returns which part of the whole a device makes, for its index along each axis of the mesh.
     Where: TypeAlias = Callable[..., tuple[slice, ...]]
 
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 def _fill(values: Values, words: Array, cut: tuple[slice, ...], out: Array) -> None:
     """Fill ``out`` with the same part of the arrays of several keys, whose words are the last axis.
 
-    It runs in threads of JAX, with floating-point modes of JAX.
+    JAX calls it in its own threads, which may flush subnormal numbers to zero; ``entry_point`` sets
+    the default modes.
     """
     for index in np.ndindex(words.shape[:-1]):
         values.parts(seed_of(words[index])).read(cut, out[(*index, ...)])

@@ -132,8 +132,8 @@ def truncated_normal(
     Parameters
     ----------
     stddev : float
-        The standard deviation before truncation.  The values mirror those of its absolute value
-        where it is negative.
+        The standard deviation before truncation.  Where it is negative, its absolute value is used
+        with the bounds ``-upper`` and ``-lower``.
     dtype : dtype, optional
         The initializer's default dtype: a float.  None is JAX's default float.
     lower, upper : float

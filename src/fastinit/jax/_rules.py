@@ -1,4 +1,4 @@
-"""Which initializer fills a parameter of a model."""
+"""Choose the initializer of each parameter of a model."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def _by_patterns(rules: Mapping[str, Any], names: list[str]) -> dict[str, Initia
         if value.ndim == 0 and jnp.issubdtype(value.dtype, np.number):
             checked[pattern] = constant(rule)
         else:
-            checked[pattern] = _check_initializer(rule, f"the rule of {pattern!r}, if no number,")
+            what = f"the rule of {pattern!r}, unless it is a number,"
+            checked[pattern] = _check_initializer(rule, what)
     found: dict[str, Initializer] = {}
     used = set()
     for name in names:
@@ -125,7 +126,7 @@ def _by_patterns(rules: Mapping[str, Any], names: list[str]) -> dict[str, Initia
         else:
             raise ValueError(
                 f"no pattern of rule matches {name}: a pattern must match the whole path, as those "
-                "of fnmatch do; '*' matches all"
+                "of fnmatch do; '*' matches every path"
             )
     for pattern in checked:
         if pattern not in used:
@@ -160,7 +161,7 @@ def initializers_of(rule: Rule, structs: dict[str, Any]) -> dict[str, Initialize
         return _by_patterns(rule, list(structs))
     if not callable(rule):
         raise TypeError(
-            "rule must be an initializer, a table of them by patterns, a function of a path and a "
+            "rule must be an initializer, a mapping from patterns, a function of a path and a "
             f"jax.ShapeDtypeStruct, or None, received {shown(rule)}"
         )
     if _is_initializer(rule):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._indexing import Axis
     from .._typing import Array, Dimensions
 
-# Elements that are made in another dtype at a time.
+# The most elements that are made in another dtype at a time.
 _TEMPORARY = 1 << 20
 
 
@@ -52,7 +52,7 @@ class Values(Protocol):
 
 
 def _blocks(out: Array, axes: list[Axis]) -> Iterator[tuple[Array, list[Axis]]]:
-    """Yield contiguous parts of ``out`` with their places, of about _TEMPORARY elements."""
+    """Yield parts of ``out`` of at most _TEMPORARY elements, each with its part of the axes."""
     if not axes or out.size <= _TEMPORARY:
         yield out, axes
         return

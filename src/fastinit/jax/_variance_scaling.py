@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ._values import Values
 
 # JAX divides by this number, sqrt(1 - 5 * exp(-4)), where the modulus of a complex normal of
-# variance 1 is truncated at 2.  It is the root of the integral of |z|**2 over the disk, without the
-# division by the probability of the disk, 1 - exp(-4).  So the results, JAX's and these, have a
-# standard deviation that is 0.93 % larger than sqrt(scale / fan).
+# variance 1 is truncated at 2.  It is the root of the integral of |z|**2 times the density over the
+# disk, without the division by the probability of the disk, 1 - exp(-4).  So the results, JAX's and
+# these, have a standard deviation that is 0.93 % larger than sqrt(scale / fan).
 COMPLEX_TRUNCATED_STDDEV = 0.95311164380491208
 
 
@@ -139,7 +139,7 @@ def variance_scaling(
     batch_axis: Any = (),
     dtype: Any = None,
 ) -> Any:
-    """Return an initializer of mean 0 and variance scale / fan.
+    """Return an initializer of values with mean 0 and variance scale / fan.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ def variance_scaling(
     distribution : str
         ``"normal"``; ``"truncated_normal"``, truncated at 2 standard deviations (of the normal
         distribution before it is truncated); or ``"uniform"``.  For complex dtypes the modulus is
-        truncated, and the uniform distribution is that in a disk.
+        truncated, which as in JAX gives a variance that is 1.9 % too large, and the uniform
+        distribution is that in a disk.
     in_axis, out_axis : int or sequence of int
         The axes of inputs and outputs.
     batch_axis : int or sequence of int
