@@ -44,6 +44,7 @@ def test_values_of_the_file_are_exact():
         assert np.array_equal(as_bits(np.array(numbers, array.dtype)), as_bits(array))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", FILES)
 def test_any_flipped_bit_is_noticed(name):
     n, line = FILES[name]

@@ -256,3 +256,10 @@ print(peak() - before - x.nbytes // 1024)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_peak_is_the_result_and_a_mebibyte_a_thread(sampler, dtype, threads):
     assert int(run_python(PEAK, threads, dtype, sampler)) < 1024 * threads
+
+
+@pytest.mark.parametrize("function", [fastinit.zeros, fastinit.ones, fastinit.random_normal])
+@pytest.mark.parametrize("shape", [(0, 1 << 63), (1 << 63, 0)])
+def test_a_dimension_that_numpy_cannot_index_is_named(function, shape):
+    with pytest.raises(ValueError, match="shape must have dimensions that NumPy can index"):
+        function(shape)

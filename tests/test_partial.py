@@ -742,7 +742,12 @@ print(steps, unknown, resumed, complete)
 
 @pytest.mark.parametrize(
     ("name", "way"),
-    [("a.npy", "link"), ("a.npy", "no link"), ("a.npy", "replace"), ("a.safetensors", "link")],
+    [
+        ("a.npy", "link"),
+        pytest.param("a.npy", "no link", marks=pytest.mark.exhaustive),
+        pytest.param("a.npy", "replace", marks=pytest.mark.exhaustive),
+        pytest.param("a.safetensors", "link", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_killed_at_every_step(name, way):
     steps, unknown, resumed, complete = map(int, run_python(KILLED, name, way).split())

@@ -54,6 +54,7 @@ def flipped(fill, wrong_isas, sizes=None):
     return wrong
 
 
+@pytest.mark.exhaustive
 def test_one_wrong_bit(monkeypatch, capsys):
     """The message names one distribution of one ISA."""
     before, last = _kernels.isa(), _kernels.isas()[-1]
@@ -67,6 +68,7 @@ def test_one_wrong_bit(monkeypatch, capsys):
     assert all("normal" in line and last in line for line in wrong)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(len(_kernels.isas()) == 1, reason="there is nothing to compare with portable")
 @pytest.mark.parametrize("size", [200_003, 6 * 601])
 def test_a_wrong_bit_where_no_digest_is_known(monkeypatch, size):

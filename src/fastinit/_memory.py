@@ -30,7 +30,7 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
     Raises
     ------
     ValueError
-        The array has more dimensions than NumPy's arrays can have.
+        The array has more dimensions, or a larger one, than NumPy's arrays can have.
     OverflowError
         The array has more than 2**64 elements.
     MemoryError
@@ -46,7 +46,9 @@ def empty(shape: Dimensions, dtype: np.dtype[Any]) -> Array:
         return (empty_on_huge_pages if HAS_HUGE_PAGES else np.empty)(shape, dtype)
     except ValueError:  # NumPy's message does not name the shape
         check_size(shape)
-        raise
+        raise ValueError(
+            f"shape must have dimensions that NumPy can index, received {shown(shape)}"
+        ) from None
     except MemoryError:
         raise MemoryError(
             f"cannot allocate {nbytes / 2**30:.3g} GiB for shape {shown(shape)}, dtype {dtype}"
