@@ -254,7 +254,7 @@ def test_numbers_of_rules():
         made = fastinit.jax.initialize({"a": struct(3), "b": struct(2)}, rule={"a": 1, "*": number})
         assert (made["b"] == float(number)).all()
     for number in (True, np.True_, np.ones(3), jnp.array(True), np.array("a")):
-        with pytest.raises(TypeError, match="the rule of 'b', if no number"):
+        with pytest.raises(TypeError, match="the rule of 'b', unless it is a number"):
             fastinit.jax.initialize({"b": struct(3)}, rule={"b": number})
 
 

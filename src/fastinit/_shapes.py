@@ -113,10 +113,10 @@ def as_dtype(dtype: DTypeLike, allowed: DTypes) -> np.dtype[Any]:
 def check_dtype(dtype: object) -> None:
     """Raise TypeError unless it is a numpy.dtype of numbers: no kernel may write over objects.
 
-    The types of ml_dtypes, floats of 8 bits among them, have the kind of a void.
+    Those of ml_dtypes, floats of 8 bits among them, are numbers.
     """
     known = isinstance(dtype, np.dtype) and (
-        is_allowed(dtype, NUMBERS) or (dtype.kind == "V" and dtype.type is not np.void)
+        is_allowed(dtype, NUMBERS) or dtype.type.__module__ == "ml_dtypes"
     )
     if not known:
         raise TypeError(f"dtype must be {names_of(NUMBERS)}, received {shown(dtype)}")
