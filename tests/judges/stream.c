@@ -229,28 +229,30 @@ static void write_bits(void)
  * out: they are pairs of the 32-bit ones. */
 static void write_tags(void)
 {
-    enum { COUNT = 1 << 12, EACH = 1 + 2 * KINDS };
+    /* One law of each tag: normals between bounds share a tag, and so the words of one seed. */
+    static const int of_tag[] = {NORMAL, TRUNCATED, TAIL, UNIFORM};
+    enum { COUNT = 1 << 12, LAWS = sizeof of_tag / sizeof *of_tag, EACH = 1 + 2 * LAWS };
     static uint32_t u32[COUNT];
-    static float f32[KINDS][COUNT];
-    static double f64[KINDS][COUNT];
+    static float f32[LAWS][COUNT];
+    static double f64[LAWS][COUNT];
     static uint16_t out[COUNT][EACH];
-    for (int which = 0; which < KINDS; which++)
-        law_init(which);
+    for (int n = 0; n < LAWS; n++)
+        law_init(of_tag[n]);
     for (uint64_t start = 0;; start += COUNT) {
         const fastinit_spans spans = {&start, 1, COUNT, 0};
         fastinit_bits(u32, FASTINIT_U32, spans, SEED, alone);
-        for (int which = 0; which < KINDS; which++) {
-            fill(which, f32[which], FASTINIT_F32, start, COUNT, 1);
-            fill(which, f64[which], FASTINIT_F64, start, COUNT, 1);
+        for (int n = 0; n < LAWS; n++) {
+            fill(of_tag[n], f32[n], FASTINIT_F32, start, COUNT, 1);
+            fill(of_tag[n], f64[n], FASTINIT_F64, start, COUNT, 1);
         }
         for (size_t i = 0; i < COUNT; i++) {
             const uint64_t position = (start + i) * EACH;
             out[i][0] = (uint16_t)(u32[i] >> 16);
-            for (int which = 0; which < KINDS; which++) {
-                const law *l = &laws[which];
-                const int f32_at = 1 + which, f64_at = f32_at + KINDS;
-                out[i][f32_at] = word_of(l, f32[which][i], position + f32_at);
-                out[i][f64_at] = word_of(l, (float)f64[which][i], position + f64_at);
+            for (int n = 0; n < LAWS; n++) {
+                const law *l = &laws[of_tag[n]];
+                const int f32_at = 1 + n, f64_at = f32_at + LAWS;
+                out[i][f32_at] = word_of(l, f32[n][i], position + f32_at);
+                out[i][f64_at] = word_of(l, (float)f64[n][i], position + f64_at);
             }
         }
         write_all(out, sizeof out);
