@@ -266,6 +266,20 @@ def test_the_table_of_initializers_is_the_catalog():
     assert "\n".join([*rows, ""]) in text
 
 
+def test_the_figures_of_the_page_on_trust_stand_in_its_reports():
+    text = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- figures -->")[2].partition("<!-- end of figures -->")[0]
+    rows = [line.split("|")[1:-1] for line in table.strip().splitlines()[2:]]
+    assert len(rows) >= 5
+    for _, figures, source, command in rows:
+        report = ROOT / "docs" / re.search(r"\]\((.+?)\)", source)[1]
+        said = report.read_text(encoding="utf-8")
+        for figure in re.findall(r"`(.+?)`", figures):
+            assert figure in said, f"{figure} is not in {report}"
+        assert re.findall(r"`(.+?)`", figures)
+        assert re.search(r"python (\S+)", command)[1] in said
+
+
 def test_the_table_of_layouts_names_every_function_of_fans():
     text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
     rows = re.findall(r"(?m)^\| (.*) \| .* \| .* \|$", text.partition("## Layouts")[2])
