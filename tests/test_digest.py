@@ -70,7 +70,6 @@ def test_a_32_bit_machine(native):
 OPTIONS = {
     "link-time optimization": "-Db_lto=true",
     "x86-64-v3": "-Dc_args=-march=x86-64-v3",
-    "no OpenMP": "-Dopenmp=disabled",
 }
 
 
