@@ -1,4 +1,7 @@
-"""Build and run the C programs of tests/c, for this machine and for AArch64, which is emulated."""
+"""Build and run the C programs of tests/c, for this machine and for others, which are emulated.
+
+FASTINIT_PROGRAMS names a directory where those for this machine are already built.
+"""
 
 import os
 import shutil
@@ -12,14 +15,18 @@ from tempfile import TemporaryDirectory
 import pytest
 from reference import ROOT
 
-CROSS_FILE = Path(__file__).with_name("c") / "aarch64.ini"
-CROSS_TOOLS = ("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
+# Each has a cross file of its name in tests/c, these tools, and what they test here.
+MACHINES = {
+    "aarch64": ("aarch64-linux-gnu-gcc", "qemu-aarch64-static", "NEON kernels"),
+    "i686": ("i686-linux-gnu-gcc", "qemu-i386-static", "32-bit machines"),
+    "s390x": ("s390x-linux-gnu-gcc", "qemu-s390x-static", "big-endian machines"),
+}
 
 _built = []  # directories that are removed at the end of the process
 
 
-def _build(*options):
-    """Build with the Meson and Ninja of this Python, which need not be on the PATH."""
+def _build(*options, programs=()):
+    """Build these programs, or all, with this Python's Meson and Ninja, wherever the PATH goes."""
     _built.append(TemporaryDirectory(prefix="fastinit-programs-"))
     directory = _built[-1].name
     scripts = sysconfig.get_path("scripts")
@@ -27,7 +34,7 @@ def _build(*options):
     meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
     for command in (
         [*meson, "setup", directory, str(ROOT), "-Dprograms=true", *options],
-        [*meson, "compile", "-C", directory],
+        [*meson, "compile", "-C", directory, *programs],
     ):
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -37,22 +44,36 @@ def _build(*options):
 @cache
 def native():
     """Return the emulator (none) and the directory of the programs for this processor."""
-    return [], _build()
+    built = os.environ.get("FASTINIT_PROGRAMS")
+    return [], Path(built) if built else _build()
+
+
+def variant(*options):
+    """Return the same for a build of digest.c with other options of Meson."""
+    return [], _build(*options, programs=["digest"])
 
 
 @cache
-def aarch64():
-    """Return the same for AArch64; skip the test where compiler or emulator are not installed."""
-    missing = [tool for tool in CROSS_TOOLS if not shutil.which(tool)]
+def emulated(machine):
+    """Return the same for a machine; skip the test where compiler or emulator are not installed."""
+    *tools, tested = MACHINES[machine]
+    missing = [tool for tool in tools if not shutil.which(tool)]
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"NEON kernels not tested, not installed: {', '.join(missing)}")
-    return [CROSS_TOOLS[1]], _build("--cross-file", str(CROSS_FILE))
+        pytest.skip(f"{tested} not tested, not installed: {', '.join(missing)}")
+    cross_file = Path(__file__).with_name("c") / f"{machine}.ini"
+    # The words of mocked.c are those of test_words.py, for NEON.
+    programs = ["digest", "mocked"] if machine == "aarch64" else ["digest"]
+    return [tools[1]], _build("--cross-file", str(cross_file), programs=programs)
+
+
+def aarch64():
+    return emulated("aarch64")
 
 
 def run(machine, program, *arguments, data=None):
-    """Return what a program prints, on the machine that native() or aarch64() returned."""
+    """Return what a program prints, on the machine that one of the functions above returned."""
     emulator, directory = machine
     command = [*emulator, str(directory / program), *map(str, arguments)]
     done = subprocess.run(command, input=data, capture_output=True)

@@ -1,4 +1,7 @@
-"""tests/c/digest.c prints the same digests of every kernel, here and on AArch64, emulated."""
+"""tests/c/digest.c prints the same digests of every kernel, on every machine, however it is built.
+
+Other machines than this one are emulated.
+"""
 
 import re
 from collections import Counter
@@ -49,6 +52,33 @@ def test_aarch64(native):
     assert list(found) == ["portable", "neon"]
     assert found["portable"] == native["portable"]
     assert found["neon"] == native["portable"]
+
+
+@pytest.mark.exhaustive
+def test_a_big_endian_machine(native):
+    assert digests(programs.emulated("s390x")) == {"portable": native["portable"]}
+
+
+@pytest.mark.exhaustive
+def test_a_32_bit_machine(native):
+    """It has no rows of 2^32 columns, whose last ones the other machines print."""
+    lines = [line for line in native["portable"] if "last columns" not in line]
+    assert len(lines) == len(native["portable"]) - 8
+    assert digests(programs.emulated("i686")) == {"portable": lines}
+
+
+OPTIONS = {
+    "link-time optimization": "-Db_lto=true",
+    "x86-64-v3": "-Dc_args=-march=x86-64-v3",
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("case", OPTIONS)
+def test_other_builds(native, case):
+    if "march=" in OPTIONS[case] and "avx2" not in native:
+        pytest.skip(f"{case} not tested: no processor of x86-64-v3, or its AVX2 is hidden")
+    assert digests(programs.variant(OPTIONS[case])) == native
 
 
 def fnv_1a(data):

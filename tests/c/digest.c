@@ -4,7 +4,7 @@
  *     <ISA> <function>(<parameters>) spans=<count>x<length> <digest>
  *     <ISA> <function>(<parameters>) keyed=<count>x<length> <digest>
  *
- * and some other lines.
+ * and some other lines.  Digests are of the elements' bytes in little-endian order on all machines.
  *
  * `digest [ISA]` takes all ISAs, or one.  Any two ISAs of any two machines must agree.  The program
  * itself checks that one thread and several agree, and all rounding modes of the caller. */
@@ -58,7 +58,8 @@ typedef struct {
     double parameters[4];
 } test_case;
 
-static size_t bytes(const test_case *c, size_t n) { return n * bits_per_element(c->function) / 8; }
+static size_t size_of(const test_case *c) { return bits_per_element(c->function) / 8; }
+static size_t bytes(const test_case *c, size_t n) { return n * size_of(c); }
 
 static const test_case cases[] = {
     {"bits_u32", {0, 0}},
@@ -126,11 +127,22 @@ static void run(const test_case *c, buffer *out, fastinit_spans spans, int threa
     call_spans(c->function, out, spans, SEED, c->parameters, threads);
 }
 
-static uint64_t digest(const unsigned char *bytes, size_t n)
+/* Return byte i of elements of that size, as a little-endian machine has them in memory. */
+static unsigned char byte_at(const unsigned char *bytes, size_t size, size_t i)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return bytes[i / size * size + (size - 1 - i % size)];
+#else
+    (void)size;
+    return bytes[i];
+#endif
+}
+
+static uint64_t digest(const unsigned char *bytes, size_t size, size_t n)
 {
     uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3;
+    for (size_t i = 0; i < n * size; i++)
+        hash = (hash ^ byte_at(bytes, size, i)) * 0x100000001b3;
     return hash;
 }
 
@@ -154,7 +166,7 @@ static void line(const test_case *c, buffer *out, uint64_t start, size_t n)
 {
     run(c, out, (fastinit_spans){&start, 1, n, 0}, 1);
     print_case(c);
-    printf(" start=%" PRIu64 " n=%zu %016" PRIx64 "\n", start, n, digest(out->bytes, bytes(c, n)));
+    printf(" start=%" PRIu64 " n=%zu %016" PRIx64 "\n", start, n, digest(out->bytes, size_of(c), n));
 }
 
 /* The matrices have one panel, just fill one, or have several; they are tall, wide and square, the
@@ -184,18 +196,18 @@ static void orthogonal_lines(buffer *out, buffer *other)
     for (size_t i = 0; i < COUNT(matrices); i++)
         for (int f64 = 0; f64 < 2; f64++) {
             const size_t count = matrices[i].count, m = matrices[i].rows, n = matrices[i].columns;
-            const size_t bytes = count * m * n * (f64 ? 8 : 4);
+            const size_t size = f64 ? 8 : 4;
             const test_case c = {"orthogonal", {(double)m, (double)n}};
             orthogonal(i, f64, out, 1);
             printf("%s orthogonal_f%d(%.17g) first=%zu count=%zu %zux%zu %016" PRIx64 "\n",
                    fastinit_isa(), f64 ? 64 : 32, matrices[i].gain, i, count, m, n,
-                   digest(out->bytes, bytes));
+                   digest(out->bytes, size, count * m * n));
             memset(other, 0, sizeof *other);
             for (size_t j = 0; j < COUNT(rounding_modes); j++) {
                 fesetround(rounding_modes[j]);
                 orthogonal(i, f64, other, THREADS);
                 fesetround(FE_TONEAREST);
-                if (memcmp(out, other, bytes))
+                if (memcmp(out, other, count * m * n * size))
                     fail(&c, "differs on several threads in another rounding mode");
             }
         }
@@ -245,14 +257,16 @@ static void row_lines(const test_case *c, buffer *out, buffer *other)
             run(c, out, spans, 1);
             print_case(c);
             printf(" %s=%zux%zu %016" PRIx64 "\n", keyed ? "keyed" : "spans", count, length,
-                   digest(out->bytes, bytes(c, count * length)));
+                   digest(out->bytes, size_of(c), count * length));
             if (i == COUNT(rows) - 1)
                 compare(c, out, other, spans);
         }
 }
 
+#if SIZE_MAX > UINT32_MAX
 /* Print the last columns of a row of 2^32, as bytes.  No function of fastinit.h makes a part of a
- * row, so this calls the kernels: they are told which elements of the spans to make. */
+ * row, so this calls the kernels: they are told which elements of the spans to make.  A 32-bit
+ * machine has no such row. */
 static void last_column_lines(buffer *out)
 {
     static const char *const functions[] = {"bits_u32",    "bits_u64",    "normal_f32",
@@ -268,17 +282,20 @@ static void last_column_lines(buffer *out)
     for (size_t i = 0; i < COUNT(functions); i++) {
         const fastinit_ops *ops = fastinit_ops_in_use();
         const fastinit_type type = type_of(functions[i]);
-        const size_t size = n * bits_per_element(functions[i]) / 8;
+        const size_t size = bits_per_element(functions[i]) / 8;
         fastinit_kernel *const kernel = functions[i][0] == 'n'   ? ops->normal[type]
                                         : functions[i][1] == 'e' ? ops->between[type]
                                                                  : ops->bits[type];
         kernel(out, &spans, length - n, n, &args);
         printf("%s %s last columns ", fastinit_isa(), functions[i]);
-        for (size_t j = 0; j < size; j++)
-            printf("%02x", out->bytes[j]);
+        for (size_t j = 0; j < n * size; j++)
+            printf("%02x", byte_at(out->bytes, size, j));
         printf("\n");
     }
 }
+#else
+static void last_column_lines(buffer *out) { (void)out; }
+#endif
 
 static void philox_line(void)
 {
