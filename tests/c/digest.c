@@ -166,7 +166,8 @@ static void line(const test_case *c, buffer *out, uint64_t start, size_t n)
 {
     run(c, out, (fastinit_spans){&start, 1, n, 0}, 1);
     print_case(c);
-    printf(" start=%" PRIu64 " n=%zu %016" PRIx64 "\n", start, n, digest(out->bytes, size_of(c), n));
+    printf(" start=%" PRIu64 " n=%zu %016" PRIx64 "\n", start, n,
+           digest(out->bytes, size_of(c), n));
 }
 
 /* The matrices have one panel, just fill one, or have several; they are tall, wide and square, the
