@@ -44,8 +44,8 @@ STREAMS = {
     "keys_sparse": "the first word of the row of each key of one bit, then of two, three, ...",
     "keys_permuted": "the first word of 16 rows whose keys have the same bytes; repeated",
     "normal_keyed": "the integral of normals, in rows of four, of the keys 0, 1, 2, ...",
-    "tags": "16 bits each of words, and of uniforms, normals, truncated normals and normals above 2 "
-    "in float32 and in float64, for each element of one seed",
+    "tags": "16 bits each of words, and of uniforms, normals, truncated normals and normals "
+    "above 2, in float32 and in float64, for each element of one seed",
     "derived_names": "`derive_seed` of the names of a model's parameters, 64 bits each",
     "derived_next": "the seeds of a `SeedGenerator`, 64 bits each",
     "control_scale": "the integral of normals whose standard deviation is wrong by one in 256: "
