@@ -15,7 +15,7 @@ from ._distributions import normal, truncated_at, uniform
 from ._entry import entry_point
 from ._fans import TRUNCATED_STDDEV, check_scaling, compute_fans, scaled
 from ._messages import shown
-from ._nonlinearity import find_activation, name_of
+from ._nonlinearity import find_activation
 from ._parameters import check_gain
 from ._propagation import Layers, layers, steady_gain, truncated_moments, verdict
 from ._seeds import derive_seed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from ._nonlinearity import Activation
-    from ._typing import Array, Dimensions, Shape
+    from ._typing import Array, Axes, Dimensions, Shape
     from .initializers._base import Initializer
 
 _INPUTS = 64  # of a measured network; the matrices vary more between networks than the inputs do
@@ -244,12 +244,15 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_DEFAULTS = (("mode", "fan_in"), ("distribution", "truncated_normal"))  # of VarianceScaling
+
+
 def _short(initializer: Initializer) -> str:
     """Return the repr of an initializer without the arguments that are not given."""
     arguments = {
         name: value
         for name, value in initializer.get_config().items()
-        if value is not None and (name, value) not in (("mode", "fan_in"),)
+        if value is not None and (name, value) not in _DEFAULTS
     }
     inner = ", ".join(
         f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
@@ -348,17 +351,22 @@ def _drift(found: Layers) -> float:
 
 
 def _suggest(
-    activation: Activation, gain: float, found: Layers | None, dims: Dimensions, depth: int
+    activation: Activation,
+    gain: float,
+    found: Layers | None,
+    dims: Dimensions,
+    axes: tuple[Axes, Axes],
+    depth: int,
 ) -> Initializer | None:
     """Return an initializer of the same fans that changes the variance less, if one is known."""
-    fan_in, fan_out = compute_fans(dims)
+    fan_in, fan_out = compute_fans(dims, *axes)
     best, least = None, math.inf if found is None else _drift(found)
     slope = activation.parameter if activation.name == "leaky_relu" else None
     name = activation.name.removesuffix("_tanh") if activation.name.startswith("gelu") else ""
-    for initializer in (
-        for_activation(name or activation.name, negative_slope=slope),
-        VarianceScaling(gain**2),
-    ):
+    usual = for_activation(name or activation.name, negative_slope=slope)
+    for initializer in (usual, VarianceScaling(gain**2)):
+        if isinstance(initializer, VarianceScaling):
+            initializer.input_axes, initializer.output_axes = axes
         values = _fans_and_values(initializer, dims, np.dtype("float32"))[1]
         other = layers(
             values.stddev**2 * fan_in, activation, depth, fan_out_over_fan_in=fan_out / fan_in
@@ -379,8 +387,8 @@ def _about_values(values: _Values, initializer: Any, dtype: np.dtype[Any]) -> li
         )
     if values.stddev == 0 and not isinstance(initializer, Identity):
         found.append(
-            "all values are equal: the units of a layer compute the same and learn the same, unless "
-            "something else distinguishes them"
+            "all values are equal: the units of a layer compute the same and learn the same, "
+            "unless something else distinguishes them"
         )
     return found
 
@@ -490,8 +498,12 @@ def explain(
             warnings += verdict(through.activation, through.gradient)
         if draws:
             measured = _measure(initializer, dims, function, depth, draws, index(seed))
-        if warnings:
-            suggestion = _suggest(function, gain, through, dims, depth)
+        if warnings and getattr(initializer, "batch_axis", None) is None:
+            axes = (
+                getattr(initializer, "input_axes", None),
+                getattr(initializer, "output_axes", None),
+            )
+            suggestion = _suggest(function, gain, through, dims, axes, depth)
     return Explanation(
         initializer=initializer,
         shape=dims,

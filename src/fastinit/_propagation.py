@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._nonlinearity import ACTIVATIONS, Activation, find_activation
+from ._nonlinearity import ACTIVATIONS, LEAKY, Activation, find_activation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +163,10 @@ def gain(activation: Any, q: float = 1.0, negative_slope: float | None = None) -
     """
     if not 0 < q < math.inf:
         raise ValueError(f"q must be positive and finite, received {q}")
-    return math.sqrt(q / moments(activation, negative_slope).at(q).second)
+    function = find_activation(activation, negative_slope)
+    if function.name in LEAKY:  # the formula, without the errors of a sum
+        return math.sqrt(2 / (1 + (function.parameter or 0.0) ** 2))
+    return math.sqrt(q / moments(function).at(q).second)
 
 
 def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
@@ -179,10 +182,11 @@ def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
     -----
     Poole et al., NeurIPS 2016, equation 3, solved for the variance of the weights.
     """
-    at = moments(activation, negative_slope).at
+    function = find_activation(activation, negative_slope)
+    at = moments(function).at
     lower, upper = 2.0**-10, 2.0**10
-    if not at(lower**2).second < 1 < at(upper**2).second:
-        return gain(activation, negative_slope=negative_slope)
+    if function.name in (*LEAKY, "linear") or not at(lower**2).second < 1 < at(upper**2).second:
+        return gain(function)
     while upper - lower > 1e-14 * upper:  # the mean square grows with the gain: bisect
         middle = (lower + upper) / 2
         if not lower < middle < upper:
