@@ -1,6 +1,7 @@
 """The command `fastinit`."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastinit
-from fastinit import _bench
+from fastinit import _bench, initializers
 from fastinit._cli import bench
 from fastinit._cli.main import main
 
@@ -29,7 +30,8 @@ def test_installed():
         assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
 
 
-COMMANDS = ("create", "info", "selftest", "bench")
+COMMANDS = ("create", "explain", "info", "selftest", "bench")
+EXPLAIN = "explain --init he_normal --shape 256x256 --activation gelu --depth 20"
 
 
 def test_help(capsys):
@@ -56,6 +58,9 @@ def test_help(capsys):
         (["info", "nonsense"], "fastinit info"),
         (["create", "a.npy", "--sed", "1"], "fastinit create"),
         (["create", "a.npy", "--threads", "0"], "fastinit create"),
+        (["explain", "--init", "he_normal"], "fastinit explain"),
+        ([*EXPLAIN.split(), "--shape", "2*3"], "fastinit explain"),
+        ([*EXPLAIN.split(), "--depth", "1.5"], "fastinit explain"),
     ],
 )
 def test_errors_are_one_line(arguments, program, capsys):
@@ -141,14 +146,14 @@ class Full:
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC])
-@pytest.mark.parametrize("command", ["info", "selftest", "bench"])
+@pytest.mark.parametrize("command", ["info", "selftest", "bench", EXPLAIN, f"{EXPLAIN} --json"])
 def test_output_that_nobody_takes_is_an_error(command, number, monkeypatch, capsys):
     before = _kernels_in_use()
     stream = Full(number)
     monkeypatch.setattr(sys, "stdout", stream)
-    assert main([command]) == 2
+    assert main(command.split()) == 2
     err = capsys.readouterr().err
-    assert err == f"fastinit {command}: error: stdout: {os.strerror(number)}\n"
+    assert err == f"fastinit {command.split()[0]}: error: stdout: {os.strerror(number)}\n"
     assert stream.closed  # or Python would flush it at its end, complain, and return 120
     assert _kernels_in_use() == before
 
@@ -157,23 +162,23 @@ def _kernels_in_use():
     return fastinit.show_config("dicts")["ISA in use"]
 
 
-@pytest.mark.parametrize("command", ["info", "--help", "nonsense"])
+@pytest.mark.parametrize("command", ["info", "--help", "nonsense", EXPLAIN])
 def test_closed_streams(command, monkeypatch):
     """Python has None for a stream that is closed at its start."""
-    codes = {"info": 0, "--help": 0, "nonsense": 2}
+    codes = {"info": 0, "--help": 0, "nonsense": 2, EXPLAIN: 0}
     for names in (["stdout"], ["stderr"], ["stdout", "stderr"]):
         with monkeypatch.context() as patched:
             for name in names:
                 patched.setattr(sys, name, None)
             try:
-                code = main([command])
+                code = main(command.split())
             except SystemExit as stop:
                 code = stop.code
         assert code == codes[command]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pipe of a shell")
-@pytest.mark.parametrize("arguments", ["info", "selftest", "create --help"])
+@pytest.mark.parametrize("arguments", ["info", "selftest", "create --help", EXPLAIN])
 def test_a_pipe_that_is_closed(arguments):
     """Nothing of Python is printed, whether its streams have buffers or not."""
     for unbuffered in ("", "1"):
@@ -190,7 +195,9 @@ def test_a_pipe_that_is_closed(arguments):
         if arguments == "create --help":
             assert (done.returncode, done.stderr) == (0, "")
         else:
-            message = f"fastinit {arguments}: error: stdout: {os.strerror(errno.EPIPE)}\n"
+            message = (
+                f"fastinit {arguments.split()[0]}: error: stdout: {os.strerror(errno.EPIPE)}\n"
+            )
             assert (done.returncode, done.stderr) == (2, message)
 
 
@@ -200,6 +207,63 @@ def test_messages_are_short(capsys):
     err = capsys.readouterr().err
     assert re.fullmatch(r"fastinit create: error: [ -~]+\n", err)
     assert len(err) < 1100
+
+
+def test_explain(capsys):
+    assert main(EXPLAIN.split()) == 0
+    options = {"activation": "gelu", "depth": 20}
+    found = fastinit.explain("he_normal", (256, 256), **options)
+    assert capsys.readouterr().out == f"{found}\n"
+    assert main([*EXPLAIN.split(), "--json", "--draws", "2", "--seed", "3"]) == 0
+    found = fastinit.explain("he_normal", (256, 256), **options, draws=2, seed=3)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert json.loads(printed) == found.to_dict()
+
+
+def test_explain_passes_every_parameter(capsys):
+    for command, initializer, shape in (
+        ("variance_scaling --scale 3 --mode fan_out --distribution uniform --shape 8,9",
+         initializers.VarianceScaling(3, "fan_out", "uniform"), (8, 9)),
+        ("he_normal --shape 8x9x10 --input-axes 0,1 --output-axes -1",
+         initializers.HeNormal(None, [0, 1], [-1]), (8, 9, 10)),
+        ("truncated_normal --mean 1 --stddev 2 --lower -1 --upper inf --shape 7",
+         initializers.TruncatedNormal(1, 2, lower=-1, upper=float("inf")), (7,)),
+        ("random_uniform --minval -2 --maxval 0.5 --shape 3x3",
+         initializers.RandomUniform(-2, 0.5), (3, 3)),
+        ("orthogonal --gain 2 --shape 5x4", initializers.Orthogonal(2), (5, 4)),
+        ("constant --value 3 --shape 5", initializers.Constant(3), (5,)),
+    ):  # fmt: skip
+        assert main(["explain", "--dtype", "float64", "--init", *command.split()]) == 0
+        assert (
+            capsys.readouterr().out == f"{fastinit.explain(initializer, shape, dtype='float64')}\n"
+        )
+    slope = ["--activation", "leaky_relu", "--negative-slope", "0.5"]
+    assert main(["explain", "--init", "he_normal", "--shape", "9x9", *slope]) == 0
+    assert "leaky_relu (parameter 0.5)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--init nonsense", "unknown initializer 'nonsense': one of zeros, .+"),
+        ("--init HeNormal", "unknown initializer 'HeNormal': one of zeros, .+"),
+        ("--init zeros --stddev 1", "zeros has no --stddev; it has: none"),
+        ("--init he_normal --gain 1", "he_normal has no --gain; it has: --input-axes .+"),
+        ("--init stft", "initializer must be one of this package .+"),
+        ("--init he_normal --activation softmax", "activation must be an elementwise .+"),
+        ("--init he_normal --depth 0", "depth must be from 1 to 100000, received 0"),
+        ("--init he_normal --dtype int8", "dtype must be .+"),
+        ("--init random_normal --stddev -1", "stddev must be >= 0, received -1.0"),
+        ("--init he_normal --input-axes 5 --output-axes 0", ".*out of bounds.*"),
+        ("--init he_normal --activation relu --draws 1 --seed -1", ".*received -1"),
+    ],
+)
+def test_explain_refuses(arguments, message, capsys):
+    assert main(["explain", "--shape", "4x4", *arguments.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(f"fastinit explain: error: {message}\n", err)
 
 
 def test_bench(monkeypatch, capsys):

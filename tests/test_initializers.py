@@ -1,6 +1,7 @@
 import copy
 import inspect
 import json
+import math
 import pickle
 import sys
 from decimal import Decimal
@@ -14,6 +15,7 @@ from processes import run_python
 
 import fastinit
 from fastinit import initializers
+from fastinit._nonlinearity import ACTIVATIONS
 from fastinit._shapes import NUMBERS
 from fastinit.initializers._catalog import CATALOG, CLASSES
 
@@ -515,7 +517,69 @@ def test_for_activation_of_callables():
     assert initializers.for_activation(SELU()) == initializers.LecunNormal()
 
 
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_for_activation_with_a_slope(distribution):
+    """He et al. 2015, equation 15: the variance is 2 / (1 + a**2) / fan_in."""
+    for name in ("leaky_relu", "LeakyReLU", "prelu", "relu"):
+        initializer = initializers.for_activation(name, distribution, 5, negative_slope=0.5)
+        form = "uniform" if distribution == "uniform" else "truncated_normal"
+        assert initializer == initializers.VarianceScaling(2 / 1.25, "fan_in", form, 5)
+    zero = initializers.for_activation("relu", distribution, 5, negative_slope=0)
+    he = initializers.for_activation("relu", distribution, 5)
+    assert (zero((8, 9)) == he((8, 9))).all()
+
+
+def test_for_activation_with_the_exact_gain():
+    def scale(name, **options):
+        initializer = initializers.for_activation(name, gain="exact", **options)
+        assert (initializer.mode, initializer.distribution) == ("fan_in", "truncated_normal")
+        return initializer.scale
+
+    class LeakyReLU:
+        negative_slope = 0.2
+
+    for name in (LeakyReLU(), LeakyReLU().__class__()):
+        assert scale(name) == pytest.approx(2 / 1.04, rel=1e-15)
+        assert initializers.for_activation(name) == initializers.HeNormal()
+    assert scale(LeakyReLU(), negative_slope=1) == pytest.approx(1, rel=1e-15)
+    assert scale("relu") == pytest.approx(2, rel=1e-15)
+    assert scale(None) == pytest.approx(1, rel=1e-12)
+    assert scale("selu") == pytest.approx(1, rel=1e-8)
+    for name in ("gelu", "silu", "mish", "elu", "softplus"):
+        # E[phi(g u)**2] = 1 by the trapezoidal rule, which is exact for such smooth functions up to
+        # exp(-2 (pi / h)**2); elu's second derivative jumps at 0, a node.
+        u = np.linspace(-12, 12, 24001)
+        values = ACTIVATIONS[name](math.sqrt(scale(name)) * u) ** 2
+        mean = (values * np.exp(-(u**2) / 2)).sum() * (u[1] - u[0]) / math.sqrt(2 * math.pi)
+        assert mean == pytest.approx(1, rel=1e-6)
+    assert initializers.for_activation("gelu", "uniform", 3, gain="exact").seed == 3
+    # Bounded functions keep the variance of the pre-activations at 1 instead.
+    assert scale("tanh") == pytest.approx(1.5925374**2, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "mish"])
+def test_the_exact_gain_keeps_what_he_loses(name):
+    """20 layers of 512 units: the figures that the documentation of for_activation gives."""
+    shape = (512, 512)
+    lost = fastinit.explain("he_normal", shape, activation=name, depth=20)
+    expected = {"gelu": 0.037, "silu": 0.0034, "mish": 0.32}[name]
+    assert lost.layers.activation[-1] == pytest.approx(expected, rel=0.02)
+    exact = initializers.for_activation(name, gain="exact")
+    kept = fastinit.explain(exact, shape, activation=name, depth=20, draws=4)
+    assert kept.layers.rms == pytest.approx(np.ones(20), rel=1e-8)
+    # A network of 512 units differs from this by a factor of up to 2.
+    assert 0.5 < np.median(kept.measured[:, -1] / kept.layers.activation[-1]) < 2
+
+
 def test_for_activation_refuses():
+    with pytest.raises(ValueError, match=r"gain must be 'exact' or None, received 2.0"):
+        initializers.for_activation("relu", gain=2.0)
+    with pytest.raises(ValueError, match="elementwise function, received 'softmax'"):
+        initializers.for_activation("softmax", gain="exact")
+    with pytest.raises(ValueError, match="negative_slope must be left out for tanh"):
+        initializers.for_activation("tanh", negative_slope=0.1)
+    with pytest.raises(ValueError, match="negative_slope must be finite"):
+        initializers.for_activation("relu", negative_slope=float("nan"))
     with pytest.raises(ValueError, match=r"one of none, linear, tanh.*selu, received 'maxout'"):
         initializers.for_activation("maxout")
     with pytest.raises(ValueError, match="one of none"):
@@ -802,8 +866,9 @@ def test_a_class_that_has_no_from_config():
 
 def test_the_catalog_is_complete():
     functions = {name for name, f in vars(fastinit).items() if inspect.isfunction(f)}
-    others = {"derive_seed", "get_num_threads", "random_bits", "selftest", "set_num_threads"}
-    assert {entry.name for entry in CATALOG} == functions - others - {"show_config"}
+    others = {"derive_seed", "explain", "get_num_threads", "random_bits", "selftest"}
+    others |= {"set_num_threads", "show_config"}
+    assert {entry.name for entry in CATALOG} == functions - others
     classes = {c for c in vars(initializers).values() if isinstance(c, type)}
     assert {entry.cls for entry in CATALOG} == classes - {initializers.Initializer}
     aliases = {name for name in CLASSES if hasattr(initializers, name)}

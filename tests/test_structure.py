@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -89,7 +90,7 @@ PUBLIC = [thing for thing in PUBLIC if inspect.isclass(thing) or inspect.isfunct
 def test_the_source_of_every_public_name_is_found(thing):
     source = inspect.getsource(thing)
     word = "class" if inspect.isclass(thing) else "def"
-    assert source.startswith(f"{word} {thing.__name__}")
+    assert re.match(rf"(@.+\n)?{word} {thing.__name__}\b", source)
     assert Path(inspect.getsourcefile(thing)) == MODULES[thing.__module__]
 
 
