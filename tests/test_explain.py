@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,3 +276,21 @@ def test_refused_types():
         fastinit.explain("he_normal", (2, 2), depth=1.5)
     with pytest.raises(TypeError, match="dtype must be"):
         fastinit.explain("he_normal", (2, 2), dtype="int32")
+
+
+def test_the_table_of_the_documentation():
+    page = Path(__file__).parents[1] / "docs" / "choosing.md"
+    table = page.read_text(encoding="utf-8").partition("<!-- table of activations -->\n")[2]
+    rows = table.partition("\n<!-- end of table -->")[0].splitlines()[2:]
+    assert len(rows) == 10
+    for row in rows:
+        name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        usual = initializers.for_activation(name.strip("`"))
+        exact = initializers.for_activation(name.strip("`"), gain="exact")
+        expected = [f"`{type(usual).__name__}`"]
+        for initializer in (usual, exact):
+            found = fastinit.explain(initializer, (256, 256), activation=name.strip("`"))
+            expected.append(f"{found.stddev * 16:.4f}")
+            expected.append(f"{found.layers.activation[-1]:.2g}")
+            expected.append(f"{found.layers.gradient[0]:.2g}")
+        assert cells == expected

@@ -91,7 +91,7 @@ def test_the_source_of_every_public_name_is_found(thing):
     source = inspect.getsource(thing)
     word = "class" if inspect.isclass(thing) else "def"
     assert re.match(rf"(@.+\n)?{word} {thing.__name__}\b", source)
-    assert Path(inspect.getsourcefile(thing)) == MODULES[thing.__module__]
+    assert Path(inspect.getsourcefile(inspect.unwrap(thing))) == MODULES[thing.__module__]
 
 
 def test_the_class_of_an_initializer_stands_beside_its_function():
