@@ -5,6 +5,7 @@ from fastinit._files import write as writing
 
 # These files import other libraries, so they are collected only where they are asked for.
 INTEGRATION = {
+    "test_activations.py",
     "test_engines.py",
     "test_faults_engines.py",
     "test_frozen.py",

@@ -295,6 +295,9 @@ def test_activations_are_found():
     six.max_value = 7.0
     with pytest.raises(ValueError, match="without a bound or relu6"):
         find_activation(six)
+    six.max_value, six.threshold = None, 1.0
+    with pytest.raises(ValueError, match=r"threshold of relu must be 0.0, received 1.0"):
+        find_activation(six)
     assert find_activation(None).name == find_activation("none").name == "linear"
     assert options_of(len) == {}
 

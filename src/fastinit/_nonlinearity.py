@@ -324,12 +324,18 @@ def name_of(identifier: Any) -> str:
     return str(getattr(identifier, "__name__", type(identifier).__name__))
 
 
+# Options of objects that this module knows with one value alone: of softplus, hard_tanh and Keras's
+# ReLU.
+_ONLY = {"beta": 1.0, "min_val": -1.0, "max_val": 1.0, "threshold": 0.0}
+_HAVE = {"softplus": ("beta",), "hard_tanh": ("min_val", "max_val"), "relu": ("threshold",)}
+
+
 def options_of(identifier: Any) -> dict[str, Any]:
     """Return the options of an activation function that it carries itself.
 
     A layer of Keras or PyTorch has them as attributes, and a function as default values.
     """
-    names = ("negative_slope", "alpha", "approximate", "max_value", "weight")
+    names = ("negative_slope", "alpha", "approximate", "max_value", "weight", *_ONLY)
     if identifier is None or isinstance(identifier, (str, type)):
         return {}
     if callable(getattr(identifier, "__get__", None)) or isinstance(identifier, partial):
@@ -408,6 +414,11 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
             f"activation must be one of {', '.join(ACTIVATIONS)}, received {shown(identifier)}"
         )
     options = {} if isinstance(identifier, Activation) else options_of(identifier)
+    for name in _HAVE.get(found.name, ()):
+        if options.get(name, _ONLY[name]) != _ONLY[name]:
+            raise ValueError(
+                f"{name} of {found.name} must be {_ONLY[name]}, received {shown(options[name])}"
+            )
     if found.name == "gelu" and options.get("approximate") in (True, "tanh"):
         return ACTIVATIONS["gelu_tanh"]
     if found.name in ("elu", "celu") and "alpha" in options:
