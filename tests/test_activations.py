@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import fastinit
+import fastinit.keras
 from fastinit import initializers
 from fastinit._nonlinearity import find_activation
 
@@ -58,6 +60,20 @@ def test_keras(function):
 @pytest.mark.parametrize("function", JAX, ids=str)
 def test_jax(function):
     agree(function, np.asarray(function(X)))
+
+
+@pytest.mark.parametrize("module", [keras, fastinit.keras])
+def test_initializers_of_keras_are_explained(module):
+    theirs = module.initializers
+    for initializer, ours in (
+        (theirs.HeNormal(seed=1), initializers.HeNormal()),
+        (theirs.RandomUniform(-0.5, 0.25, seed=1), initializers.RandomUniform(-0.5, 0.25)),
+        (theirs.VarianceScaling(3.0, "fan_avg"), initializers.VarianceScaling(3.0, "fan_avg")),
+        (theirs.Constant(2.0), initializers.Constant(2.0)),
+        (theirs.Orthogonal(0.5), initializers.Orthogonal(0.5)),
+    ):
+        found = fastinit.explain(initializer, (30, 40))
+        assert found.to_dict() == fastinit.explain(ours, (30, 40)).to_dict()
 
 
 def test_slopes_of_objects():

@@ -21,6 +21,8 @@ from ._propagation import Layers, layers, steady_gain, truncated_moments, verdic
 from ._seeds import derive_seed
 from ._shapes import FLOATS, as_dtype, as_shape
 from .initializers._activations import for_activation
+from .initializers._base import Initializer
+from .initializers._catalog import CLASSES
 from .initializers._constant import Constant, Identity, Ones, Zeros
 from .initializers._identifiers import get
 from .initializers._orthogonal import DeltaOrthogonal, Orthogonal
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from ._nonlinearity import Activation
     from ._typing import Array, Axes, Dimensions, Shape
-    from .initializers._base import Initializer
 
 _INPUTS = 64  # of a measured network; the matrices vary more between networks than the inputs do
 
@@ -393,6 +394,19 @@ def _about_values(values: _Values, initializer: Any, dtype: np.dtype[Any]) -> li
     return found
 
 
+def _ours(identifier: Any) -> Any:
+    """Return the initializer of this package that an identifier stands for.
+
+    An initializer of Keras, or of :mod:`fastinit.keras`, stands for the one of its name.
+    """
+    found = get(identifier)
+    cls = CLASSES.get(type(found).__name__)
+    if isinstance(found, Initializer) or cls is None or not hasattr(found, "get_config"):
+        return found
+    config = {name: value for name, value in found.get_config().items() if name != "seed"}
+    return cls.from_config(config)
+
+
 @entry_point
 def explain(
     initializer: Any,
@@ -413,7 +427,7 @@ def explain(
     ----------
     initializer : Initializer, type, str or dict
         What :func:`fastinit.initializers.get` takes: an instance, a class, a configuration, or a
-        name such as ``"he_normal"``.
+        name such as ``"he_normal"``; or an initializer of Keras that this package has.
     shape : int or sequence of int
         Shape of the weights of one layer, without empty axes; the fans follow from it, or from the
         axes of the initializer.
@@ -459,9 +473,9 @@ def explain(
     >>> found.warnings[0]
     'activations vanish: standard deviation 0.037 after 20 layers'
     >>> found.suggestion
-    VarianceScaling(scale=2.1549..., mode='fan_in', distribution='truncated_normal', ...)
+    VarianceScaling(scale=2.1550..., mode='fan_in', distribution='truncated_normal', ...)
     """
-    initializer = get(initializer)
+    initializer = _ours(initializer)
     dims = as_shape(shape)
     if 0 in dims:
         raise ValueError(f"shape must have elements, received {shown(dims)}")
