@@ -51,14 +51,16 @@ def add_parser(commands: Any) -> None:
     add("--seed", type=integer, metavar="N", default=0, help="of the measured networks")
     add("--json", action="store_true", help="print one object of JSON; what is infinite is null")
     group = parser.add_argument_group("parameters of initializers")
-    for name, (convert, metavar, text) in PARAMETERS.items():
+    texts = {name: text for name, (_, _, text) in PARAMETERS.items()}
+    texts["gain"] = "The factor of the identity, or of the orthogonal matrix."
+    for name, (convert, metavar, _) in PARAMETERS.items():
         if name != "seed":
             group.add_argument(
                 "--" + name.replace("_", "-"),
                 type=convert,
                 metavar=metavar,
                 default=argparse.SUPPRESS,
-                help=text,
+                help=texts[name],
             )
 
 
@@ -86,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             draws=arguments.draws,
             seed=arguments.seed,
         )
-    except (ValueError, TypeError, IndexError, OverflowError, ImportError) as error:
+    except (ValueError, TypeError, OverflowError, ImportError) as error:
         raise RefusedError(str(error)) from None
     print(json.dumps(found.to_dict(), allow_nan=False) if arguments.json else found)
     if sys.stdout is not None:
