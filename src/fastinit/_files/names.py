@@ -1,0 +1,28 @@
+"""The names of the files that belong to NAME: NAME.partial, NAME.json and NAME.json.partial."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import RefusedError
+
+
+def resolved(target: Path) -> Path:
+    """Return the file that a name means: if it is a symbolic link, the file that it points to."""
+    if not target.is_symlink():
+        return target
+    file = Path(os.path.realpath(target))
+    if file.is_symlink():
+        raise RefusedError(f"{target} is a loop of symbolic links")
+    return file
+
+
+def partial_of(file: Path) -> Path:
+    """Return the name of a file until it is complete."""
+    return file.with_name(f"{file.name}.partial")
+
+
+def record_of(file: Path) -> Path:
+    """Return the name of the record beside a file."""
+    return file.with_name(f"{file.name}.json")
