@@ -243,6 +243,7 @@ def test_safetensors(dtype):
         "seed": "7",
         "stream_version": "1",
         "fastinit_version": fastinit.__version__,
+        "checksum": metadata["checksum"],
     }
     create("b.safetensors", "--init", "ones", "--shape", "5", "--dtype", "int32")
     assert parsed("b.safetensors")[:1] == ("weight",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import time
 from contextlib import suppress
@@ -17,7 +16,7 @@ from .decide import Action, Content, Found, Record, Request, decide, foreign
 from .errors import RefusedError
 from .job import Job, amount, draws_seed, job_of, resumed_job, takes_seed
 from .locks import locked
-from .names import partial_of, record_of, resolved
+from .names import command_to_resume, partial_of, record_of, resolved
 from .partial import Partial, open_partial
 from .record import publish_record, read_record, remove_record, write_record
 from .steps import is_same_file
@@ -81,10 +80,8 @@ class Creation:
     @property
     def command_to_resume(self) -> str:
         """The command that continues after an interruption."""
-        name, options = str(self.target), ["--resume"] + ["--overwrite"] * self.overwrite
-        options += ["--no-record"] * (not self.record)
-        arguments = [*options, "--", name] if name.startswith("-") else [name, *options]
-        return shlex.join(["fastinit", "create", *arguments])
+        options = ["--overwrite"] * self.overwrite + ["--no-record"] * (not self.record)
+        return command_to_resume(self.target, *options)
 
 
 def _remove_second_name(path: Path, target: Path) -> bool:
@@ -305,7 +302,7 @@ def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, wr
         # What an earlier run has written is not lost because this one fails.
         creation.path.unlink()
         kept = "; nothing of it is left there"
-    elif file.is_published(creation.file):
+    elif file.is_published(creation.file) and not os.path.lexists(creation.path):
         kept = f"; the file is complete, but has no record; to go on: {creation.command_to_resume}"
     elif file.is_empty():
         kept = ""
@@ -321,7 +318,7 @@ def _interruption(creation: Creation, file: Partial) -> list[str]:
         with suppress(FileNotFoundError):
             creation.path.unlink()
         if os.path.lexists(partial_of(record_of(creation.file))):
-            return [f"interrupted; to write the record: {creation.command_to_resume}"]
+            return [f"interrupted; to go on: {creation.command_to_resume}"]
         return [f"interrupted, but {creation.target} is finished"]
     if file.is_empty():
         return []

@@ -20,6 +20,7 @@ from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS, LARGEST_HEAD, MOST_DIMENSIONS, decode
 from .partial import LARGEST_ARRAY
+from .record import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,6 +154,7 @@ class Job:
         """Return the header that a version of fastinit writes."""
         asked = {**self.asked, "fastinit_version": version}
         name = asked.pop("name", "")
+        asked["checksum"] = checksum(asked)
         metadata = {n: json.dumps(v).strip('"') for n, v in asked.items()}
         return ENCODERS[self.suffix](self.lazy.dtype, self.shape, name, metadata)
 

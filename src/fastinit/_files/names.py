@@ -1,8 +1,9 @@
-"""The names of the files that belong to NAME: NAME.partial, NAME.json and NAME.json.partial."""
+"""The names of the files that belong to NAME, and of the command that goes on with them."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from .errors import RefusedError
@@ -26,3 +27,10 @@ def partial_of(file: Path) -> Path:
 def record_of(file: Path) -> Path:
     """Return the name of the record beside a file."""
     return file.with_name(f"{file.name}.json")
+
+
+def command_to_resume(target: Path, *options: str) -> str:
+    """Return the command that continues after an interruption."""
+    name, options = str(target), ("--resume", *options)
+    arguments = [*options, "--", name] if name.startswith("-") else [name, *options]
+    return shlex.join(["fastinit", "create", *arguments])

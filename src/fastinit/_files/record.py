@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from binascii import crc32
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +35,23 @@ if TYPE_CHECKING:
     from .headers import Header
 
 _LARGEST = 1 << 16  # bytes: a record has some hundred
-_KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version"})
+_KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version",
+                   "checksum"})  # fmt: skip
 # JSON has no such numbers, and no option has such a text.
 _NOT_FINITE = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 # In metadata all is text, and that of these stays what it is.
-_TEXTS = ("init", "dtype", "mode", "distribution", "fastinit_version")
+_TEXTS = ("init", "dtype", "mode", "distribution", "fastinit_version", "checksum")
+
+
+def checksum(asked: Mapping[str, Any]) -> str:
+    """Return the CRC-32 of a record, by which one that was damaged or edited is told."""
+    return f"{crc32(json.dumps(asked, sort_keys=True).encode()):08x}"
 
 
 def encoded(asked: Mapping[str, Any]) -> bytes:
     """Return the bytes of the record of what was asked for, one option a line."""
     lines = []
-    for name, value in asked.items():
+    for name, value in {**asked, "checksum": checksum(asked)}.items():
         if isinstance(value, float) and str(value) in _NOT_FINITE:
             value = str(value)
         lines.append(f"  {json.dumps(name)}: {json.dumps(value)}")
@@ -59,10 +66,18 @@ def decoded(text: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict) or not found.keys() >= _KEYS:
         return None
-    return {
-        name: _NOT_FINITE.get(value, value) if isinstance(value, str) else value
-        for name, value in found.items()
-    }
+    return _checked(
+        {
+            name: _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+            for name, value in found.items()
+        }
+    )
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a record without its checksum; None where that is wrong."""
+    expected = found.pop("checksum", None)
+    return found if checksum(found) == expected else None
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -85,7 +100,7 @@ def record_in(header: Header) -> dict[str, Any] | None:
     metadata = header.metadata
     if not metadata.keys() >= _KEYS:
         return None
-    found = {}
+    found: dict[str, Any] = {}
     for name, text in metadata.items():
         if name == "format":
             continue
@@ -95,7 +110,8 @@ def record_in(header: Header) -> dict[str, Any] | None:
             found[name] = text if name in _TEXTS else json.loads(text)
         except (ValueError, RecursionError):
             return None
-    return {**found, "name": header.name}
+    checked = _checked(found)
+    return None if checked is None else {**checked, "name": header.name}
 
 
 def write_record(file: Path, asked: Mapping[str, Any]) -> None:

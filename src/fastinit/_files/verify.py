@@ -15,7 +15,7 @@ from .._kernels import STREAM_VERSION
 from .errors import RefusedError
 from .headers import LARGEST_HEAD, decode
 from .job import Job, amount, draws_seed, job_of, other_stream
-from .names import partial_of, record_of, resolved
+from .names import command_to_resume, partial_of, record_of, resolved
 from .record import read_record, record_in
 from .steps import is_same_file
 from .write import in_chunks
@@ -63,7 +63,7 @@ class Comparison:
 
 def _check_finished(target: Path, file: Path) -> None:
     """Refuse what is no finished file, or one whose record was not published."""
-    partial, hint = partial_of(file), f"fastinit create {target} --resume"
+    partial, hint = partial_of(file), command_to_resume(target)
     try:
         mode = os.stat(file).st_mode
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _recorded(target: Path, file: Path, header: Header) -> tuple[dict[str, Any],
                 "and so on"
             ) from None
     if recorded is None:
-        raise RefusedError(f"{where} is no record that create has written")
+        raise RefusedError(f"{where} is no record that create has written, or was edited")
     return recorded, where
 
 
@@ -114,7 +114,7 @@ def _recorded_job(target: Path, file: Path, header: Header) -> Job:
     except RefusedError as error:
         raise RefusedError(f"{where} describes no array that can be made: {error}") from None
     if job is None:
-        raise RefusedError(f"{where} is damaged or was edited")
+        raise RefusedError(f"{where} describes no array that create writes")
     return job
 
 
