@@ -132,6 +132,8 @@ def _record_content(creation: Creation) -> Record:
         recorded = read_record(record_of(creation.file))
     except FileNotFoundError:
         return Record.ABSENT
+    except OSError:  # it cannot be read
+        return Record.FOREIGN
     return Record.FOREIGN if recorded is None else Record.OURS
 
 

@@ -62,22 +62,27 @@ class Comparison:
 
 
 def _check_finished(target: Path, file: Path) -> None:
-    """Refuse what is no finished file, or one whose record was not published."""
-    partial, hint = partial_of(file), command_to_resume(target)
+    """Refuse what is no finished file."""
     try:
         mode = os.stat(file).st_mode
     except FileNotFoundError:
-        if os.path.lexists(partial):
+        if os.path.lexists(partial_of(file)):
+            hint = command_to_resume(target)
             raise RefusedError(f"{target} is not finished: {hint} goes on") from None
         raise
     if not stat.S_ISREG(mode):
         what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
         raise RefusedError(f"{target} is {what}")
+
+
+def _check_published(target: Path, file: Path) -> None:
+    """Refuse a file whose record was not published: another one may have its name."""
+    partial = partial_of(file)
     is_replaced = os.path.lexists(partial) and not is_same_file(partial, file)
     if os.path.lexists(partial_of(record_of(file))) and not is_replaced:
         raise RefusedError(
-            f"{target} was published, but a run was killed before it published the record: {hint} "
-            "does that"
+            f"{target} was published, but a run was killed before it published the record: "
+            f"{command_to_resume(target)} does that"
         )
 
 
@@ -87,6 +92,7 @@ def _recorded(target: Path, file: Path, header: Header) -> tuple[dict[str, Any],
         where: Path | str = f"the metadata of {target}"
         recorded = record_in(header)
     else:
+        _check_published(target, file)
         where = record_of(file)
         try:
             recorded = read_record(where)
