@@ -20,7 +20,9 @@ from processes import run_python
 
 import fastinit
 from fastinit._cli.main import main
-from fastinit._files.job import IN_PARTS, parameters_of
+from fastinit._files.headers import decode
+from fastinit._files.job import IN_PARTS, Job, parameters_of
+from fastinit._files.partial import Partial
 from fastinit._files.record import checksum, decoded, encoded
 
 SUFFIXES = (".npy", ".safetensors")
@@ -546,14 +548,14 @@ def test_a_symbolic_link(verified):
 @pytest.mark.usefixtures("small_chunks")
 def test_a_file_that_is_cut_while_it_is_read(unverified, monkeypatch):
     create("a.npy", *TABLE)
-    plain = fastinit._files.job.Job.fill
+    plain = Job.fill
 
     def fill(self, out, offset):
         if offset > NBYTES // 2:
             os.truncate("a.npy", NBYTES // 3)
         plain(self, out, offset)
 
-    monkeypatch.setattr(fastinit._files.job.Job, "fill", fill)
+    monkeypatch.setattr(Job, "fill", fill)
     assert unverified("a.npy", "--threads", 1) == "a.npy was cut short while it was read"
 
 
@@ -710,13 +712,13 @@ def test_a_file_that_is_being_replaced(verified, monkeypatch, capsys):
     """Until the new file is complete the old one is compared with its own record."""
     create("a.npy", *TABLE)
     seen = []
-    plain = fastinit._files.partial.Partial.write
+    plain = Partial.write
 
     def write(*arguments):
         seen.append(main(["verify", "a.npy", "--quiet"]))
         plain(*arguments)
 
-    monkeypatch.setattr(fastinit._files.partial.Partial, "write", write)
+    monkeypatch.setattr(Partial, "write", write)
     create("a.npy", *TABLE[:-1], 8, "--overwrite")
     assert seen == [0]
 
@@ -857,3 +859,37 @@ def test_the_values_of_bfloat16_are_shown(verified):
     np.save("a.npy", array)
     expected = fastinit.truncated_normal((1000, 33), 0, 0.1, 7, "bfloat16")[2, 5]
     assert f"the first at [2, 5]: 3 and not {expected!s}\n" in verified("a.npy")[1]
+
+
+def test_headers_have_as_many_dimensions_as_numpy_has():
+    """More would only take time to multiply."""
+    for count in (64, 65):
+        tensor = {"dtype": "F32", "shape": [1] * count, "data_offsets": [0, 4]}
+        head = header_of({"weight": tensor})
+        assert (decode(".safetensors", head) is None) == (count > 64)
+
+
+def test_a_file_of_another_program_that_comes_during_the_run(verified, monkeypatch, capsys):
+    finish = Partial.finish
+
+    def finishing(*arguments):
+        finish(*arguments)
+        RECORD.write_bytes(b"notes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Partial, "finish", finishing)
+        message = create_error(capsys, "a.npy", *TABLE)
+    assert "a.npy.json is no record that create has written: move it away, or add" in message
+    assert RECORD.read_bytes() == b"notes"
+    assert message == create_error(capsys, "a.npy", "--resume")
+    os.rename(RECORD, "notes")
+    create("a.npy", "--resume")
+    assert sorted(os.listdir()) == [*kept("a.npy"), "notes"]
+    assert verified("a.npy")[0] == 0
+
+
+def test_a_record_that_is_not_wanted_any_more(verified):
+    create("a.npy", *TABLE)
+    os.rename("a.npy.json", "a.npy.json.partial")
+    create("a.npy", *TABLE, "--resume", "--no-record")
+    assert os.listdir() == ["a.npy"]
