@@ -29,7 +29,7 @@ def test_installed():
         assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
 
 
-COMMANDS = ("create", "info", "selftest", "bench")
+COMMANDS = ("create", "verify", "info", "selftest", "bench")
 
 
 def test_help(capsys):
