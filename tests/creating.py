@@ -40,6 +40,17 @@ def files():
     return sorted(os.listdir())
 
 
+def kept(name):
+    """Return the names that a finished run leaves."""
+    return sorted([name, f"{name}.json"] if name.endswith(".npy") else [name])
+
+
+def unpublish(name):
+    """Leave what a run leaves that is killed before it renames its complete file."""
+    for file in kept(name):
+        os.rename(file, f"{file}.partial")
+
+
 def without_threads(monkeypatch):
     """Let the system give no threads: the main one writes alone, and every run takes its steps."""
 

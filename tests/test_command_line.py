@@ -30,7 +30,7 @@ def test_installed():
         assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
 
 
-COMMANDS = ("create", "explain", "info", "selftest", "bench")
+COMMANDS = ("create", "verify", "explain", "info", "selftest", "bench")
 EXPLAIN = "explain --init he_normal --shape 256x256 --activation gelu --depth 20"
 
 

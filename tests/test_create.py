@@ -13,7 +13,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from creating import TABLE, create, files, refused, saved, without_threads
+from creating import TABLE, create, files, kept, refused, saved, without_threads
 from fills import FLOATS, assert_same_bits
 from processes import run_python
 
@@ -83,7 +83,7 @@ def test_equals_the_array_of_the_function(name, dtype):
     create("a.npy", *CASES[name], *options, "--shape", "123x77", "--dtype", dtype)
     expected = getattr(fastinit, name)((123, 77), dtype=dtype, **ARRAYS.get(name, {}), **seed)
     assert Path("a.npy").read_bytes() == saved(expected)
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 def test_constants_of_other_dtypes():
@@ -242,6 +242,8 @@ def test_safetensors(dtype):
         "upper": "2.0",
         "seed": "7",
         "stream_version": "1",
+        "fastinit_version": fastinit.__version__,
+        "checksum": metadata["checksum"],
     }
     create("b.safetensors", "--init", "ones", "--shape", "5", "--dtype", "int32")
     assert parsed("b.safetensors")[:1] == ("weight",)
@@ -311,8 +313,12 @@ ERRORS = [
     (["no/a.npy", *TABLE], "no/a.npy: there is no directory no"),
     (["a.npy", *TABLE, "--nonsense"], "--nonsense"),
     (["a.npy", *TABLE, "--quiet", "--progress"], "not allowed with"),
-    (["a.npy", *TABLE[:-2], "--quiet"], "--quiet needs --seed: the drawn one would be lost"),
-    (["a.npy", *TABLE[:-2], "--quiet", "--resume"], "--quiet needs --seed"),
+    (
+        ["a.npy", *TABLE[:-2], "--quiet", "--no-record"],
+        "--quiet needs --seed: the drawn one would be lost",
+    ),
+    (["a.npy", *TABLE[:-2], "--quiet", "--resume", "--no-record"], "--quiet needs --seed"),
+    (["a.safetensors", *TABLE, "--no-record"], "no --no-record"),
     ([], "NAME"),
 ]
 
@@ -432,7 +438,7 @@ def test_an_error_of_a_stream_is_none_of_the_file(streams, expected):
     code, out, err = run_in_shell(["a.npy", *TABLE, "--progress"], streams)
     assert code == 0
     assert Path("a.npy").read_bytes() == expected
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
     if "2>" not in streams:  # the report is printed where it can be
         assert "a.npy: 1000x33 float32, seed 7" in err
     if not streams.startswith((">", "<")):
@@ -442,7 +448,8 @@ def test_an_error_of_a_stream_is_none_of_the_file(streams, expected):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("streams", ["", *STREAMS])
 def test_a_drawn_seed_is_never_lost(streams):
-    code, out, err = run_in_shell(["a.npy", *TABLE[:-2]], streams)
+    """Where no record holds it, it is printed, or else nothing is written."""
+    code, out, err = run_in_shell(["a.npy", *TABLE[:-2], "--no-record"], streams)
     seeds = set(re.findall(r"seed(?: is)? (\d+)", out + err))
     if streams.count(">") < 2:
         assert code == 0
@@ -455,7 +462,8 @@ def test_a_drawn_seed_is_never_lost(streams):
 
 
 def test_a_name_that_a_stream_cannot_encode():
-    code, out, err = run_in_shell(["tablé.npy", *TABLE[:-2]], "", PYTHONIOENCODING="ascii")
+    arguments = ["tablé.npy", *TABLE[:-2], "--no-record"]
+    code, out, err = run_in_shell(arguments, "", PYTHONIOENCODING="ascii")
     assert (code, err) == (0, "")
     told, report = out.splitlines()
     assert re.fullmatch(r"tabl\\xe9.npy: the seed is (\d+)", told)
@@ -482,7 +490,7 @@ main(["create", *sys.argv[1:]])
 
 
 def test_a_drawn_seed_is_told_before_anything_is_written():
-    arguments = [sys.executable, "-c", TOLD, "a.npy", *TABLE[:-2]]
+    arguments = [sys.executable, "-c", TOLD, "a.npy", *TABLE[:-2], "--no-record"]
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 9
     assert re.fullmatch(r"a.npy: the seed is \d+\n", done.stdout)

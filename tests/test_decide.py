@@ -1,12 +1,18 @@
 """The decision of `fastinit create`, as a table, without a disk."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from fastinit._files.decide import Action, Content, Found, Request, decide
+from fastinit._files.decide import Action, Content, Found, Record, Request, decide
 
-NAMES = {"target": "dir/a.npy", "partial": "dir/a.npy.partial", "parent": "dir"}
+NAMES = {
+    "target": "dir/a.npy",
+    "partial": "dir/a.npy.partial",
+    "record": "dir/a.npy.json",
+    "parent": "dir",
+}
 NONE, SOME, MOST = frozenset(), frozenset({"stddev"}), frozenset({"init", "shape"})
 INIT, ALL = frozenset({"init", "seed"}), frozenset({"init", "shape", "seed"})
 BEGIN, RESUME, PUBLISH, FINISHED = Action.BEGIN, Action.RESUME, Action.PUBLISH, Action.FINISHED
@@ -168,3 +174,25 @@ def test_an_initializer_without_a_seed_needs_none():
     assert message == COMPLETE_ALONE + ALL_OPTIONS + COMPARED
     message = outcome(request, Found(**NAMES, target_exists=True))
     assert message == MADE_BEFORE + ALL_OPTIONS + COMPARED
+
+
+NO_RECORD = (
+    "dir/a.npy.json is no record that create has written: move it away, or add --no-record to "
+    "write none"
+)
+RECORD_EXISTS = "dir/a.npy.json exists: --overwrite replaces it"
+
+
+@pytest.mark.parametrize(("content", "exists", "resume", "overwrite", "options", "expected"), TABLE)
+def test_the_table_beside_a_record(content, exists, resume, overwrite, options, expected):
+    """Whatever would write the file is refused where that would replace what it may not."""
+    writes = expected in (BEGIN, RESUME, PUBLISH)
+    for record, keeps in product(Record, (False, True)):
+        found = Found(**NAMES, target_exists=exists, content=content, record_content=record)
+        request = replace(request_of(resume, overwrite, options), keeps_record=keeps)
+        message = None
+        if record is Record.FOREIGN and keeps:
+            message = NO_RECORD
+        elif record is Record.OURS and not overwrite:
+            message = RECORD_EXISTS
+        assert outcome(request, found) == (message if writes and message else expected)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from creating import TABLE, create, files, refused, saved, stop_after, without_threads
+from creating import TABLE, create, files, kept, refused, saved, stop_after, without_threads
 from faults import needs_preloading, run_with_faults
 
 import fastinit
@@ -31,12 +31,15 @@ from fastinit._cli.main import main
 from fastinit._files import write as writing
 writing.CHUNK, writing.KEEP_SECONDS = 4096, 0
 name, kinds, what, count, number = sys.argv[1], *map(int, sys.argv[2:6])
-old = b"old" if sys.argv[6] == "replace" else None
 target, partial = Path(name), Path(name + ".partial")
-again = ["--overwrite"] if old else []
+record = Path(name + ".json")
+waiting = Path(name + ".json.partial")
+replaces = sys.argv[6] == "replace"
+again = ["--overwrite"] * replaces
 OPTIONS = ["--init", "truncated_normal", "--shape", "100x33", "--seed", "1", *again]
 CREATE = ["create", name, *OPTIONS, "--threads", "2"]
 RESUME = ["create", name, "--resume", *again]
+VERIFY = ["verify", name]
 KEPT = re.escape("is kept; to go on: fastinit " + " ".join(RESUME))
 found = Counter()
 
@@ -74,21 +77,37 @@ def run(arguments, *fault):
     os.unlink("said")
     return code, said, seen
 
+def content(path):
+    return path.read_bytes() if path.exists() else None
+
+old = old_record = None
+if replaces:
+    assert run(["2" if word == "1" else word for word in CREATE])[0] == 0  # of another seed
+    old, old_record = target.read_bytes(), record.read_bytes()
 assert run(CREATE)[0] == 0
-expected, n = target.read_bytes(), 0
+expected, expected_record, n = target.read_bytes(), content(record), 0
+assert (expected_record is None) == name.endswith(".safetensors")
+assert expected != old
+
+def check_finished():
+    assert target.read_bytes() == expected, n
+    assert content(record) == expected_record, n
+    assert sorted(os.listdir()) == sorted(p.name for p in (target, record) if p.exists()), n
+    assert run(VERIFY)[0] == 0, n
+
 while True:
-    for path in (target, partial):
+    for path in (target, partial, record, waiting):
         path.unlink(missing_ok=True)
-    if old:
+    if replaces:
         target.write_bytes(old)
+        record.write_bytes(old_record)
     n += 1
     code, said, seen = run(CREATE, kinds, what, n, count, number)
     if 0 <= seen < n:
         assert code == 0, said
         break
     if code == 0:
-        assert target.read_bytes() == expected, n
-        assert not partial.exists(), n
+        check_finished()
         found["succeeded"] += 1
         continue
     if what in (REFUSE, SHORTEN):
@@ -103,13 +122,30 @@ while True:
         assert bool(re.search(KEPT, said)) == partial.exists(), (n, said)
     else:
         assert code == -signal.SIGKILL, (n, code, said)
-    # What has the name is as before, or complete.
+    # What has the name is as before, or complete.  A file is never compared with the record of
+    # another one.
+    verified, verdict, _ = run(VERIFY)
+    assert verified in (0, 2), (n, verdict)
+    if verified:
+        reason = "No such file|is not finished|a run was killed before it published the record"
+        assert re.search(reason, verdict), (n, verdict)
+    if waiting.exists() and content(target) == expected:
+        assert not partial.exists() or os.path.samefile(target, partial), n
+        if what < KILL and not partial.exists():
+            assert "the file is complete, but has no record; to go on: " in said, said
+        assert verified == 2, n
+        found["without a record"] += 1
+        code, said, _ = run(RESUME)
+        assert code == 0, said
+        check_finished()
+        continue
     if not partial.exists():
-        assert not target.exists() or target.read_bytes() in (old, expected), n
+        assert content(target) in (old, expected), n
+        assert verified == 2 * (content(target) is None), n
         found["nothing is left" if what < KILL else "finished"] += 1
         continue
     both = target.exists() and os.path.samefile(target, partial)
-    assert both or (target.read_bytes() if target.exists() else None) == old, n
+    assert both or content(target) == old, n
     found["kept"] += 1
     begun = any(partial.read_bytes())
     code, said, _ = run(RESUME)
@@ -118,8 +154,7 @@ while True:
         found["known to be empty"] += 1
         code, said, _ = run([*RESUME, *OPTIONS])
     assert code == 0, (n, said)
-    assert target.read_bytes() == expected, n
-    assert os.listdir() == [name], n
+    check_finished()
 print(json.dumps([n, found]))
 """
 
@@ -158,6 +193,7 @@ def test_a_broken_disk_at_each_call():
     runs, found = run_at_each_call("a.npy", STEPS, REFUSE, 1, errno.EIO)
     assert runs > 14
     assert found["kept"] > 8
+    assert found["without a record"] > 0
     assert found["succeeded"] > 0  # what is only an attempt
 
 
@@ -169,6 +205,7 @@ def test_killed_at_each_call(way, name):
     runs, found = run_at_each_call(name, STEPS, TEAR, 1, 0, way)
     assert runs > 14
     assert found["kept"] > 8
+    assert found["without a record"] == (4 if name == "a.npy" else 0)
     assert found["known to be empty"] <= 4
 
 
@@ -178,6 +215,7 @@ def test_killed_at_each_call_while_a_file_is_replaced():
     runs, found = run_at_each_call("a.npy", STEPS, TEAR, 1, 0, "replace")
     assert runs > 14
     assert found["kept"] > 8
+    assert found["without a record"] > 1
 
 
 @needs_preloading
@@ -258,7 +296,7 @@ def test_resume_of_a_file_that_was_cut(left, interrupted, capsys):
     else:
         create("a.npy", *TABLE, "--resume")
     assert Path("a.npy").read_bytes() == saved(fastinit.truncated_normal((1000, 33), 0, 0.1, 7))
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 def test_damage_to_what_is_no_trailer(interrupted):

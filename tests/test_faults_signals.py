@@ -158,7 +158,7 @@ for attempt in range(count):
     code, said, _ = run(resume if begun else create)
     assert code == 0, said
     assert target.read_bytes() == expected
-    assert os.listdir() == ["a.npy"]
+    assert sorted(os.listdir()) == ["a.npy", "a.npy.json"]
 print(json.dumps([sorted(set(codes)), kept]))
 """
 

@@ -16,13 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from creating import TABLE, create, files, refused, saved, stop_after, without_threads
+from creating import (
+    TABLE,
+    create,
+    files,
+    kept,
+    refused,
+    saved,
+    stop_after,
+    unpublish,
+    without_threads,
+)
 from processes import run_python
 
 import fastinit
 from fastinit._cli.main import main
 from fastinit._files import job as jobs
 from fastinit._files import partial as partials
+from fastinit._files import record as records
 from fastinit._files import write as writing
 
 
@@ -63,7 +74,7 @@ def test_resume(options, expected, monkeypatch, capsys):
     )
     create("a.npy", *options, "--resume")
     assert Path("a.npy").read_bytes() == expected
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
     assert min(written) > 0
     assert len(written) < 33
 
@@ -131,7 +142,7 @@ def test_a_partial_file_is_not_replaced_unasked(expected, capsys):
     assert "exists: --resume goes on" in refused(capsys, "a.npy", *TABLE)
     create("a.npy", *TABLE, "--overwrite")
     assert Path("a.npy").read_bytes() == expected
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 @pytest.mark.usefixtures("interrupted")
@@ -203,7 +214,7 @@ def test_resume_of_the_file_of_another(content, suffix, expected, capsys):
         assert f"{path} was not begun by this command" in message
         assert path.read_bytes() == content
     create(f"a{suffix}", *TABLE, "--overwrite")
-    assert files() == [f"a{suffix}"]
+    assert files() == kept(f"a{suffix}")
 
 
 def test_a_symbolic_link_in_its_place(capsys):
@@ -224,7 +235,7 @@ def complete(request):
     name, *shape = request.param
     create(name, *TABLE[:2], "--shape", "1000x33", *shape, *TABLE[4:])
     data = Path(name).read_bytes()
-    os.rename(name, f"{name}.partial")
+    unpublish(name)
     return name, [*TABLE, *shape], data
 
 
@@ -233,11 +244,11 @@ def test_resume_of_a_complete_file(complete, capsys):
     assert "--resume alone renames it" in refused(capsys, name, *TABLE[:-2], "--resume")
     assert "--resume alone renames it" in refused(capsys, name, "--seed", 7, "--resume")
     assert "holds something else" in refused(capsys, name, *TABLE, "--shape", 5, "--resume")
-    assert files() == [f"{name}.partial"]
+    assert files() == sorted(f"{file}.partial" for file in kept(name))
     create(name, "--resume")
     assert Path(name).read_bytes() == data
-    assert files() == [name]
-    os.rename(name, f"{name}.partial")
+    assert files() == kept(name)
+    unpublish(name)
     create(name, *options, "--resume")
     assert Path(name).read_bytes() == data
 
@@ -248,7 +259,7 @@ def test_a_complete_file_and_another_target(complete, capsys):
     assert f"{name} exists" in refused(capsys, name, "--resume")
     create(name, "--resume", "--overwrite")
     assert Path(name).read_bytes() == data
-    assert files() == [name]
+    assert files() == kept(name)
 
 
 @pytest.mark.parametrize("options", [["--resume"], [*TABLE, "--resume"], [*TABLE, "--overwrite"]])
@@ -260,7 +271,7 @@ def test_one_file_with_both_names(options, expected):
         create("a.npy", *options)
         assert file.read() == expected
     assert Path("a.npy").read_bytes() == expected
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -274,7 +285,7 @@ def test_the_target_comes_during_the_run(links, expected, monkeypatch, capsys):
         patched.setattr(
             partials.Partial,
             "finish",
-            lambda file: finish(file) or Path("a.npy").write_bytes(b"new"),
+            lambda *arguments: finish(*arguments) or Path("a.npy").write_bytes(b"new"),
         )
         if not links:
             patched.setattr(os, "link", no_link)
@@ -360,6 +371,7 @@ BEGUN = {
     "upper": 2.0,
     "seed": 7,
     "stream_version": 1,
+    "fastinit_version": "0.1.0",
 }
 
 
@@ -387,8 +399,9 @@ def test_the_settings_that_a_run_writes(expected):
         *({"stddev": s} for s in (None, "x", [1], {}, -1, float("nan"), 10**400)),
         *({"dtype": d} for d in (None, 5, "nonsense", "int32", "f4", [])),
         *({"stream_version": v} for v in (None, "1", True, 1.0, [])),
+        *({"fastinit_version": v} for v in (None, 1, [], "", "é", "0" * 65, "1\n")),
         *({n: 1} for n in ("name", "nonsense", "input_axes", "gain", "--resume", "")),
-        *({n: ...} for n in ("init", "shape", "rows", "stddev", "seed", "stream_version")),
+        *({n: ...} for n in BEGUN),
     ],
     ids=str,
 )
@@ -475,7 +488,7 @@ def test_finished_zeros_need_no_seed(capsys):
     message = refused(capsys, "a.npy", *zeros[:2], "--resume")
     assert "give all options to check that it is the same" in message
     create("a.npy", *zeros, "--resume")
-    os.rename("a.npy", "a.npy.partial")
+    unpublish("a.npy")
     capsys.readouterr()
     message = refused(capsys, "a.npy", *zeros[:2], "--resume")
     assert "give all options to check that it is the same" in message
@@ -521,7 +534,7 @@ def test_without_locks_a_file_takes_their_place(expected, monkeypatch, capsys):
     assert f"a.npy.partial: process {os.getpid()} of " in message
     assert "if it runs no more, remove a.npy.partial.lock" in message
     assert Path("a.npy").read_bytes() == expected
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 @pytest.mark.usefixtures("no_locks", "small_chunks")
@@ -539,7 +552,7 @@ def test_without_locks_it_goes_on_after_an_interruption(expected, monkeypatch, c
     assert Path("a.npy").read_bytes() == expected
     os.link("a.npy", "a.npy.partial")
     create("a.npy", "--resume")
-    assert files() == ["a.npy"]
+    assert files() == kept("a.npy")
 
 
 @pytest.mark.usefixtures("no_locks")
@@ -570,7 +583,7 @@ def test_a_symbolic_link_stays_one(expected, capsys):
     create("a.npy", *TABLE, "--resume")  # it is finished
     assert os.readlink("a.npy") == "there/data"
     assert Path("there/data").read_bytes() == expected
-    assert os.listdir("there") == ["data"]
+    assert sorted(os.listdir("there")) == ["data", "data.json"]
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -658,7 +671,7 @@ def test_the_command_that_goes_on_is_right(name, expected, monkeypatch, capsys):
     assert program == "fastinit"
     assert main(arguments) == 0
     assert Path(name).read_bytes() == expected
-    assert files() == [name]
+    assert files() == kept(name)
 
 
 # Interruptions
@@ -670,6 +683,7 @@ from pathlib import Path
 from threading import Thread
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
+from fastinit._files import record as records
 from fastinit._files import write as writing
 writing.CHUNK, writing.KEEP_SECONDS = 4096, 0
 name, way = sys.argv[1:]
@@ -707,9 +721,12 @@ def run(arguments, steps=None):
 
 assert run(create) == 0
 expected = Path(name).read_bytes()
-steps, unknown, resumed, complete = 0, 0, 0, 0
+steps, unknown, resumed, complete, recorded = 0, 0, 0, 0, 0
+names = sorted(os.listdir())
+assert len(names) == 1 + name.endswith(".npy")
 while True:
-    os.unlink(name)
+    for file in names:
+        os.unlink(file)
     if old:
         Path(name).write_bytes(old)
     code = run(create + again, steps)
@@ -719,8 +736,14 @@ while True:
     steps += 1
     if not partial.exists():
         assert Path(name).read_bytes() == expected
+        if sorted(os.listdir()) != names:
+            recorded += 1
+            assert run(["verify", name, "--quiet"]) == 2
+            assert run(["create", name, "--resume", "--quiet"]) == 0
+        assert sorted(os.listdir()) == names
+        assert run(["verify", name, "--quiet"]) == 0
         continue
-    both = partials.is_same_file(partial, name)
+    both = partial.exists() and os.path.exists(name) and os.path.samefile(partial, name)
     assert both or (Path(name).read_bytes() if old else os.path.exists(name) or None) == old
     if os.stat(partial).st_size:
         with partials.open_partial(partial) as file:
@@ -735,8 +758,9 @@ while True:
         assert run(["create", name, "--resume", "--quiet", *again]) == 2
         assert run([*create, "--resume", *again]) == 0
     assert Path(name).read_bytes() == expected
-    assert os.listdir() == [name]
-print(steps, unknown, resumed, complete)
+    assert sorted(os.listdir()) == names
+    assert run(["verify", name, "--quiet"]) == 0
+print(steps, unknown, resumed, complete, recorded)
 """
 
 
@@ -750,17 +774,24 @@ print(steps, unknown, resumed, complete)
     ],
 )
 def test_killed_at_every_step(name, way):
-    steps, unknown, resumed, complete = map(int, run_python(KILLED, name, way).split())
+    """Also between the file and its record; verify is right or says that a run was killed."""
+    found = map(int, run_python(KILLED, name, way).split())
+    steps, unknown, resumed, complete, recorded = found
     assert steps > 12
     assert resumed > 8
     assert unknown == 2  # before the file is emptied, and before the trailer is written
     assert complete == {"link": 4, "no link": 3, "replace": 2}[way]
+    if name == "a.npy":  # before the record's mode is stored, and before it is renamed
+        assert recorded == {"link": 2, "no link": 3, "replace": 3}[way]
+    else:
+        assert recorded == 0
 
 
 INTERRUPTED = """
 import os, signal, sys, threading
 from fastinit._cli.main import main
 from fastinit._files import partial as partials
+from fastinit._files import record as records
 from fastinit._files import write as writing
 plain, sent = partials.Partial.write, []
 def write(self, values, offset):
@@ -794,20 +825,29 @@ def test_the_order_of_the_end(monkeypatch):
 
         monkeypatch.setattr(os, name, noted)
 
-    for name in ("fsync", "ftruncate", "link", "unlink"):
+    for name in ("fsync", "ftruncate", "link", "unlink", "replace"):
         note(name)
-    sync, write_at = partials._sync, partials._write_at
+    sync, write_at = partials._sync, partials.write_at
 
     def noted_write(fd, data, offset):
         if offset == 0:
             steps.append("header")
         write_at(fd, data, offset)
 
-    monkeypatch.setattr(partials, "_write_at", noted_write)
+    def noted_record(*arguments):
+        steps.append("record")
+        write_at(*arguments)
+
+    monkeypatch.setattr(partials, "write_at", noted_write)
+    monkeypatch.setattr(records, "write_at", noted_record)
     monkeypatch.setattr(partials, "_sync", lambda fd: steps.append("sync of values") or sync(fd))
     create("a.npy", *TABLE)
-    end = ["sync of values", "header", "fsync", "ftruncate", "fsync", "link", "fsync", "unlink"]
-    assert steps[-8:] == end
+    recorded = ["ftruncate", "record", "fsync", "fsync"]  # the file's, and its directory's
+    finished = ["header", "fsync", "ftruncate", "fsync"]
+    published = ["link", "fsync", "unlink"]
+    record_published = ["fsync", "replace", "fsync"]  # its mode's, and the directory's
+    end = ["sync of values", *recorded, *finished, *published, *record_published]
+    assert steps[-len(end) :] == end
     assert steps[:3] == ["ftruncate", "fsync", "fsync"]  # the trailer's, and the directory's
 
 
@@ -815,10 +855,10 @@ def test_the_order_of_the_end(monkeypatch):
 def test_ctrl_c_while_it_is_published(overwrite, expected, monkeypatch, capsys):
     """Whenever it comes, the message tells of the file as it is."""
     options = ["--overwrite"] if overwrite else []
-    steps = ["_write_at", "_sync", "_sync_directory", "link", "unlink", "replace", "fsync"]
+    steps = ["write_at", "_sync", "sync_directory", "link", "unlink", "replace", "fsync"]
     said = set()
     for before in (True, False):  # the step itself
-        for number in range(12):
+        for number in range(20):
             calls = iter(range(100))
 
             def interrupted(step, before=before, number=number, calls=calls):
@@ -836,7 +876,7 @@ def test_ctrl_c_while_it_is_published(overwrite, expected, monkeypatch, capsys):
                 Path("a.npy").write_bytes(b"old")
             with monkeypatch.context() as patched:
                 for name in steps:
-                    module = partials if name.startswith("_") else os
+                    module = os if hasattr(os, name) else partials
                     patched.setattr(module, name, interrupted(getattr(module, name)))
                 code = main(["create", "a.npy", *TABLE, *options])
             err = capsys.readouterr().err
@@ -850,9 +890,10 @@ def test_ctrl_c_while_it_is_published(overwrite, expected, monkeypatch, capsys):
             elif code and err == "":  # nothing has begun
                 assert files() == ["a.npy"] * overwrite
                 continue
-            assert files() == ["a.npy"]
+            assert files() == kept("a.npy")
             assert Path("a.npy").read_bytes() == expected
-            os.unlink("a.npy")
+            for name in kept("a.npy"):
+                os.unlink(name)
     hint = shlex.join(["fastinit", "create", "a.npy", "--resume", *options])
     assert said == {f"interrupted; to go on: {hint}", "interrupted, but a.npy is finished", ""}
 
@@ -967,12 +1008,13 @@ def test_the_name_of_a_complete_file_finds_no_room(
     assert Path("a.npy").read_bytes() == expected
 
 
-@pytest.mark.parametrize("call", [1, 2, 3])  # the header, and what stores it
+# The record and the header, and what stores them; the record's directory may not be stored.
+@pytest.mark.parametrize("call", [1, 2, 4, 5, 6])
 def test_a_disk_that_is_full_at_the_very_end(call, expected, monkeypatch, capsys):
     finish, plain = partials.Partial.finish, {n: getattr(os, n) for n in ("pwrite", "fsync")}
     with monkeypatch.context() as patched:
 
-        def finishing(file):
+        def finishing(*arguments_of_finish):
             calls = iter(range(10))
             for name in plain:
 
@@ -982,7 +1024,7 @@ def test_a_disk_that_is_full_at_the_very_end(call, expected, monkeypatch, capsys
                     return plain[name](*arguments)
 
                 patched.setattr(os, name, full)
-            finish(file)
+            finish(*arguments_of_finish)
 
         patched.setattr(partials.Partial, "finish", finishing)
         assert "a.npy.partial is kept; to go on" in refused(capsys, "a.npy", *TABLE)
@@ -1025,7 +1067,7 @@ print(main(large), os.listdir())
 del os.posix_fallocate
 plain, os.fstatvfs = os.fstatvfs, lambda fd: os.statvfs("/proc")
 print(main(large), os.listdir())
-print(main([*fits, "--quiet"]), os.listdir())
+print(main([*fits, "--quiet"]), sorted(os.listdir()))
 """
 
 
@@ -1041,7 +1083,10 @@ def test_a_full_disk(tmp_path):
     if tried.returncode:
         pytest.skip(f"a full disk is NOT tested: cannot mount a small one: {tried.stderr.strip()}")
     error = "fastinit create: error: a.npy: No space left on device; nothing of it is left there"
-    assert run_python(FULL, tmp_path, prefix=prefix) == f"{error}\n2 []\n" * 2 + "0 ['a.npy']"
+    assert (
+        run_python(FULL, tmp_path, prefix=prefix)
+        == f"{error}\n2 []\n" * 2 + "0 ['a.npy', 'a.npy.json']"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.safetensors"])
@@ -1050,9 +1095,9 @@ def test_zeros_are_compared_without_a_seed(name, capsys):
     create(name, *zeros)
     data = Path(name).read_bytes()
     create(name, *zeros)  # it is finished already
-    os.rename(name, f"{name}.partial")  # as if it had been killed before the renaming
+    unpublish(name)  # as if it had been killed before the renaming
     create(name, *zeros)
     assert Path(name).read_bytes() == data
-    assert files() == [name]
+    assert files() == kept(name)
     capsys.readouterr()
     assert "holds something else" in refused(capsys, name, "--init", "ones", *zeros[2:])

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("configurations", "command_lines", "pickles", "trailers")
+SCRIPTS = ("configurations", "command_lines", "pickles", "records", "trailers")
 
 
 def main():

@@ -22,7 +22,8 @@ with atheris.instrument_imports(include=["fastinit"]):
     from fastinit._cli.main import main
 
 ASKED = {"init": "random_uniform", "shape": [40, 3], "dtype": "float32", "rows": [0, 40],
-         "minval": -0.05, "maxval": 0.05, "seed": 7, "stream_version": 1}  # fmt: skip
+         "minval": -0.05, "maxval": 0.05, "seed": 7, "stream_version": 1,
+         "fastinit_version": "0.1.0"}  # fmt: skip
 FIRST, NBYTES = 128, 40 * 3 * 4
 
 
@@ -54,7 +55,8 @@ def target(raw):
     data = content(raw)
     path, name = Path("a.npy.partial"), Path("a.npy")
     path.write_bytes(data)
-    name.unlink(missing_ok=True)
+    for left in (name, Path("a.npy.json"), Path("a.npy.json.partial")):
+        left.unlink(missing_ok=True)
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
     try:

@@ -12,13 +12,12 @@ from .._files.errors import RefusedError
 from .._files.headers import ENCODERS
 from .._files.job import IN_PARTS, parameters_of
 from .._files.locks import HAS_LOCKS
-from .output import Steady, is_terminal, one_line, say
+from .output import say
+from .progress import add_options as add_progress
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from .._files.job import Job
-    from .._files.write import Progress
 
 DESCRIPTION = """\
 Write an array of initial values to a file, NAME.npy or NAME.safetensors, which may be larger than
@@ -33,6 +32,9 @@ earlier run has written a part of it, or all values are there.
 
 If NAME.npy is finished, --resume with all options, and --seed where values are random, finds that
 out and succeeds.  A NAME that begins with - goes last, after --.
+
+What made the file is kept in the metadata of a .safetensors file, and beside a .npy file, in
+NAME.npy.json: `fastinit verify` compares the file with it.
 """
 
 EPILOG = """\
@@ -129,15 +131,15 @@ PARAMETERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "seed": (
         _integer,
         "N",
-        "0 <= N < 2**64 gives the same values every time.  Without it a seed is drawn, and printed "
-        "before anything is written.",
+        "0 <= N < 2**64 gives the same values every time.  Without it a seed is drawn, kept in the "
+        "record and printed; before anything is written where there is no record.",
     ),
     "input_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_in, with --output-axes."),
     "output_axes": (_axes, "I,J", "Axes whose sizes multiply to fan_out, with --input-axes."),
 }
 
 
-def _add_parameters(parser: argparse.ArgumentParser) -> None:
+def add_parameters(parser: argparse.ArgumentParser) -> None:
     """Add an option for every parameter of the initializers."""
     group = parser.add_argument_group("parameters of initializers")
     owners: dict[str, list[str]] = {}
@@ -155,6 +157,26 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_array_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which array a file holds; what is not given is left out."""
+    suppress: dict[str, Any] = {"default": argparse.SUPPRESS}
+    add = parser.add_argument
+    add("--init", **suppress, help=", ".join(IN_PARTS))
+    add("--shape", type=as_dimensions, **suppress,
+        help="of the whole array, such as 1000x64 or 1000,64")  # fmt: skip
+    add("--dtype", **suppress, help="float32 (the default), float64, float16, bfloat16; for "
+        "constants integers, too")  # fmt: skip
+    add("--rows", type=_rows, metavar="A:B", **suppress,
+        help="only rows A to B - 1 of the whole, as NAME's rows")  # fmt: skip
+    add("--name", **suppress, help='of the tensor in a .safetensors file (default "weight")')
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add --threads."""
+    parser.add_argument("--threads", type=_thread_count, metavar="N",
+        help="number of threads (default: one for each processor)")  # fmt: skip
+
+
 def add_parser(commands: Any) -> None:
     """Add the parser of `fastinit create`."""
     parser = commands.add_parser(
@@ -164,95 +186,45 @@ def add_parser(commands: Any) -> None:
         epilog=EPILOG,
     )
     parser.set_defaults(run=run)
-    suppress = {"default": argparse.SUPPRESS}  # so that it is known what was given
+    parser.add_argument("target", type=Path, metavar="NAME", help="the file, .npy or .safetensors")
+    add_array_options(parser)
     add = parser.add_argument
-    add("target", type=Path, metavar="NAME", help="the file, .npy or .safetensors")
-    add("--init", **suppress, help=", ".join(IN_PARTS))
-    add(
-        "--shape",
-        type=as_dimensions,
-        **suppress,
-        help="of the whole array, such as 1000x64 or 1000,64",
-    )
-    add("--dtype", **suppress, help="float32 (the default), float64, float16, bfloat16; for "
-        "constants integers, too")  # fmt: skip
-    add("--rows", type=_rows, metavar="A:B", **suppress,
-        help="write only rows A to B - 1 of the whole, as NAME's rows")  # fmt: skip
-    add("--name", **suppress, help='of the tensor in a .safetensors file (default "weight")')
     add("--resume", action="store_true", help="continue NAME.partial, if there is one")
     add("--overwrite", action="store_true",
         help="replace NAME once all is written; without --resume NAME.partial, too")  # fmt: skip
-    add("--threads", type=_thread_count, metavar="N",
-        help="number of threads (default: one for each processor)")  # fmt: skip
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--progress", action="store_true",
-        help="show a progress bar even where stderr is no terminal")  # fmt: skip
-    shown.add_argument(
-        "--quiet",
-        action="store_true",
-        help="print nothing but errors; a random .npy file needs --seed then",
+    add("--no-record", dest="record", action="store_false",
+        help="write no NAME.npy.json, which says what made the file")  # fmt: skip
+    add_threads(parser)
+    add_progress(
+        parser, "print nothing but errors; a random .npy file without a record needs --seed then"
     )
-    _add_parameters(parser)
+    add_parameters(parser)
 
 
-class _NoProgress:
-    """A progress bar that shows nothing."""
-
-    def update(self, n: int) -> None:
-        pass
-
-    def set_postfix_str(self, text: str) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def _progress(arguments: argparse.Namespace, job: Job, written: int) -> Progress:
-    """Return a progress bar; it shows nothing where none is wanted or tqdm is missing."""
-    shown = arguments.progress or (is_terminal(sys.stderr) and not arguments.quiet)
-    if sys.stderr is None or not shown:
-        return _NoProgress()
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        say(
-            "fastinit create: no progress bar without tqdm, the extra 'cli': pip install tqdm",
-            sys.stderr,
-        )
-        return _NoProgress()
-
-    class Bar(tqdm):  # type: ignore[type-arg]
-        monitor_interval = 0  # no thread watches it, because the system may refuse one
-
-    bar: Progress = Bar(
-        total=job.nbytes,
-        initial=written,
-        desc=one_line(arguments.target.name),
-        unit="B",
-        unit_scale=True,
-        disable=False,
-        file=Steady(sys.stderr),
-    )
-    return bar
+def array_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that were given of those that say which array a file holds."""
+    names = {"init", "shape", "dtype", "rows", "name", *PARAMETERS}
+    return {name: value for name, value in vars(arguments).items() if name in names}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and return the exit code, which depends on the file, not on the output."""
-    own = {"run", "command", "target", "resume", "overwrite", "threads", "progress", "quiet"}
     target = arguments.target
     if target.suffix not in ENCODERS:
         raise RefusedError(f"{target} must end in {' or '.join(ENCODERS)}")
     if not HAS_LOCKS:
         raise RefusedError("create needs the file locks of POSIX, which Windows lacks")
+    if target.suffix == ".safetensors" and not arguments.record:
+        raise RefusedError("the record of a .safetensors file is in its metadata: no --no-record")
     creation = Creation(
         target=target,
-        options={name: value for name, value in vars(arguments).items() if name not in own},
+        options=array_options(arguments),
         resume=arguments.resume,
         overwrite=arguments.overwrite,
+        record=arguments.record,
         quiet=arguments.quiet,
         threads=arguments.threads,
-        progress=lambda job, written: _progress(arguments, job, written),
+        progress=lambda job, written: progress_bar(arguments, target, job.nbytes, written),
         tell=lambda line: say(line, sys.stdout, sys.stderr),
     )
     try:

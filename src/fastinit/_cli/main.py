@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._files.errors import RefusedError
 from .._kernels import VERSION
-from . import bench, create, explain, info, selftest
+from . import bench, create, explain, info, selftest, verify
 from .output import say, settle
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ EPILOG = """\
 examples:
   fastinit create table.npy --init truncated_normal --shape 1000000x64 --dtype float16 --seed 1
   fastinit create table.npy --resume
+  fastinit verify table.npy
   fastinit COMMAND --help
 
 An error is one line, and exit code 2.
@@ -60,7 +61,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser
     )
-    for command in (create, explain, info, selftest, bench):
+    for command in (create, verify, explain, info, selftest, bench):
         command.add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:

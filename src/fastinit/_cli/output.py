@@ -5,6 +5,7 @@ A line that cannot be printed is dropped, and is no error.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,19 @@ def say(text: str, *streams: TextIO | None) -> bool:
         if not steady.dropped:
             return True
     return False
+
+
+def print_line(text: str) -> None:
+    """Print a line to stdout, with escapes for what its encoding lacks.
+
+    Raises
+    ------
+    OSError
+        It cannot be printed, and not because stdout was closed from the beginning.
+    """
+    if sys.stdout is not None:
+        encoding = sys.stdout.encoding or "utf-8"
+        print(one_line(text).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def settle(*streams: TextIO | None) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._disk import DISK_FULL
 from .._threads import get_num_threads
-from .decide import Action, Content, Found, Request, decide
+from .decide import Action, Content, Found, Record, Request, decide, foreign
 from .errors import RefusedError
-from .job import Job, draws_seed, resumed_job, takes_seed
-from .partial import Partial, is_same_file, open_partial
+from .job import Job, amount, draws_seed, job_of, resumed_job, takes_seed
+from .locks import locked
+from .names import command_to_resume, partial_of, record_of, resolved
+from .partial import Partial, open_partial
+from .record import publish_record, read_record, remove_record, write_record
+from .steps import is_same_file
 from .write import Progress, write_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Creation:
     options: Mapping[str, Any]
     resume: bool
     overwrite: bool
+    record: bool
     quiet: bool
     threads: int | None
     progress: Callable[[Job, int], Progress]  # (job, bytes that are written already)
@@ -40,36 +44,44 @@ class Creation:
     @cached_property
     def file(self) -> Path:
         """The file that is written: if NAME is a symbolic link, the file that it points to."""
-        if not self.target.is_symlink():
-            return self.target
-        file = Path(os.path.realpath(self.target))
-        if file.is_symlink():
-            raise RefusedError(f"{self.target} is a loop of symbolic links")
-        return file
+        return resolved(self.target)
 
     @property
     def path(self) -> Path:
         """NAME.partial."""
-        return self.file.with_name(self.file.name + ".partial")
+        return partial_of(self.file)
+
+    @property
+    def keeps_record(self) -> bool:
+        """Whether a file beside NAME will say what made it."""
+        return self.record and self.target.suffix == ".npy"
 
     def request(self, loses_seed: bool = False) -> Request:
         """Return what the decision depends on."""
         options = frozenset(self.options)
         decides_values = {"init", "shape"} <= options and not draws_seed(self.options)
         takes = takes_seed(self.options)
-        return Request(self.resume, self.overwrite, options, decides_values, loses_seed, takes)
+        return Request(
+            self.resume,
+            self.overwrite,
+            options,
+            decides_values,
+            loses_seed,
+            takes,
+            self.keeps_record,
+        )
 
     @property
     def must_tell_seed(self) -> bool:
-        """Whether a seed is drawn that the file will not hold."""
-        return self.target.suffix == ".npy" and draws_seed(self.options)
+        """Whether a seed is drawn that neither the file nor a record will hold."""
+        lost = self.target.suffix == ".npy" and not self.record
+        return lost and draws_seed(self.options)
 
     @property
     def command_to_resume(self) -> str:
         """The command that continues after an interruption."""
-        name, options = str(self.target), ["--resume"] + ["--overwrite"] * self.overwrite
-        arguments = [*options, "--", name] if name.startswith("-") else [name, *options]
-        return shlex.join(["fastinit", "create", *arguments])
+        options = ["--overwrite"] * self.overwrite + ["--no-record"] * (not self.record)
+        return command_to_resume(self.target, *options)
 
 
 def _remove_second_name(path: Path, target: Path) -> bool:
@@ -80,6 +92,49 @@ def _remove_second_name(path: Path, target: Path) -> bool:
         if is_same_file(path, target):
             path.unlink()
     return True
+
+
+def _publish_waiting_record(creation: Creation) -> bool:
+    """Publish the record if a run was killed before it did; return whether one was."""
+    file, waiting = creation.file, partial_of(record_of(creation.file))
+    if creation.target.suffix != ".npy" or not os.path.lexists(waiting):
+        return False
+    if os.path.lexists(creation.path) or not file.exists():
+        return False
+    # The lock is that of the run which made the file, as long as it runs.
+    with open(file, "rb") as opened, locked(opened.fileno(), creation.path):
+        if not os.path.lexists(waiting):
+            return False
+        if not creation.record:
+            waiting.unlink()
+            return True
+        job = _waiting_job(creation, file)
+        if job is not None:
+            publish_record(file)
+        return job is not None
+
+
+def _waiting_job(creation: Creation, path: Path) -> Job | None:
+    """Return the job of NAME.json.partial if it is that of the file at a path."""
+    try:
+        recorded = read_record(partial_of(record_of(creation.file)))
+        job = job_of(creation.target, recorded) if recorded else None
+    except (FileNotFoundError, RefusedError):
+        return None
+    return job if job is not None and job.is_in(path) else None
+
+
+def _record_content(creation: Creation) -> Record:
+    """Return what has the name of the record."""
+    if creation.target.suffix != ".npy":
+        return Record.ABSENT
+    try:
+        recorded = read_record(record_of(creation.file))
+    except FileNotFoundError:
+        return Record.ABSENT
+    except OSError:  # it cannot be read
+        return Record.FOREIGN
+    return Record.FOREIGN if recorded is None else Record.OURS
 
 
 def _content(file: Partial, suffix: str) -> Content:
@@ -103,17 +158,20 @@ def _look(creation: Creation) -> Found:
         target=str(target),
         partial=str(path),
         parent=str(file.parent),
+        record=str(record_of(file)),
         has_parent=file.parent.is_dir(),
         target_is_directory=stat.S_ISDIR(mode),
         target_is_special=not stat.S_ISREG(mode),
     )
     if found.target_is_special or not found.has_parent:
         return found
+    had_two_names = _remove_second_name(path, file)
     return replace(
         found,
-        was_published=_remove_second_name(path, file),
+        was_published=_publish_waiting_record(creation) or had_two_names,
         target_exists=os.path.lexists(target),
         content=Content.UNREAD if os.path.lexists(path) else Content.ABSENT,
+        record_content=_record_content(creation),
     )
 
 
@@ -149,7 +207,7 @@ def create(creation: Creation) -> str:
     found = _look(creation)
     action = _decide(creation, found)
     if action is Action.FINISHED:
-        return f"{target} is finished already"
+        return f"{target} is finished already{_complete_record(creation)}"
     job = None if action is Action.OPEN else Job(target, creation.options)
     with open_partial(path) as file:
         # The target is looked for again, since another run may have published it.
@@ -163,8 +221,7 @@ def create(creation: Creation) -> str:
             _tell_seed(creation, job)
         try:
             if action is Action.PUBLISH:
-                file.publish(creation.file, creation.overwrite)
-                return f"{target}: {path.name} was complete and has been renamed"
+                return _publish_complete(creation, file)
             if action is Action.RESUME:
                 record = file.read_record()
                 assert record is not None  # _content() has just read it, and the file is locked
@@ -191,6 +248,55 @@ def _tell_seed(creation: Creation, job: Job) -> None:
         raise RefusedError("--seed is needed where nothing can be printed: the drawn one is lost")
 
 
+def _complete_record(creation: Creation) -> str:
+    """Write the record of a finished file if it lacks one; return what the report says of it."""
+    if not creation.keeps_record or not creation.options:
+        return ""
+    file, job = creation.file, Job(creation.target, creation.options)
+    record = record_of(file)
+    try:
+        with open(file, "rb") as opened, locked(opened.fileno(), creation.path):
+            if os.path.lexists(record):
+                found = read_record(record)
+                if found is None:
+                    raise RefusedError(foreign(str(record)))
+                if {**found, "fastinit_version": ""} != {**job.asked, "fastinit_version": ""}:
+                    raise RefusedError(
+                        f"{creation.target} holds what was asked for, and {record} says something "
+                        "else: remove it, and --resume writes it anew"
+                    )
+                return ""
+            write_record(file, job.asked)
+            publish_record(file)
+    except OSError as error:  # the directory may be one that only others write
+        return f"; its record cannot be written: {error.strerror}"
+    return "; it had no record, and has one now"
+
+
+def _publish_complete(creation: Creation, file: Partial) -> str:
+    """Publish NAME.partial, which was complete; return the line to print about it."""
+    job = _waiting_job(creation, creation.path)
+    if creation.options:  # they have been compared with the file
+        job = Job(creation.target, creation.options)
+        if creation.keeps_record:
+            write_record(creation.file, job.asked)
+    _publish(creation, file, job is not None)
+    said = f"{creation.target}: {creation.path.name} was complete and has been renamed"
+    if creation.keeps_record and job is None:
+        return f"{said}; no record says what made it"
+    return said
+
+
+def _publish(creation: Creation, file: Partial, has_record: bool = True) -> None:
+    """Rename the complete file, then the record that has been written."""
+    keeps = creation.keeps_record and has_record
+    if creation.target.suffix == ".npy" and not keeps:
+        remove_record(creation.file)
+    file.publish(creation.file, creation.overwrite)
+    if keeps:
+        publish_record(creation.file)
+
+
 def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, written: int) -> str:
     """Return the message for an error, and remove a file that holds nothing to go on with."""
     full = isinstance(error, OSError) and error.errno in DISK_FULL
@@ -198,6 +304,8 @@ def _failure(creation: Creation, file: Partial, error: OSError | MemoryError, wr
         # What an earlier run has written is not lost because this one fails.
         creation.path.unlink()
         kept = "; nothing of it is left there"
+    elif file.is_published(creation.file) and not os.path.lexists(creation.path):
+        kept = f"; the file is complete, but has no record; to go on: {creation.command_to_resume}"
     elif file.is_empty():
         kept = ""
     else:
@@ -211,6 +319,8 @@ def _interruption(creation: Creation, file: Partial) -> list[str]:
     if file.is_published(creation.file):
         with suppress(FileNotFoundError):
             creation.path.unlink()
+        if os.path.lexists(partial_of(record_of(creation.file))):
+            return [f"interrupted; to go on: {creation.command_to_resume}"]
         return [f"interrupted, but {creation.target} is finished"]
     if file.is_empty():
         return []
@@ -220,25 +330,20 @@ def _interruption(creation: Creation, file: Partial) -> list[str]:
 def _write(creation: Creation, job: Job, file: Partial, written: int) -> str:
     """Write what is left and publish it; return the line to print about it."""
     target, left = creation.target, job.nbytes - written
+
+    def keep_record() -> None:
+        if creation.keeps_record:
+            write_record(creation.file, job.asked)
+
     start = time.monotonic()
     progress = creation.progress(job, written)
     try:
         write_values(job, file, written, creation.threads or get_num_threads(), progress)
         progress.set_postfix_str("waiting for the disk")
-        file.finish()
-        file.publish(creation.file, creation.overwrite)
+        file.finish(keep_record)
+        _publish(creation, file)
     finally:
         progress.close()  # the bar's line ends before any other begins
     seconds = max(time.monotonic() - start, 1e-3)
     took = f"{seconds:.1f}" if seconds >= 10 else f"{seconds:.2g}"
-    shape = "x".join(map(str, job.shape))
-    seed = f", seed {job.asked['seed']}" if "seed" in job.asked else ""
-    return (
-        f"{target}: {shape} {job.lazy.dtype}{seed}; {_size(left)} in {took} s, "
-        f"{_size(left / seconds)}/s"
-    )
-
-
-def _size(nbytes: float) -> str:
-    power = min(4, (len(str(int(nbytes))) - 1) // 3)
-    return f"{nbytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+    return f"{target}: {job}; {amount(left)} in {took} s, {amount(left / seconds)}/s"

@@ -21,6 +21,14 @@ class Content(Enum):
     FOREIGN = auto()  # another program's, or damaged
 
 
+class Record(Enum):
+    """What has the name of the record."""
+
+    ABSENT = auto()
+    OURS = auto()  # of a file that is there, or was
+    FOREIGN = auto()  # another program's, or damaged
+
+
 class Action(Enum):
     """The step that `fastinit create` takes next."""
 
@@ -43,6 +51,7 @@ class Request:
     decides_values: bool = False  # --init and --shape are given, and a seed where one is needed
     loses_seed: bool = False  # a seed is drawn, and would be neither printed nor written
     takes_seed: bool | None = None  # whether the initializer takes one; None: none is named
+    keeps_record: bool = True  # a file beside NAME will say what made it
 
 
 @dataclass(frozen=True)
@@ -52,12 +61,14 @@ class Found:
     target: str  # the names, for messages
     partial: str
     parent: str
+    record: str = ""
     has_parent: bool = True
     target_is_directory: bool = False
     target_is_special: bool = False  # a pipe, a socket, a device
     target_exists: bool = False
     was_published: bool = False  # both names were one file: a run was killed in publish()
     content: Content = Content.ABSENT
+    record_content: Record = Record.ABSENT
     holds_what_was_asked: bool | None = None  # of the finished file; None: not yet compared
 
 
@@ -69,12 +80,31 @@ class Decision:
     message: str = ""
 
 
+def foreign(record: str) -> str:
+    """Return the message about a file that has the name of the record, and is none."""
+    return (
+        f"{record} is no record that create has written: move it away, or add --no-record to "
+        "write none"
+    )
+
+
 def _refuse(message: str) -> Decision:
     return Decision(Action.REFUSE, message)
 
 
 def decide(request: Request, found: Found) -> Decision:
     """Return the decision for a request and what was found."""
+    decision = _decide(request, found)
+    if decision.action in (Action.BEGIN, Action.RESUME, Action.PUBLISH):
+        if found.record_content is Record.FOREIGN and request.keeps_record:
+            return _refuse(foreign(found.record))
+        # It may be all that is left of a seed.
+        if found.record_content is Record.OURS and not request.overwrite:
+            return _refuse(f"{found.record} exists: --overwrite replaces it")
+    return decision
+
+
+def _decide(request: Request, found: Found) -> Decision:
     if found.target_is_directory:
         return _refuse(f"{found.target} is a directory")
     if found.target_is_special:

@@ -1,10 +1,11 @@
-"""Write headers of .npy and .safetensors files, and read from them how long the file must be."""
+"""Write and read the headers of .npy and .safetensors files."""
 
 from __future__ import annotations
 
 import io
 import json
 import warnings
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,28 @@ def _encode_safetensors(
 ENCODERS: dict[str, Encoder] = {".npy": _encode_npy, ".safetensors": _encode_safetensors}
 
 
-def _npy_size(head: bytes) -> int:
+LARGEST_HEAD = 1 << 20  # bytes of a header, or of a trailer: a longer one is not ours
+MOST_DIMENSIONS = 64  # of an array of NumPy 2
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a file says."""
+
+    length: int  # bytes before the values
+    dtype: str
+    itemsize: int
+    shape: Dimensions
+    name: str | None = None  # of the tensor in a .safetensors file
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return self.length + prod(self.shape) * self.itemsize
+
+
+def _decode_npy(head: bytes) -> Header:
     file = io.BytesIO(head)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError
@@ -78,28 +100,46 @@ def _npy_size(head: bytes) -> int:
         warnings.simplefilter("error")
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     # Of bfloat16 only the size is written.
-    if is_fortran or not (dtype in NUMBERS or dtype == np.dtype("V2")):
+    is_bfloat16 = dtype == np.dtype("V2")
+    if is_fortran or not (dtype in NUMBERS or is_bfloat16):
         raise ValueError
-    return file.tell() + _nbytes(shape, dtype.itemsize)
+    name = "bfloat16" if is_bfloat16 else dtype.name
+    return Header(file.tell(), name, dtype.itemsize, _dimensions(shape))
 
 
-def _safetensors_size(head: bytes) -> int:
+def _decode_safetensors(head: bytes) -> Header:
     end = 8 + int.from_bytes(head[:8], "little")
+    if end > len(head):
+        raise ValueError
     fields = json.loads(head[8:end])
-    fields.pop("__metadata__")["stream_version"]  # the file of another program has none
-    [tensor] = fields.values()
-    [itemsize] = (np.dtype(n).itemsize if n != "bfloat16" else 2
-                  for n, name in _SAFETENSORS_NAMES.items() if name == tensor["dtype"])  # fmt: skip
-    nbytes = _nbytes(tensor["shape"], itemsize)
-    if tensor["data_offsets"] != [0, nbytes]:
+    metadata = fields.pop("__metadata__", {})
+    [(name, tensor)] = fields.items()
+    [dtype] = (n for n, written in _SAFETENSORS_NAMES.items() if written == tensor["dtype"])
+    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+    header = Header(end, dtype, itemsize, _dimensions(tensor["shape"]), name, dict(metadata))
+    if tensor["data_offsets"] != [0, header.size - end]:
         raise ValueError
-    return end + nbytes
+    return header
 
 
-def _nbytes(shape: Sequence[int], itemsize: int) -> int:
-    if any(type(d) is not int or d < 0 for d in shape):
+def _dimensions(shape: Sequence[int]) -> Dimensions:
+    if len(shape) > MOST_DIMENSIONS or any(
+        type(d) is not int or not 0 <= d < 1 << 63 for d in shape
+    ):
         raise ValueError
-    return prod(shape) * itemsize
+    return tuple(shape)
+
+
+def decode(suffix: str, head: bytes) -> Header | None:
+    """Return what the header at the beginning of a file says.
+
+    None means that these bytes are no header, or none of a file with one array as this package
+    writes it.
+    """
+    try:
+        return {".npy": _decode_npy, ".safetensors": _decode_safetensors}[suffix](head)
+    except Exception:  # content that is no header can raise anything
+        return None
 
 
 def promised_size(suffix: str, head: bytes) -> int | None:
@@ -107,7 +147,8 @@ def promised_size(suffix: str, head: bytes) -> int | None:
 
     None means that these bytes are no header, or none that this package writes.
     """
-    try:
-        return {".npy": _npy_size, ".safetensors": _safetensors_size}[suffix](head)
-    except Exception:  # content that is no header can raise anything
+    header = decode(suffix, head)
+    # The .safetensors file of another program has no such metadata.
+    if header is None or (suffix == ".safetensors" and "stream_version" not in header.metadata):
         return None
+    return header.size

@@ -5,20 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._kernels import STREAM_VERSION
+from .._kernels import STREAM_VERSION, VERSION
 from .._seeds import key
 from .._sources import RangeSource
 from ..initializers._base import Initializer
 from ..initializers._catalog import CATALOG
 from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
-from .headers import ENCODERS
+from .headers import ENCODERS, LARGEST_HEAD, MOST_DIMENSIONS, decode
 from .partial import LARGEST_ARRAY
+from .record import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from .._lazy import LazyArray
     from .._typing import Array
     from ..initializers._catalog import Entry
-
-_MOST_DIMENSIONS = 64  # of an array of NumPy 2
 
 _ENTRIES = {entry.name: entry for entry in CATALOG}
 
@@ -71,10 +71,10 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
     for name in ("init", "shape"):
         if name not in options:
             raise RefusedError(f"--{name} is required")
-    if len(options["shape"]) > _MOST_DIMENSIONS:
+    if len(options["shape"]) > MOST_DIMENSIONS:
         raise RefusedError(
             f"--shape has {len(options['shape'])} dimensions; arrays of NumPy have up to "
-            f"{_MOST_DIMENSIONS}"
+            f"{MOST_DIMENSIONS}"
         )
     init = options["init"]
     if init not in _ENTRIES:
@@ -112,9 +112,12 @@ def _row_range(rows: tuple[int | None, int | None], count: int) -> tuple[int, in
 
 
 class Job:
-    """The array to write; `asked` holds all options that matter, resolved."""
+    """The array to write; `asked` holds all options that matter, resolved.
 
-    def __init__(self, target: Path, options: Mapping[str, Any]) -> None:
+    `version` is that of the fastinit that has begun the file.
+    """
+
+    def __init__(self, target: Path, options: Mapping[str, Any], version: str = VERSION) -> None:
         self.lazy, parameters = _lazy(options)
         assert isinstance(self.lazy.source, RangeSource)
         self.source = self.lazy.source
@@ -133,14 +136,27 @@ class Job:
             "rows": [first, end],
             **parameters,
             "stream_version": STREAM_VERSION,
+            "fastinit_version": version,
         }
-        metadata = {n: json.dumps(v).strip('"') for n, v in self.asked.items()}
-        name = options.get("name", "weight")
+        self.suffix = target.suffix
         if target.suffix == ".safetensors":
-            self.asked["name"] = name
+            self.asked["name"] = options.get("name", "weight")
         elif "name" in options:
             raise RefusedError("a .npy file has no --name for its array")
-        self.header = ENCODERS[target.suffix](dtype, self.shape, name, metadata)
+        self.header = self._header_by(version)
+
+    def __str__(self) -> str:
+        """Return shape, dtype and seed, as a report shows them."""
+        seed = f", seed {self.asked['seed']}" if "seed" in self.asked else ""
+        return f"{'x'.join(map(str, self.shape))} {self.lazy.dtype}{seed}"
+
+    def _header_by(self, version: str) -> bytes:
+        """Return the header that a version of fastinit writes."""
+        asked = {**self.asked, "fastinit_version": version}
+        name = asked.pop("name", "")
+        asked["checksum"] = checksum(asked)
+        metadata = {n: json.dumps(v).strip('"') for n, v in asked.items()}
+        return ENCODERS[self.suffix](self.lazy.dtype, self.shape, name, metadata)
 
     def fill(self, out: Array, offset: int) -> None:
         """Fill an array with the values that begin at that byte."""
@@ -150,14 +166,18 @@ class Job:
     def is_in(self, path: Path) -> bool:
         """Return whether a file is finished, by its header, size, first and last values."""
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size != len(self.header) + self.nbytes:
+            head = file.read(LARGEST_HEAD)
+            found = decode(self.suffix, head)
+            if found is None or found.size != os.fstat(file.fileno()).st_size:
                 return False
-            if file.read(len(self.header)) != self.header:
+            # Another version of fastinit may have written the same array.
+            version = found.metadata.get("fastinit_version", VERSION)
+            if not is_version(version) or head[: found.length] != self._header_by(version):
                 return False
             n = min(1 << 16, prod(self.shape))
             out = np.empty(n, self.lazy.dtype)
             for offset in (0, self.nbytes - out.nbytes):
-                file.seek(len(self.header) + offset)
+                file.seek(found.length + offset)
                 self.fill(out, offset)
                 if file.read(out.nbytes) != out.tobytes():
                     return False
@@ -187,26 +207,52 @@ def _check_equal(
             )
 
 
-def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:
-    """Return the job of a record, which must be as a run of this version writes it."""
+def is_version(value: object) -> bool:
+    """Return whether a value may be a version of fastinit."""
+    return isinstance(value, str) and bool(re.fullmatch(r"[0-9A-Za-z.+!-]{1,64}", value))
+
+
+def other_stream(recorded: Mapping[str, Any]) -> int | None:
+    """Return the version of the stream of a record if it is not this one."""
     version = recorded.get("stream_version")
-    if type(version) is int and version != STREAM_VERSION:
-        raise RefusedError(
-            f"{path} was begun with version {version} of the stream, and this is version "
-            f"{STREAM_VERSION}: --overwrite without --resume begins anew"
-        )
-    damaged = RefusedError(f"{path} is damaged: --overwrite without --resume begins anew")
+    return version if type(version) is int and version != STREAM_VERSION else None
+
+
+def job_of(target: Path, recorded: Mapping[str, Any]) -> Job | None:
+    """Return the job of a record; None if no run of this version of the stream writes such a one.
+
+    Raises
+    ------
+    RefusedError
+        What the record says cannot be made, such as bfloat16 without ml_dtypes.
+    """
     if not {"init", "shape", "stream_version"} <= recorded.keys():
-        raise damaged
+        return None
+    version = recorded.get("fastinit_version")
+    if not is_version(version):
+        return None
+    about = ("stream_version", "fastinit_version")
     try:
-        job = Job(target, {n: v for n, v in recorded.items() if n != "stream_version"})
+        job = Job(target, {n: v for n, v in recorded.items() if n not in about}, str(version))
         same = json.dumps(job.asked, sort_keys=True) == json.dumps(recorded, sort_keys=True)
     except RefusedError:
         raise
     except Exception:  # options that no run has written can raise anything
-        raise damaged from None
-    if not same:
-        raise damaged
+        return None
+    return job if same else None
+
+
+def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:
+    """Return the job of the record in NAME.partial."""
+    version = other_stream(recorded)
+    if version is not None:
+        raise RefusedError(
+            f"{path} was begun with version {version} of the stream, and this is version "
+            f"{STREAM_VERSION}: --overwrite without --resume begins anew"
+        )
+    job = job_of(target, recorded)
+    if job is None:
+        raise RefusedError(f"{path} is damaged: --overwrite without --resume begins anew")
     return job
 
 
@@ -223,9 +269,16 @@ def resumed_job(
         deciding = {n: given[n] for n in ("init", "shape") if n in given}
         _check_equal(deciding, recorded, given, path)
         options = {**recorded, **given}
-        options.pop("stream_version", None)
+        for name in ("stream_version", "fastinit_version"):
+            options.pop(name)
     if options.get("init") == recorded["init"] and "seed" in recorded:
         options = {"seed": recorded["seed"], **options}
-    job = Job(target, options)
+    job = Job(target, options, recorded["fastinit_version"])
     _check_equal({**dict.fromkeys(recorded), **job.asked}, recorded, given, path)
     return job
+
+
+def amount(nbytes: float) -> str:
+    """Return a number of bytes as a report shows it."""
+    power = min(4, (len(str(int(nbytes))) - 1) // 3)
+    return f"{nbytes / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

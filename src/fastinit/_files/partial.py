@@ -28,28 +28,21 @@ from typing import TYPE_CHECKING, Any
 
 from .._disk import reserve_blocks
 from .errors import RefusedError
-from .headers import promised_size
-from .locks import above_standard_streams, locked
+from .headers import LARGEST_HEAD, promised_size
+from .locks import locked
+from .steps import follow, open_regular, sync_directory, write_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import FileIO
     from pathlib import Path
 
 _MAGIC = b"fastinit"
-_LARGEST_HEAD = 1 << 20  # bytes of a header, or of a trailer: a longer one is not ours
 # Bytes of the values: a file has 2^63 - 1 at most, with header and trailer.
-LARGEST_ARRAY = (1 << 63) - 4 * _LARGEST_HEAD
+LARGEST_ARRAY = (1 << 63) - 4 * LARGEST_HEAD
 _BLOCK = 1 << 20  # bytes that are read at a time
 _SEEK_DATA = getattr(os, "SEEK_DATA", None)  # not on all systems
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
-
-
-def _write_at(fd: int, data: Any, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        n = os.pwrite(fd, view, offset)
-        view, offset = view[n:], offset + n
 
 
 def _reserve_file(fd: int, size: int) -> None:
@@ -82,15 +75,6 @@ def _next_data(fd: int, offset: int) -> int | None:
     return offset
 
 
-def _sync_directory(path: Path) -> None:
-    with suppress(OSError):  # some file systems cannot: there the name is stored later
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
 class Partial:
     """NAME.partial, open and locked."""
 
@@ -107,7 +91,7 @@ class Partial:
         size = os.fstat(self.fd).st_size
         end = os.pread(self.fd, 16, max(0, size - 16))
         at = int.from_bytes(end[:8], "little")
-        if end[8:] != _MAGIC or not 0 < at <= size - 32 or size - at > _LARGEST_HEAD:
+        if end[8:] != _MAGIC or not 0 < at <= size - 32 or size - at > LARGEST_HEAD:
             return None
         trailer = os.pread(self.fd, size - at, at)
         self._trailer_at, self._written = at, int.from_bytes(trailer[:8], "little")
@@ -126,7 +110,7 @@ class Partial:
 
     def is_complete(self, suffix: str) -> bool:
         """Return whether a file without a trailer is complete."""
-        size = promised_size(suffix, os.pread(self.fd, _LARGEST_HEAD, 0))
+        size = promised_size(suffix, os.pread(self.fd, LARGEST_HEAD, 0))
         return size == os.fstat(self.fd).st_size
 
     def is_blank(self) -> bool:
@@ -147,9 +131,9 @@ class Partial:
         self._rest = json.dumps(asked).encode() + self.mark.to_bytes(8, "little") + _MAGIC
         trailer = self._numbers(0) + self._rest
         os.ftruncate(self.fd, 0)
-        _write_at(self.fd, trailer, self.mark)
+        write_at(self.fd, trailer, self.mark)
         os.fsync(self.fd)
-        _sync_directory(self.path)
+        sync_directory(self.path)
         _reserve_file(self.fd, self.mark + len(trailer))
 
     def resume(self, header: bytes, nbytes: int, itemsize: int) -> None:
@@ -173,18 +157,22 @@ class Partial:
 
     def write(self, values: Any, offset: int) -> None:
         """Write bytes of the values; any thread may call it."""
-        _write_at(self.fd, values, len(self.header) + offset)
+        write_at(self.fd, values, len(self.header) + offset)
 
     def keep(self, written: int) -> None:
         """Note that so many bytes, written before, need not be written again."""
         _sync(self.fd)
-        _write_at(self.fd, self._numbers(written), self.mark)
+        write_at(self.fd, self._numbers(written), self.mark)
 
-    def finish(self) -> None:
-        """Make the file complete; what is left is to publish() it."""
+    def finish(self, keep_record: Callable[[], None]) -> None:
+        """Make the file complete; what is left is to publish() it.
+
+        The trailer, which says what made the values, is cut off only when the record is kept.
+        """
         self.keep(self.size - len(self.header))
         self.holds_all = True
-        _write_at(self.fd, self.header, 0)
+        keep_record()
+        write_at(self.fd, self.header, 0)
         os.fsync(self.fd)
         os.ftruncate(self.fd, self.size)
         os.fsync(self.fd)
@@ -195,33 +183,11 @@ class Partial:
             mode = os.stat(target).st_mode | stat.S_IRUSR | stat.S_IWUSR
             os.fchmod(self.fd, mode & stat.S_IMODE(os.fstat(self.fd).st_mode))
 
-    def _follow(self, target: Path) -> None:
-        """Take the owner and the mode of the file that is replaced, as far as the system allows."""
-        try:
-            old = os.stat(target)
-        except FileNotFoundError:
-            return
-        mode, new = stat.S_IMODE(old.st_mode), os.fstat(self.fd)
-        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-            try:
-                os.fchown(self.fd, old.st_uid, old.st_gid)
-            except OSError:  # only root gives a file away
-                mode &= 0o777
-                try:
-                    os.fchown(self.fd, -1, old.st_gid)
-                except OSError:
-                    mode &= ~stat.S_IRWXG  # these rights are not for another group
-        elif stat.S_IMODE(new.st_mode) == mode:
-            return
-        with suppress(OSError):  # a file system without modes
-            os.fchmod(self.fd, mode)
-        os.fsync(self.fd)
-
     def publish(self, target: Path, overwrite: bool) -> None:
         """Rename the complete file to the target, which is replaced if `overwrite`."""
         self.holds_all = True
         if overwrite:
-            self._follow(target)
+            follow(self.fd, target)
         else:
             try:
                 os.link(self.path, target)  # unlike renaming, this replaces nothing
@@ -232,36 +198,17 @@ class Partial:
                         "--resume --overwrite replaces the one by the other"
                     ) from None
             else:
-                _sync_directory(target)
+                sync_directory(target)
                 os.unlink(self.path)
                 return
         os.replace(self.path, target)
-        _sync_directory(target)
+        sync_directory(target)
 
     def is_published(self, target: Path) -> bool:
         """Return whether the file has the target's name, even if it still has its own, too."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(self.fd), os.lstat(target))
         return False
-
-
-def is_same_file(path: Path, target: Path) -> bool:
-    """Return whether both names are one file: a run was killed in publish()."""
-    try:
-        return os.path.samestat(os.lstat(path), os.lstat(target))
-    except FileNotFoundError:
-        return False
-
-
-def _open(path: Path) -> int:
-    """Return a descriptor of a regular file, which is created if there is none."""
-    with suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode  # opening a pipe or a device may hang, or have an effect
-        if stat.S_ISLNK(mode):
-            raise RefusedError(f"{path} is a symbolic link")
-        if not stat.S_ISREG(mode):
-            raise RefusedError(f"{path} is no regular file")
-    return above_standard_streams(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666))
 
 
 def _remove_if_empty(fd: int, path: Path) -> None:
@@ -275,7 +222,7 @@ def open_partial(path: Path) -> Iterator[Partial]:
     """Open a Partial and lock it against other runs; make the file where there is none."""
     was_there = os.path.lexists(path)
     with ExitStack() as stack:
-        file = stack.enter_context(os.fdopen(_open(path), "r+b", buffering=0))
+        file = stack.enter_context(os.fdopen(open_regular(path), "r+b", buffering=0))
         fd = file.fileno()
         try:
             stack.enter_context(locked(fd, path))

@@ -1,4 +1,4 @@
-"""The threads that fill chunks of an array and write them to a file."""
+"""The threads that fill chunks of an array, and write them to a file."""
 
 from __future__ import annotations
 
@@ -98,56 +98,79 @@ def _join(threads: list[Thread], chunks: _Chunks) -> None:
                 chunks.fail(stop)
 
 
-def write_values(job: Job, file: Partial, written: int, threads: int, progress: Progress) -> None:
-    """Write the values from byte `written` on.
+def in_chunks(
+    job: Job,
+    first: int,
+    threads: int,
+    buffers: int,
+    work: Callable[[Array, int, int], None],
+    note: Callable[[int], None],
+) -> None:
+    """Call ``work(memory, offset, nbytes)`` for every chunk of the values from byte `first` on.
 
-    Each thread fills a chunk and writes it: none waits for another, and while one waits for the
-    disk the others fill.  The calling thread works in addition to those that are asked for, so that
-    filling never stops for writing.  If the system refuses threads, it works alone.
+    None of the threads waits for another.  The calling thread works in addition to those that are
+    asked for; if the system refuses threads, it works alone.  `memory` belongs to the thread: so
+    many buffers, each of the size of a chunk.  The calling thread alone calls ``note(done)``, after
+    each of its chunks, with the byte up to which everything is done.
     """
-    chunks = _Chunks(written, job.nbytes)
-    # Systems let one thread at a time write to a file, and the others would spin.
-    writing = Lock()
+    chunks = _Chunks(first, job.nbytes)
 
     def buffer() -> Array:
-        return empty((CHUNK // job.lazy.dtype.itemsize,), job.lazy.dtype)
+        return empty((buffers, CHUNK // job.lazy.dtype.itemsize), job.lazy.dtype)
 
-    def write_chunk(memory: Array) -> bool:
-        """Write the next chunk; return False where none is left."""
+    def work_on_next(memory: Array) -> bool:
+        """Work on the next chunk; return False where none is left."""
         offset = chunks.take()
         if offset is None:
             return False
-        out = memory[: min(CHUNK, job.nbytes - offset) // memory.itemsize]
-        job.fill(out, offset)
-        with writing:
-            file.write(out.view(np.uint8), offset)
+        work(memory, offset, min(CHUNK, job.nbytes - offset))
         chunks.done(offset)
         return True
 
-    def work(memory: Array) -> None:
+    def help_out(memory: Array) -> None:
         leave_place()
         try:
-            while write_chunk(memory):
+            while work_on_next(memory):
                 pass
         except BaseException as error:
             chunks.fail(error)
 
     helpers: list[Thread] = []
-    shown, due = written, time.monotonic() + KEEP_SECONDS
     try:
         own = buffer()
-        others = -(-(job.nbytes - written) // CHUNK) - 1  # chunks beside the first
-        _start(helpers, min(threads, MOST_THREADS, others), work, buffer)
-        while write_chunk(own):
-            written = chunks.written()
-            progress.update(written - shown)
-            shown = written
-            if time.monotonic() >= due:
-                file.keep(written)
-                due = time.monotonic() + KEEP_SECONDS
+        others = -(-(job.nbytes - first) // CHUNK) - 1  # chunks beside the first
+        _start(helpers, min(threads, MOST_THREADS, others), help_out, buffer)
+        while work_on_next(own):
+            note(chunks.written())
     except BaseException as error:
         chunks.fail(error)
     _join(helpers, chunks)
     if chunks.failure is not None:
         raise chunks.failure
-    progress.update(job.nbytes - shown)
+    note(job.nbytes)
+
+
+def write_values(job: Job, file: Partial, written: int, threads: int, progress: Progress) -> None:
+    """Write the values from byte `written` on.
+
+    Each thread fills a chunk and writes it: while one waits for the disk the others fill.
+    """
+    # Systems let one thread at a time write to a file, and the others would spin.
+    writing = Lock()
+    shown, due = written, time.monotonic() + KEEP_SECONDS
+
+    def write_chunk(memory: Array, offset: int, nbytes: int) -> None:
+        out = memory[0, : nbytes // memory.itemsize]
+        job.fill(out, offset)
+        with writing:
+            file.write(out.view(np.uint8), offset)
+
+    def note(done: int) -> None:
+        nonlocal shown, due
+        progress.update(done - shown)
+        shown = done
+        if time.monotonic() >= due and done < job.nbytes:
+            file.keep(done)
+            due = time.monotonic() + KEEP_SECONDS
+
+    in_chunks(job, written, threads, 1, write_chunk, note)

@@ -1,0 +1,157 @@
+"""The record of what made a file: in the metadata of a .safetensors file, beside a .npy file.
+
+A .npy file has no place for it that no loader minds.  NumPy refuses a header with other keys;
+stricter readers, such as those of Rust, refuse a comment in it; and those that compare the size of
+the file refuse bytes behind the values.  So the record of NAME.npy is a file of its own,
+NAME.npy.json.
+
+It is written as NAME.npy.json.partial before the trailer of NAME.npy.partial is cut off, and gets
+its name after NAME.npy has its own.  So what made the values is on the disk at every moment, and a
+record that has its name belongs to the file beside it.  A NAME.npy.json.partial without a
+NAME.npy.partial means that a run was killed between the two; the next one renames it.
+
+A record is input that nobody has checked: it is JSON of a limited size, from which only the array
+that it describes is made, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from binascii import crc32
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .decide import foreign
+from .errors import RefusedError
+from .names import partial_of, record_of
+from .steps import follow, open_regular, sync_directory, write_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .headers import Header
+
+_LARGEST = 1 << 16  # bytes: a record has some hundred
+_KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version",
+                   "checksum"})  # fmt: skip
+# JSON has no such numbers, and no option has such a text.
+_NOT_FINITE = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
+# In metadata all is text, and that of these stays what it is.
+_TEXTS = ("init", "dtype", "mode", "distribution", "fastinit_version", "checksum")
+
+
+def checksum(asked: Mapping[str, Any]) -> str:
+    """Return the CRC-32 of a record, by which one that was damaged or edited is told."""
+    return f"{crc32(json.dumps(asked, sort_keys=True).encode()):08x}"
+
+
+def encoded(asked: Mapping[str, Any]) -> bytes:
+    """Return the bytes of the record of what was asked for, one option a line."""
+    lines = []
+    for name, value in {**asked, "checksum": checksum(asked)}.items():
+        if isinstance(value, float) and str(value) in _NOT_FINITE:
+            value = str(value)
+        lines.append(f"  {json.dumps(name)}: {json.dumps(value)}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def decoded(text: bytes) -> dict[str, Any] | None:
+    """Return what was asked for by the bytes of a record; None if they are none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not found.keys() >= _KEYS:
+        return None
+    return _checked(
+        {
+            name: _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+            for name, value in found.items()
+        }
+    )
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a record without its checksum; None where that is wrong."""
+    expected = found.pop("checksum", None)
+    return found if checksum(found) == expected else None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record in a file; None if the file holds none.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may hang
+        return None
+    with open(path, "rb") as file:
+        text = file.read(_LARGEST + 1)
+    return decoded(text) if len(text) <= _LARGEST else None
+
+
+def record_in(header: Header) -> dict[str, Any] | None:
+    """Return the record in the metadata of a .safetensors file; None if there is none."""
+    metadata = header.metadata
+    if not metadata.keys() >= _KEYS:
+        return None
+    found: dict[str, Any] = {}
+    for name, text in metadata.items():
+        if name == "format":
+            continue
+        if not isinstance(text, str) or len(text) > _LARGEST:
+            return None
+        try:
+            found[name] = text if name in _TEXTS else json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    checked = _checked(found)
+    return None if checked is None else {**checked, "name": header.name}
+
+
+def write_record(file: Path, asked: Mapping[str, Any]) -> None:
+    """Write the record of a file; what is left is to publish_record()."""
+    path = partial_of(record_of(file))
+    fd = open_regular(path, 0o600)  # it gets the file's mode when it is published
+    try:
+        os.ftruncate(fd, 0)
+        write_at(fd, encoded(asked), 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_directory(path)
+
+
+def check_replaceable(record: Path) -> None:
+    """Refuse to replace what is no record."""
+    with suppress(FileNotFoundError):
+        if read_record(record) is None:
+            raise RefusedError(foreign(str(record)))
+
+
+def publish_record(file: Path) -> None:
+    """Give the record of a published file its name, and the mode and the owner of the file."""
+    record = record_of(file)
+    path = partial_of(record)
+    check_replaceable(record)
+    fd = open_regular(path)
+    try:
+        follow(fd, file)
+    finally:
+        os.close(fd)
+    os.replace(path, record)
+    sync_directory(record)
+
+
+def remove_record(file: Path) -> None:
+    """Remove the record of a file that is about to be replaced by one without a record."""
+    record = record_of(file)
+    partial_of(record).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        if read_record(record) is not None:
+            record.unlink()
