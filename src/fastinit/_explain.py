@@ -153,7 +153,7 @@ def _fans_and_values(
     )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)  # arrays have no truth
 class Explanation:
     """What :func:`explain` found.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -230,8 +229,7 @@ def _sparse_plus_slope(x: Array) -> Array:
     return _sparse_sigmoid(x)
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """An elementwise activation function.
 
     Attributes
@@ -422,7 +420,7 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
     if found.name == "gelu" and options.get("approximate") in (True, "tanh"):
         return ACTIVATIONS["gelu_tanh"]
     if found.name in ("elu", "celu") and "alpha" in options:
-        return replace(found, parameter=number("alpha", options["alpha"]))
+        return found._replace(parameter=number("alpha", options["alpha"]))
     if found.name == "relu" and options.get("max_value") is not None:  # of a layer of Keras
         if options["max_value"] != 6 or slope:
             raise ValueError(
@@ -435,4 +433,4 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
         raise ValueError(
             f"negative_slope must be left out for {found.name}, received {negative_slope}"
         )
-    return replace(ACTIVATIONS["leaky_relu"], parameter=slope)
+    return ACTIVATIONS["leaky_relu"]._replace(parameter=slope)

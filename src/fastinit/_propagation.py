@@ -16,7 +16,6 @@ equation 3 (q); Schoenholz et al., ICLR 2017, equations 2 and 9 (chi).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,8 +105,7 @@ def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
     return nearest + mean, math.sqrt(float((weights * (distance - mean) ** 2).sum()))
 
 
-@dataclass(frozen=True)
-class Moments:
+class Moments(NamedTuple):
     """The expectations of an activation function, as functions of the variance."""
 
     activation: Activation
@@ -198,8 +196,7 @@ def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
     return upper
 
 
-@dataclass(frozen=True)
-class Layers:
+class Layers(NamedTuple):
     """What layers do to the variance; element l of each array is layer l + 1.
 
     Attributes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from .._messages import shown
 from .._parameters import number
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from .._typing import Seed
 
 
-@dataclass(frozen=True)
-class Mup:
+class Mup(NamedTuple):
     """What the maximal update parametrization asks of one kind of weights.
 
     Attributes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from .._messages import shown
 from .._shapes import as_integer
@@ -69,8 +68,7 @@ def gpt2_residual(
     return RandomNormal(0.0, float(stddev) / sqrt(2 * count), seed)
 
 
-@dataclass(frozen=True)
-class DeepNorm:
+class DeepNorm(NamedTuple):
     """What DeepNorm asks of one stack of a transformer.
 
     Attributes
