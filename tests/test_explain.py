@@ -161,6 +161,30 @@ def test_weights_without_a_theory():
     assert "below 6.1e-05, the least normal number of float16" in tiny.warnings[0]
 
 
+def test_numbers_at_the_ends_of_float64():
+    huge = fastinit.explain(
+        initializers.RandomNormal(stddev=1e200), (9, 9), activation="relu", dtype="float64"
+    )
+    assert huge.warnings[0] == "activations overflow: they are not finite from layer 1 on"
+    large = fastinit.explain(
+        initializers.RandomNormal(stddev=1e30), (9, 9), activation="relu", depth=3, draws=1
+    )
+    assert np.isfinite(large.measured).tolist() == [[True, False, False]]
+    json.dumps(large.to_dict(), allow_nan=False)
+    json.dumps(huge.to_dict(), allow_nan=False)
+    assert fastinit.explain(initializers.Orthogonal(1e200), (4, 4), dtype="float64").stddev == 5e199
+    same = fastinit.explain(initializers.Constant(1e308), (9, 9), dtype="float64")
+    assert (same.mean, same.stddev) == (1e308, 0)
+    wide = fastinit.explain(
+        initializers.Constant([-1e308, 1e308]), (9, 2), activation="relu", dtype="float64"
+    )
+    assert (wide.lower, wide.upper, wide.mean, wide.stddev) == (-1e308, 1e308, 0, 1e308)
+    with pytest.raises(ValueError, match="scale must be a positive number"):
+        initializers.for_activation("leaky_relu", negative_slope=1e200)
+    with pytest.raises(ValueError, match="value must"):
+        fastinit.explain(initializers.Constant([1.0, 2.0]), (3, 3))
+
+
 def test_measured_networks():
     """The figures of 20 layers of 256: 0.18 for gelu, 0.88 for relu.
 

@@ -73,11 +73,17 @@ def _normal(mean: float, stddev: float) -> _Values:
     return _Values("normal", mean, stddev, mean - end, mean + end)
 
 
-def _constant(value: Any, dims: Dimensions) -> _Values:
-    values = np.broadcast_to(np.asarray(value, np.float64), dims)
-    return _Values(
-        "constant", *map(float, (values.mean(), values.std(), values.min(), values.max()))
-    )
+def _constant(initializer: Constant, dims: Dimensions, dtype: np.dtype[Any]) -> _Values:
+    initializer.lazy(dims, dtype)  # it checks the value
+    values = np.asarray(initializer.value, np.float64)
+    least, greatest = float(values.min()), float(values.max())
+    if least == greatest:
+        return _Values("constant", least, 0.0, least, greatest)
+    with np.errstate(invalid="ignore"):  # of infinite values
+        peak = max(-least, greatest, key=abs)  # the sum of huge numbers would be infinite
+        whole = np.broadcast_to(values / peak, dims)
+        mean, spread = float(whole.mean()) * peak, float(whole.std()) * abs(peak)
+    return _Values("constant", mean, spread, least, greatest)
 
 
 def _identity(gain: float, dims: Dimensions) -> _Values:
@@ -110,10 +116,10 @@ def _orthogonal(initializer: Orthogonal | DeltaOrthogonal, dims: Dimensions) -> 
     # and all of their elements one variance.  A delta kernel has them at one of its places.
     gain = abs(check_gain(initializer.gain))
     if isinstance(initializer, Orthogonal):
-        what, variance = "orthogonal", gain**2 / max(math.prod(dims[:-1]), dims[-1])
+        what, length = "orthogonal", max(math.prod(dims[:-1]), dims[-1])
     else:
-        what, variance = "delta orthogonal", gain**2 / dims[-1] / math.prod(dims[:-2])
-    return _Values(what, 0.0, math.sqrt(variance), -gain, gain)
+        what, length = "delta orthogonal", dims[-1] * math.prod(dims[:-2])
+    return _Values(what, 0.0, gain / math.sqrt(length), -gain, gain)
 
 
 def _fans_and_values(
@@ -139,9 +145,10 @@ def _fans_and_values(
     if isinstance(initializer, RandomUniform):
         return fans, _uniform(*uniform(dims, dtype, initializer.minval, initializer.maxval)[1:])
     if isinstance(initializer, (Zeros, Ones)):
-        return fans, _constant(float(isinstance(initializer, Ones)), dims)
+        value = float(isinstance(initializer, Ones))
+        return fans, _Values("constant", value, 0.0, value, value)
     if isinstance(initializer, Constant):
-        return fans, _constant(initializer.value, dims)
+        return fans, _constant(initializer, dims, dtype)
     if isinstance(initializer, Identity):
         return fans, _identity(check_gain(initializer.gain, dtype), dims)
     if isinstance(initializer, (Orthogonal, DeltaOrthogonal)):
@@ -370,7 +377,10 @@ def _suggest(
             initializer.input_axes, initializer.output_axes = axes
         values = _fans_and_values(initializer, dims, np.dtype("float32"))[1]
         other = layers(
-            values.stddev**2 * fan_in, activation, depth, fan_out_over_fan_in=fan_out / fan_in
+            values.stddev * values.stddev * fan_in,
+            activation,
+            depth,
+            fan_out_over_fan_in=fan_out / fan_in,
         )
         drift = _drift(other)
         if drift < 0.9 * least:  # a smaller improvement is none
@@ -504,7 +514,7 @@ def explain(
             )
         elif values.stddev > 0:
             through = layers(
-                values.stddev**2 * fan_in,
+                values.stddev * values.stddev * fan_in,
                 function,
                 depth,
                 fan_out_over_fan_in=fan_out / fan_in,

@@ -119,9 +119,9 @@ class Moments(NamedTuple):
             raise ValueError(f"q must be >= 0, received {q}")
         z, weights = _nodes(min(max(q, _LEAST), _GREATEST), self.activation.kinks)
         values, slopes = self.activation(z), self.activation.derivative(z)
-        return Moment(
-            float(weights @ values**2), float(weights @ values), float(weights @ slopes**2)
-        )
+        with np.errstate(over="ignore"):  # of a huge slope for negative numbers
+            squares = weights @ values**2, weights @ slopes**2
+        return Moment(float(squares[0]), float(weights @ values), float(squares[1]))
 
 
 def moments(activation: Any, negative_slope: float | None = None) -> Moments:
@@ -163,7 +163,8 @@ def gain(activation: Any, q: float = 1.0, negative_slope: float | None = None) -
         raise ValueError(f"q must be positive and finite, received {q}")
     function = find_activation(activation, negative_slope)
     if function.name in LEAKY:  # the formula, without the errors of a sum
-        return math.sqrt(2 / (1 + (function.parameter or 0.0) ** 2))
+        slope = function.parameter or 0.0
+        return math.sqrt(2 / (1 + slope * slope))
     return math.sqrt(q / moments(function).at(q).second)
 
 

@@ -115,7 +115,7 @@ def for_activation(
     function = find_activation(name, negative_slope)
     if gain is None:
         slope = 0.0 if function.parameter is None else function.parameter
-        scale = 2 / (1 + slope**2)
+        scale = 2 / (1 + slope * slope)
     else:
         scale = steady_gain(function) ** 2
     form = "uniform" if distribution == "uniform" else "truncated_normal"
