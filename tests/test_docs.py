@@ -272,7 +272,7 @@ def test_the_figures_of_the_index_are_those_of_the_benchmark():
     results = (ROOT / "bench" / "results.md").read_text(encoding="utf-8")
     names = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
     rows = [
-        "| library | uniform | normal | truncated normal | orthogonal |",
+        "| library | uniform | normal | truncated | orthogonal |",
         "|---|---:|---:|---:|---:|",
     ]
     for name in (*names, "TensorFlow", "Keras"):
