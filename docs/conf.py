@@ -67,9 +67,7 @@ html_show_sourcelink = False
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 
-copybutton_prompt_text = r">>> |\.\.\. "
-copybutton_prompt_is_regexp = True
-copybutton_exclude = ".linenos, .gp, .go"
+copybutton_exclude = ".gp, .go"  # prompts, and what is printed
 
 
 def uncomment(app, docname, source):
