@@ -1,7 +1,5 @@
 """The folder of the C headers, for those who compile extensions."""
 
-from importlib.resources import as_file, files
-
 
 def get_include() -> str:
     """Return the folder of the headers ``fastinit.h`` and ``fastinit_python.h``.
@@ -29,6 +27,8 @@ def get_include() -> str:
     >>> (Path(fastinit.get_include()) / "fastinit.h").is_file()
     True
     """
+    from importlib.resources import as_file, files  # takes 4 ms, which few calls need
+
     # In an editable install the headers are elsewhere, where only the importer finds them.
     with as_file(files(__package__).joinpath("include", "fastinit.h")) as header:
         if header.is_file():
