@@ -16,6 +16,7 @@ except RuntimeError as error:  # FASTINIT_ISA names kernels that are not availab
     end_command(error)
     raise
 from ._config import show_config
+from ._include import get_include
 from ._kernels import STREAM_VERSION
 from ._kernels import VERSION as __version__
 from ._keyed import KeyedArray
@@ -48,6 +49,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "derive_seed",
+    "get_include",
     "get_num_threads",
     "glorot_normal",
     "glorot_uniform",
