@@ -16,7 +16,7 @@ started = Workers()
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--write-results", action="store_true", help="write bench/results.md and bench/results.png"
+        "--write-results", action="store_true", help="write bench/results.md"
     )
 
 
