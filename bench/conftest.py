@@ -15,9 +15,7 @@ started = Workers()
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--write-results", action="store_true", help="write bench/results.md and bench/results.png"
-    )
+    parser.addoption("--write-results", action="store_true", help="write bench/results.md")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The cases, the ratios to reach, and the report: bench/results.md and a chart."""
+"""The cases, the ratios to reach, and the report: bench/results.md."""
 
 import os
 import platform
@@ -371,9 +371,8 @@ def headline(results, described):
 
 
 def write(results, described, missing):
-    """Write bench/results.md, bench/results.png, and the README's table between its marks."""
+    """Write bench/results.md, and the README's table between its marks."""
     (HERE / "results.md").write_text(markdown(results, described, missing))
-    chart(results, HERE / "results.png")
     readme = HERE.parent / "README.md"
     text, found = re.subn(
         r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)",
@@ -383,33 +382,3 @@ def write(results, described, missing):
     )
     assert found == 1
     readme.write_text(text)
-
-
-def chart(results, path):
-    """Draw float32 into a warm array: one bar a library, on a logarithmic scale."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    names = ("uniform", "normal", "truncated")
-    figure, axes = plt.subplots(1, 3, figsize=(13, 5), layout="constrained")
-    for axis, name in zip(axes, names, strict=True):
-        case = results[str(Case(name, "float32", LARGE, "out"))]
-        bars = [(r, statistics.median(t) / prod(LARGE) * 1e9) for r, t in case.items()]
-        bars.sort(key=lambda bar: -bar[1])
-        colors = ["#c44e52" if r.startswith("fastinit") else "#8c9bb0" for r, _ in bars]
-        drawn = axis.barh([r for r, _ in bars], [t for _, t in bars], color=colors)
-        axis.bar_label(drawn, [number(t) for _, t in bars], padding=3, fontsize=8)
-        memset = results[str(Case("limit", "float32", LARGE, "out"))]["limit, 1"]
-        axis.axvline(statistics.median(memset) / prod(LARGE) * 1e9, color="black", ls=":", lw=1)
-        axis.set(xscale="log", title=name)
-        axis.margins(x=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=8)
-    figure.supxlabel(
-        "ns an element, float32, 4096 x 4096, into an array that exists (dotted: memset); "
-        "the number behind a name: threads",
-        fontsize=9,
-    )
-    figure.savefig(path, dpi=110)

@@ -218,8 +218,23 @@ extern "C" {
 
 #define FASTINIT_STREAM_VERSION 1
 
-/* What the functions that choose kernels return. */
+/* The version of the types and functions below.  What is compiled with one version does not run
+ * with another: it is the version of the shared library's name, too.  New functions leave it as it
+ * is. */
+#define FASTINIT_ABI_VERSION 1
+
+/* The shared library exports the functions of this file and nothing else. */
+#ifndef FASTINIT_SHARED
+#define FASTINIT_API
+#elif defined(_WIN32)
+#define FASTINIT_API __declspec(dllexport)
+#else
+#define FASTINIT_API __attribute__((visibility("default")))
+#endif
+
+/* What the functions return that choose kernels or fill. */
 enum {
+    FASTINIT_STOPPED = -1, /* poll has stopped the fill, which leaves undefined values */
     FASTINIT_OK,
     FASTINIT_ISA_UNKNOWN,       /* no ISA has this name */
     FASTINIT_ISA_UNAVAILABLE,   /* this build, processor or system cannot run it */
@@ -236,35 +251,41 @@ enum {
  *                      machine test what smaller ones do.
  *
  * An empty variable counts as unset.  Return FASTINIT_OK, or the error in a variable. */
-int fastinit_init(void);
+FASTINIT_API int fastinit_init(void);
 
 /* Return the names of all ISAs, slowest first, ended by NULL: "portable", "neon", "avx2",
  * "avx512". */
-const char *const *fastinit_isas(void);
-int fastinit_isa_built(const char *name);     /* 1 if this build has kernels for it */
-int fastinit_isa_available(const char *name); /* 1 if they can run here and are not hidden */
-int fastinit_use_isa(const char *name);       /* change to it; not while another thread fills */
-const char *fastinit_isa(void);               /* the one in use */
-int fastinit_openmp(void);                    /* the value of _OPENMP; 0 if built without OpenMP */
+FASTINIT_API const char *const *fastinit_isas(void);
+/* Return 1 if this build has kernels for it. */
+FASTINIT_API int fastinit_isa_built(const char *name);
+/* Return 1 if they can run here and are not hidden. */
+FASTINIT_API int fastinit_isa_available(const char *name);
+/* Change to it; not while another thread fills. */
+FASTINIT_API int fastinit_use_isa(const char *name);
+/* Return the one in use. */
+FASTINIT_API const char *fastinit_isa(void);
+
+/* Return the value of _OPENMP; 0 if built without OpenMP. */
+FASTINIT_API int fastinit_openmp(void);
 
 /* Return how many threads others let the calling thread use: OMP_THREAD_LIMIT, or fewer if
  * omp_set_num_threads() has set fewer, unless it is the number of when fastinit_init() was called;
  * and 1 inside a team that may start no other one.  Without OpenMP it is INT_MAX. */
-int fastinit_thread_limit(void);
+FASTINIT_API int fastinit_thread_limit(void);
 
 /* Return to how many places OMP_PROC_BIND binds OpenMP's threads; 0 if they are not bound. */
-int fastinit_places(void);
+FASTINIT_API int fastinit_places(void);
 
 /* Return how many processors a place has.  Where they are at most `most`, list them. */
-int fastinit_place(int place, int *processors, int most);
+FASTINIT_API int fastinit_place(int place, int *processors, int most);
 
 /* Return 1 if the system says that writing to memory writes to no file.  It takes half a
  * microsecond, and keeps a descriptor open.  Linux before 6.11, and other systems, do not say. */
-int fastinit_is_private(const void *memory, size_t n);
+FASTINIT_API int fastinit_is_private(const void *memory, size_t n);
 
 /* Have the system make the pages of memory writeable, in 30 ns for each that is there already, and
  * return 0 or errno: EFAULT where writing would end the process, as on a full disk. */
-int fastinit_populate(void *memory, size_t n);
+FASTINIT_API int fastinit_populate(void *memory, size_t n);
 
 /* How to run a fill. */
 typedef struct {
@@ -272,7 +293,7 @@ typedef struct {
     int threads;
     /* Unless it is NULL, poll is called on the caller's thread every 50 ms, between pieces of at
      * most 2 MiB (of matrices also within the tasks of a product).  If it returns non-zero the fill
-     * stops, and leaves undefined values. */
+     * stops, leaves undefined values, and returns FASTINIT_STOPPED. */
     int (*poll)(void);
 } fastinit_run;
 
@@ -307,11 +328,11 @@ typedef struct {
 /* Make the table of the standard normal between lower and upper.  It takes 0.1 to 0.3 ms.
  * lower < upper; one or both may be infinite.  The bound that is nearer to 0 is at most 2^100 from
  * it, and the bounds are at least 2^-900 apart. */
-void fastinit_window_init(fastinit_window *window, double lower, double upper);
+FASTINIT_API void fastinit_window_init(fastinit_window *window, double lower, double upper);
 
 /* Each of these functions fills out[0] ... out[count * length - 1], in that type, with the spans of
- * the array of that seed.  They allocate nothing, cannot fail and check nothing; the caller sees to
- * it that
+ * the array of that seed, and returns FASTINIT_OK, or FASTINIT_STOPPED if poll has stopped it. They
+ * allocate nothing, cannot fail otherwise and check nothing; the caller sees to it that
  *   - each start + length <= 2^64, or length <= 2^32 if keyed, and out is aligned to its type;
  *   - the type is U32 or U64 for bits, and a floating-point type for the others;
  *   - minval <= maxval and stddev >= 0; all parameters but lower and upper, mean +- 2 * stddev, and
@@ -319,30 +340,38 @@ void fastinit_window_init(fastinit_window *window, double lower, double upper);
  *     type, and maxval - minval is finite in the computing type.
  * They may be called from several threads at once.  The caller's floating-point environment changes
  * nothing and is left as it was. */
-void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                   fastinit_run run);
-void fastinit_uniform(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                      double minval, double maxval, fastinit_run run);
-void fastinit_normal(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                     double mean, double stddev, fastinit_run run);
-void fastinit_truncated(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                        double mean, double stddev, fastinit_run run);
+FASTINIT_API int fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                               fastinit_run run);
+FASTINIT_API int fastinit_uniform(void *out, fastinit_type type, fastinit_spans spans,
+                                  uint64_t seed, double minval, double maxval, fastinit_run run);
+FASTINIT_API int fastinit_normal(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                                 double mean, double stddev, fastinit_run run);
+FASTINIT_API int fastinit_truncated(void *out, fastinit_type type, fastinit_spans spans,
+                                    uint64_t seed, double mean, double stddev, fastinit_run run);
 /* window is the table of the bounds lower and upper, which are in units of stddev. */
-void fastinit_between(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                      double mean, double stddev, double lower, double upper,
-                      const fastinit_window *window, fastinit_run run);
+FASTINIT_API int fastinit_between(void *out, fastinit_type type, fastinit_spans spans,
+                                  uint64_t seed, double mean, double stddev, double lower,
+                                  double upper, const fastinit_window *window, fastinit_run run);
 
 /* Fill out with count random matrices, the first, first + 1, ... of the array of that seed.  Each
  * is rows x columns and Haar distributed; its columns (or rows, if there are fewer) are orthogonal
  * and of length gain.  The type is F32 or F64; float16 and bfloat16 matrices are the F32 ones,
  * rounded.  work has that type, and as many elements as fastinit_orthogonal_work returns for the
  * same arguments. */
-size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count, fastinit_run run);
-void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
-                         size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run);
+FASTINIT_API size_t fastinit_orthogonal_work(size_t rows, size_t columns, size_t count,
+                                             fastinit_run run);
+FASTINIT_API int fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first,
+                                     size_t count, size_t rows, size_t columns, uint64_t seed,
+                                     double gain, fastinit_run run);
+
+/* Return a seed for the parameter of that name, of that many bytes of UTF-8, from the one seed of a
+ * model: BLAKE2b (RFC 7693) of the name with a digest of 8 bytes, read as a little-endian integer;
+ * its key is the root as 8 little-endian bytes, its personalization "fastinit.derive". */
+FASTINIT_API uint64_t fastinit_derive_seed(uint64_t root, const char *name, size_t length);
 
 /* Compute one block of Philox4x32-10 by the kernels in use, for known-answer tests. */
-void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+FASTINIT_API void fastinit_philox(const uint32_t counter[4], const uint32_t key[2],
+                                  uint32_t out[4]);
 
 #ifdef __cplusplus
 }

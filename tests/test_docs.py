@@ -7,6 +7,9 @@ lines directly above a block change that:
 
     <!-- not run: why -->       the block is not run
     <!-- needs: keras, jax -->  the block runs under -m integration only
+
+A comment from a line `<!-- site` to a line `-->` is for the documentation site alone: see
+docs/conf.py.
 """
 
 import contextlib
@@ -48,9 +51,15 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
+def text_of(page):
+    """Return the text of a page, with empty lines for what is for the documentation site alone."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"(?ms)^<!-- site$.*?^-->$", lambda site: "\n" * site[0].count("\n"), text)
+
+
 def blocks_of(page):
     """Return the fenced blocks of a page, with what the comments above them say."""
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = text_of(page).splitlines()
     found, comments, number = [], [], 0
     while number < len(lines):
         opened = FENCE.match(lines[number])
@@ -215,13 +224,12 @@ def test_continuous_integration_finds_the_commands(marker):
 
 def prose(page):
     """Return a page without its code."""
-    text = page.read_text(encoding="utf-8")
-    return re.sub(r"`[^`\n]*`", "``", re.sub(r"(?ms)^ *```.*?^ *```$", "", text))
+    return re.sub(r"`[^`\n]*`", "``", re.sub(r"(?ms)^ *```.*?^ *```$", "", text_of(page)))
 
 
 def anchors(page):
     """Return the anchors that GitHub gives to the headings of a page."""
-    text = re.sub(r"(?ms)^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"))
+    text = re.sub(r"(?ms)^ *```.*?^ *```$", "", text_of(page))
     found = Counter()
     for heading in re.findall(r"(?m)^#+ +(.*)$", text):
         heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
@@ -247,9 +255,38 @@ def test_links(page):
 
 
 def test_the_index_links_to_every_page():
-    linked = {target for target, _ in links(ROOT / "docs" / "README.md")}
-    assert not set(DOCS) - linked - {ROOT / "docs" / "README.md"}
-    assert ROOT / "docs" / "README.md" in {target for target, _ in links(ROOT / "README.md")}
+    index = ROOT / "docs" / "index.md"
+    linked = {target for target, _ in links(index)}
+    assert not set(DOCS) - linked - {index}
+    assert index in {target for target, _ in links(ROOT / "README.md")}
+
+
+def times_faster(results, heading, library):
+    """Return how many times faster than a library fastinit is, of each column below a heading."""
+    table = results.partition(f"### {heading}\n")[2].partition("\n#")[0]
+    row = re.search(rf"(?m)^\| {library}, 1 \|(.*)\|$", table)
+    return [re.search(r"\((.*)\)", cell)[1] for cell in row[1].split("|")] if row else [""]
+
+
+def test_the_figures_of_the_index_are_those_of_the_benchmark():
+    results = (ROOT / "bench" / "results.md").read_text(encoding="utf-8")
+    names = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
+    rows = [
+        "| library | uniform | normal | truncated | orthogonal |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in (*names, "TensorFlow", "Keras"):
+        library = names.get(name, name.lower())
+        filled = times_faster(
+            results,
+            "float32, into an array that exists (where a library cannot, a new one)",
+            library,
+        )
+        cells = [name, *filled, *times_faster(results, "(2048, 2048)", library)]
+        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- speed -->\n")[2].partition("<!-- end of speed -->")[0]
+    assert table.splitlines() == rows
 
 
 def test_the_table_of_initializers_is_the_catalog():

@@ -25,12 +25,12 @@ void fastinit_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t 
     fastinit_ops_in_use()->philox(counter, key, out);
 }
 
-void fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                   fastinit_run run)
+int fastinit_bits(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                  fastinit_run run)
 {
     const fastinit_args args = {.seed = seed};
-    fastinit_parallel(fastinit_ops_in_use()->bits[type], out, fastinit_size_of(type), &spans, &args,
-                      run);
+    return fastinit_parallel(fastinit_ops_in_use()->bits[type], out, fastinit_size_of(type), &spans,
+                             &args, run);
 }
 
 /* Round x to binary32.  The variable is volatile because GCC 12 (-O2 and up) else drops the
@@ -162,27 +162,27 @@ static fastinit_args (*volatile const between_args)(uint64_t, double, double, do
                                                     fastinit_type) = prepare_between;
 
 #define FILL(name, prepare_args, parameter_1, parameter_2)                                         \
-    void fastinit_##name(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,       \
-                         double parameter_1, double parameter_2, fastinit_run run)                 \
+    int fastinit_##name(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,        \
+                        double parameter_1, double parameter_2, fastinit_run run)                  \
     {                                                                                              \
         fastinit_fpenv saved = fastinit_fpenv_enter();                                             \
         const fastinit_args args = prepare_args(seed, parameter_1, parameter_2, type);             \
         fastinit_fpenv_leave(saved);                                                               \
-        fastinit_parallel(fastinit_ops_in_use()->name[type], out, fastinit_size_of(type), &spans,  \
-                          &args, run);                                                             \
+        return fastinit_parallel(fastinit_ops_in_use()->name[type], out, fastinit_size_of(type),   \
+                                 &spans, &args, run);                                              \
     }
 FILL(uniform, uniform_args, minval, maxval)
 FILL(normal, normal_args, mean, stddev)
 FILL(truncated, truncated_args, mean, stddev)
 
-void fastinit_between(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
-                      double mean, double stddev, double lower, double upper,
-                      const fastinit_window *window, fastinit_run run)
+int fastinit_between(void *out, fastinit_type type, fastinit_spans spans, uint64_t seed,
+                     double mean, double stddev, double lower, double upper,
+                     const fastinit_window *window, fastinit_run run)
 {
     fastinit_fpenv saved = fastinit_fpenv_enter();
     fastinit_args args = between_args(seed, mean, stddev, lower, upper, type);
     fastinit_fpenv_leave(saved);
     args.window = window;
-    fastinit_parallel(fastinit_ops_in_use()->between[type], out, fastinit_size_of(type), &spans,
-                      &args, run);
+    return fastinit_parallel(fastinit_ops_in_use()->between[type], out, fastinit_size_of(type),
+                             &spans, &args, run);
 }

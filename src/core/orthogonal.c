@@ -180,12 +180,12 @@ static void make_alone(void *context, size_t i, size_t thread)
     make(context, i, thread, 1, &unwatched);
 }
 
-void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
-                         size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run)
+int fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t first, size_t count,
+                        size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run)
 {
     const fastinit_ops *ops = fastinit_ops_in_use();
     if (!count || !rows || !columns)
-        return;
+        return FASTINIT_OK;
     job j = {
         .plan = make_plan(rows, columns, count, run),
         .tasks = type == FASTINIT_F32 ? &ops->householder->f32 : &ops->householder->f64,
@@ -203,4 +203,5 @@ void fastinit_orthogonal(void *out, fastinit_type type, void *work, uint64_t fir
     else
         for (size_t i = 0; i < count && !fastinit_stopped(&j.watch); i++)
             make(&j, i, 0, j.plan.threads, &j.watch);
+    return fastinit_status(&j.watch);
 }

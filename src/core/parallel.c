@@ -331,6 +331,11 @@ int fastinit_stopped(fastinit_watch *w)
     return atomic_load_explicit(&w->stop, memory_order_relaxed);
 }
 
+int fastinit_status(fastinit_watch *w)
+{
+    return fastinit_stopped(w) ? FASTINIT_STOPPED : FASTINIT_OK;
+}
+
 /* Call poll if it is due.  The caller's thread does so between pieces of work. */
 static void look(fastinit_watch *w)
 {
@@ -385,8 +390,8 @@ static void do_pieces(void *context, size_t thread)
         do_piece(j, i, thread == 0);
 }
 
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
-                       const fastinit_args *args, fastinit_run run)
+int fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
+                      const fastinit_args *args, fastinit_run run)
 {
     const size_t n = spans->count * spans->length;
     const size_t threads = fastinit_threads(n * size / THREAD_MIN, run);
@@ -403,10 +408,11 @@ void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fa
         j.watch = fastinit_watch_begin(run);
 
     if (threads > 1 && run_team(do_pieces, &j, threads))
-        return;
+        return fastinit_status(&j.watch);
     j.streamed = 0; /* The system gave no other thread. */
     for (size_t i = 0; i < pieces; i++)
         do_piece(&j, i, pieces > 1);
+    return fastinit_status(&j.watch);
 }
 
 typedef struct {

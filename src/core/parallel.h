@@ -14,9 +14,10 @@ void fastinit_parallel_init(void);
 /* Return how many threads the work may have: as many as run allows, and at most `most`. */
 size_t fastinit_threads(size_t most, fastinit_run run);
 
-/* Run the kernel over the spans, whose elements have that many bytes, in pieces. */
-void fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
-                       const fastinit_args *args, fastinit_run run);
+/* Run the kernel over the spans, whose elements have that many bytes, in pieces, and return what a
+ * fill returns. */
+int fastinit_parallel(fastinit_kernel *kernel, void *out, size_t size, const fastinit_spans *spans,
+                      const fastinit_args *args, fastinit_run run);
 
 /* When to check for an interrupt next.  Work of several steps has one watch for all of them. */
 typedef struct {
@@ -27,6 +28,7 @@ typedef struct {
 
 fastinit_watch fastinit_watch_begin(fastinit_run run);
 int fastinit_stopped(fastinit_watch *watch);
+int fastinit_status(fastinit_watch *watch); /* what a fill returns */
 
 /* Return whether to stop.  A task calls it on its thread; on the caller's it also calls poll. */
 int fastinit_look(fastinit_watch *watch, size_t thread);

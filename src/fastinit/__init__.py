@@ -17,6 +17,7 @@ except RuntimeError as error:  # FASTINIT_ISA names kernels that are not availab
     raise
 from ._config import show_config
 from ._explain import Explanation, explain
+from ._include import get_include
 from ._kernels import STREAM_VERSION
 from ._kernels import VERSION as __version__
 from ._keyed import KeyedArray
@@ -51,6 +52,7 @@ __all__ = [
     "delta_orthogonal",
     "derive_seed",
     "explain",
+    "get_include",
     "get_num_threads",
     "glorot_normal",
     "glorot_uniform",

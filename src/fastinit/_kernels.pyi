@@ -27,6 +27,9 @@ VERSION: str
 STREAM_VERSION: int
 """The version of the stream that the kernels make."""
 
+C_API: object
+"""The capsule of the table of C functions that include/fastinit_python.h describes."""
+
 def enter_default_modes() -> bytes | None:
     """Set the default floating-point environment in this thread, and return the caller's.
 

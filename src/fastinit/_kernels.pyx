@@ -15,6 +15,7 @@ from cpython.buffer cimport (
 )
 from cpython.exc cimport PyErr_Occurred
 from cpython.long cimport PyLong_AsUnsignedLongLongMask
+from cpython.pycapsule cimport PyCapsule_New
 from libc.float cimport DBL_MAX, FLT_MAX
 from libc.stdlib cimport free, malloc
 from libc.stdint cimport uint32_t, uint64_t
@@ -62,26 +63,58 @@ cdef extern from "fastinit.h" nogil:
     ctypedef struct fastinit_window:
         pass
     void fastinit_window_init(fastinit_window *, double, double)
-    void fastinit_bits(void *, fastinit_type, fastinit_spans, uint64_t, fastinit_run)
-    void fastinit_uniform(
+    int fastinit_bits(void *, fastinit_type, fastinit_spans, uint64_t, fastinit_run)
+    int fastinit_uniform(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
-    void fastinit_normal(
+    int fastinit_normal(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
-    void fastinit_truncated(
+    int fastinit_truncated(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
     )
-    void fastinit_between(
+    int fastinit_between(
         void *, fastinit_type, fastinit_spans, uint64_t, double, double, double, double,
         const fastinit_window *, fastinit_run
     )
     size_t fastinit_orthogonal_work(size_t, size_t, size_t, fastinit_run)
-    void fastinit_orthogonal(
+    int fastinit_orthogonal(
         void *, fastinit_type, void *, uint64_t, size_t, size_t, size_t, uint64_t, double,
         fastinit_run
     )
+    uint64_t fastinit_derive_seed(uint64_t, const char *, size_t)
     void fastinit_philox(const uint32_t *, const uint32_t *, uint32_t *)
+    int FASTINIT_ABI_VERSION
+
+# The type of fastinit_uniform, fastinit_normal and fastinit_truncated.
+ctypedef int (*two_parameters)(
+    void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
+) noexcept nogil
+
+# The table of functions for other extensions; its types are those above.
+cdef extern from "fastinit_python.h" nogil:
+    const char *FASTINIT_CAPSULE
+    ctypedef struct fastinit_api:
+        int abi_version, stream_version
+        size_t size
+        const char *(*isa)() noexcept nogil
+        int (*openmp)() noexcept nogil
+        int (*thread_limit)() noexcept nogil
+        uint64_t (*derive_seed)(uint64_t, const char *, size_t) noexcept nogil
+        void (*window_init)(fastinit_window *, double, double) noexcept nogil
+        int (*bits)(void *, fastinit_type, fastinit_spans, uint64_t, fastinit_run) noexcept nogil
+        two_parameters uniform, normal, truncated
+        int (*between)(
+            void *, fastinit_type, fastinit_spans, uint64_t, double, double, double, double,
+            const fastinit_window *, fastinit_run
+        ) noexcept nogil
+        size_t (*orthogonal_work)(size_t, size_t, size_t, fastinit_run) noexcept nogil
+        int (*orthogonal)(
+            void *, fastinit_type, void *, uint64_t, size_t, size_t, size_t, uint64_t, double,
+            fastinit_run
+        ) noexcept nogil
+        void (*philox)(const uint32_t *, const uint32_t *, uint32_t *) noexcept nogil
+        int (*check_signals)() noexcept nogil
 
 cdef extern from "fenv.h" nogil:
     ctypedef struct fenv_t:
@@ -118,11 +151,6 @@ cdef int clear_misfit() except -1:
     PyErr_Clear()
     return 0
 
-
-# The type of fastinit_uniform, fastinit_normal and fastinit_truncated.
-ctypedef void (*two_parameters)(
-    void *, fastinit_type, fastinit_spans, uint64_t, double, double, fastinit_run
-) noexcept nogil
 
 # What to draw from: raw bits if both pointers are NULL.
 cdef struct distribution:
@@ -721,6 +749,27 @@ cdef initialize():
     check_isa(status, f"FASTINIT_ISA={environ.get('FASTINIT_ISA')}")
 
 
+cdef fastinit_api api = fastinit_api(
+    FASTINIT_ABI_VERSION,
+    FASTINIT_STREAM_VERSION,
+    sizeof(fastinit_api),
+    fastinit_isa,
+    fastinit_openmp,
+    fastinit_thread_limit,
+    fastinit_derive_seed,
+    fastinit_window_init,
+    fastinit_bits,
+    fastinit_uniform,
+    fastinit_normal,
+    fastinit_truncated,
+    fastinit_between,
+    fastinit_orthogonal_work,
+    fastinit_orthogonal,
+    fastinit_philox,
+    poll,
+)
+
+C_API = PyCapsule_New(&api, FASTINIT_CAPSULE, NULL)
 STREAM_VERSION = FASTINIT_STREAM_VERSION
 VERSION = FASTINIT_VERSION.decode()
 

@@ -225,7 +225,7 @@ def orthogonal(
     ----------
     shape : sequence of int, optional
         Shape of the result, two dimensions at least; may be left out where ``out`` is given.  A
-        convolution kernel is (*window, in, out), as in Keras.
+        convolution kernel is ``(*window, in, out)``, as in Keras.
     gain : float
         Factor of the orthogonal matrix.
     seed : int, SeedGenerator or numpy.random.Generator, optional
@@ -238,8 +238,8 @@ def orthogonal(
         matrix of its own, the same however many there are.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's kernels are (out, in, *window), so a tensor of
-        PyTorch must not have three or more dimensions besides ``batch_axis``: use
+        Keras's layout, as ``shape`` does.  PyTorch's kernels are ``(out, in, *window)``, so a
+        tensor of PyTorch must not have three or more dimensions besides ``batch_axis``: use
         :func:`fastinit.torch.init.orthogonal_` instead.  A matrix is right in both layouts.
 
     Returns
@@ -380,7 +380,7 @@ def delta_orthogonal(
     Parameters
     ----------
     shape : sequence of three to five int, optional
-        (*window, in, out) with in <= out; may be left out where ``out`` is given.
+        ``(*window, in, out)`` with in <= out; may be left out where ``out`` is given.
     gain : float
         Factor of the orthogonal matrix.
     seed : int, SeedGenerator or numpy.random.Generator, optional
@@ -390,8 +390,8 @@ def delta_orthogonal(
         float32 (the default), float64, float16 or bfloat16.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's kernels are (out, in, *window), so a tensor of
-        PyTorch is refused.
+        Keras's layout, as ``shape`` does.  PyTorch's kernels are ``(out, in, *window)``, so a
+        tensor of PyTorch is refused.
 
     Returns
     -------

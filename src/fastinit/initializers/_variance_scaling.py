@@ -76,7 +76,7 @@ def variance_scaling(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     scale : float
         Variance times fan, > 0.
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
@@ -94,9 +94,9 @@ def variance_scaling(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.variance_scaling_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.variance_scaling_` instead.
 
     Returns
     -------
@@ -214,7 +214,7 @@ def lecun_uniform(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -224,9 +224,9 @@ def lecun_uniform(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.variance_scaling_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.variance_scaling_` instead.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def lecun_normal(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -314,9 +314,9 @@ def lecun_normal(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.lecun_normal_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.lecun_normal_` instead.
 
     Returns
     -------
@@ -392,7 +392,7 @@ def glorot_uniform(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -402,9 +402,9 @@ def glorot_uniform(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.xavier_uniform_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.xavier_uniform_` instead.
 
     Returns
     -------
@@ -478,7 +478,7 @@ def glorot_normal(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -488,9 +488,9 @@ def glorot_normal(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.xavier_normal_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.xavier_normal_` instead.
 
     Returns
     -------
@@ -564,7 +564,7 @@ def he_uniform(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -574,9 +574,9 @@ def he_uniform(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.kaiming_uniform_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.kaiming_uniform_` instead.
 
     Returns
     -------
@@ -650,7 +650,7 @@ def he_normal(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -660,9 +660,9 @@ def he_normal(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.kaiming_normal_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.kaiming_normal_` instead.
 
     Returns
     -------
@@ -736,7 +736,7 @@ def standard_uniform(
     ----------
     shape : int or sequence of int, optional
         Shape of the result; may be left out where ``out`` is given.  A matrix is (in, out), a
-        convolution kernel (*window, in, out).
+        convolution kernel ``(*window, in, out)``.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         An integer, 0 <= seed < 2**64, gives the same values at every call.  A generator advances.
         None draws fresh entropy at every call.
@@ -746,9 +746,9 @@ def standard_uniform(
         The axes whose sizes multiply to fan_in and fan_out; both or neither.
     out : array or buffer, optional
         It is filled in place and returned; :func:`random_normal` says what may be given.  It has
-        Keras's layout, as ``shape`` does.  PyTorch's weights are (out, in, *window), so a tensor of
-        PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``, or
-        :func:`fastinit.torch.init.kaiming_uniform_` instead.
+        Keras's layout, as ``shape`` does.  PyTorch's weights are ``(out, in, *window)``, so a
+        tensor of PyTorch that has two or more dimensions needs ``input_axes`` and ``output_axes``,
+        or :func:`fastinit.torch.init.kaiming_uniform_` instead.
 
     Returns
     -------

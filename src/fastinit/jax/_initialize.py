@@ -188,12 +188,11 @@ def initialize(abstract: Any, shardings: Any = None, seed: Seed = 0, rule: Rule 
     rule : initializer, mapping or callable, optional
         What makes a parameter.  An initializer, which can be called with a key, a shape and a
         dtype, makes all.  In a mapping, such as ``{"*/bias": 0, "*": fastinit.jax.he_normal()}``,
-        the first pattern (see :func:`fnmatch.fnmatchcase`) that matches the path says which one
-        does, or which number.  A callable that takes exactly two arguments,
-        ``rule(path, struct)``, returns the initializer.  By default the last name of the path
-        decides as in flax's layers: ``kernel``, ``embedding``, ``bias``, ``scale``, ``mean`` and
-        ``var``.  It raises for kernels that may be those of several layers, as the scan of linen
-        and the vmap of nnx stack them.
+        the first pattern (see ``fnmatch.fnmatchcase``) that matches the path says which one does,
+        or which number.  A callable that takes exactly two arguments, ``rule(path, struct)``,
+        returns the initializer.  By default the last name of the path decides as in flax's layers:
+        ``kernel``, ``embedding``, ``bias``, ``scale``, ``mean`` and ``var``.  It raises for kernels
+        that may be those of several layers, as the scan of linen and the vmap of nnx stack them.
 
     Returns
     -------

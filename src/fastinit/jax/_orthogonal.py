@@ -224,8 +224,8 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: Any = -1, dtype: Any = None)
     Returns
     -------
     Initializer
-        A function ``init(key, shape, dtype)``.  The shape is (*window, in, out), of three to five
-        dimensions, with in <= out.
+        A function ``init(key, shape, dtype)``.  The shape is ``(*window, in, out)``, of three to
+        five dimensions, with in <= out.
 
     Notes
     -----

@@ -605,6 +605,13 @@ def deserialize(
     """Return the initializer that a configuration describes, as ``keras.initializers`` does.
 
     The names of Keras's random classes mean the classes of this module.
+
+    Parameters
+    ----------
+    config : mapping, str or None
+        What ``serialize`` returned, or a name.
+    custom_objects : mapping, optional
+        Objects by their names, which come before those of this module and of Keras.
     """
     with by_name(custom_objects):
         return keras.initializers.deserialize(_of_keras(config), custom_objects)
@@ -614,6 +621,11 @@ def get(identifier: Any) -> Any:
     """Return the initializer that an identifier stands for, as ``keras.initializers`` does.
 
     The names of Keras's random classes mean the classes of this module.
+
+    Parameters
+    ----------
+    identifier : str, mapping, callable or None
+        A name, a configuration, or an initializer, which is returned as it is.
     """
     with by_name():
         return keras.initializers.get(_of_keras(identifier))

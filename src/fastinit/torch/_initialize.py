@@ -335,9 +335,9 @@ def initialize(
     init : callable or mapping, optional
         A function of a module, which is applied to all modules, children first; or a table of rules
         such as ``{"*.bias": 0, "*": fastinit.torch.init.xavier_normal_}``.  The first pattern (see
-        :func:`fnmatch.fnmatchcase`) that matches a parameter's name says what fills it: a function
-        of the tensor, or a number.  By default the model's own methods run: the ``_init_weights``
-        of transformers' models; for others each module's ``reset_parameters``, and then the
+        ``fnmatch.fnmatchcase``) that matches a parameter's name says what fills it: a function of
+        the tensor, or a number.  By default the model's own methods run: the ``_init_weights`` of
+        transformers' models; for others each module's ``reset_parameters``, and then the
         ``init_weights`` or ``_init_weights`` of the outermost module that has one.
     device : torch.device, optional
         Where memory is allocated: the CPU by default, and for a DTensor always the device of its
@@ -347,11 +347,6 @@ def initialize(
     -------
     model
         Parameters that were on ``meta`` are new objects: construct the optimizer afterwards.
-
-    Warns
-    -----
-    UserWarning
-        A pattern matches no parameter, as one may on a stage of a pipeline, or comes after ``"*"``.
 
     Raises
     ------
@@ -365,6 +360,11 @@ def initialize(
         several processes, the device is ``"meta"``, or an argument is of the wrong type.  Nothing
         is changed then.  What a rule or a method of the model raises is raised, and leaves the
         model in part initialized.
+
+    Warns
+    -----
+    UserWarning
+        A pattern matches no parameter, as one may on a stage of a pipeline, or comes after ``"*"``.
 
     Notes
     -----

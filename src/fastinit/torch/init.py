@@ -334,19 +334,39 @@ def trunc_normal_(
 
 
 def constant_(tensor: Any, val: float) -> Any:
-    """Fill a tensor with a value, as ``torch.nn.init.constant_`` does."""
+    """Fill a tensor with a value, as ``torch.nn.init.constant_`` does.
+
+    Parameters
+    ----------
+    tensor
+        See :mod:`fastinit.torch.init`.
+    val : float
+        The value.
+    """
     _check_shaped(tensor)
     return torch.nn.init.constant_(tensor, val)
 
 
 def ones_(tensor: Any) -> Any:
-    """Fill a tensor with ones, as ``torch.nn.init.ones_`` does."""
+    """Fill a tensor with ones, as ``torch.nn.init.ones_`` does.
+
+    Parameters
+    ----------
+    tensor
+        See :mod:`fastinit.torch.init`.
+    """
     _check_shaped(tensor)
     return torch.nn.init.ones_(tensor)
 
 
 def zeros_(tensor: Any) -> Any:
-    """Fill a tensor with zeros, as ``torch.nn.init.zeros_`` does."""
+    """Fill a tensor with zeros, as ``torch.nn.init.zeros_`` does.
+
+    Parameters
+    ----------
+    tensor
+        See :mod:`fastinit.torch.init`.
+    """
     _check_shaped(tensor)
     return torch.nn.init.zeros_(tensor)
 
@@ -355,6 +375,11 @@ def eye_(tensor: Any) -> Any:
     """Fill a matrix with ones on its diagonal and zeros elsewhere, as ``torch.nn.init.eye_`` does.
 
     A DTensor, which PyTorch's function refuses, gets its part of the matrix.
+
+    Parameters
+    ----------
+    tensor
+        See :mod:`fastinit.torch.init`; of 2 dimensions.
     """
     _check_shaped(tensor)
     if not is_distributed(tensor):
@@ -371,6 +396,13 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
     """Fill the kernel of a convolution so that its output is its input.
 
     This does what ``torch.nn.init.dirac_`` does; a DTensor gets its part of the kernel.
+
+    Parameters
+    ----------
+    tensor
+        See :mod:`fastinit.torch.init`; of 3 to 5 dimensions.
+    groups : int
+        Each group of outputs gets the inputs from the first one on.
     """
     _check_shaped(tensor)
     if not is_distributed(tensor) or tensor.is_meta:
