@@ -867,7 +867,7 @@ def test_a_class_that_has_no_from_config():
 def test_the_catalog_is_complete():
     functions = {name for name, f in vars(fastinit).items() if inspect.isfunction(f)}
     others = {"derive_seed", "explain", "get_num_threads", "random_bits", "selftest"}
-    others |= {"set_num_threads", "show_config"}
+    others |= {"get_include", "set_num_threads", "show_config"}
     assert {entry.name for entry in CATALOG} == functions - others
     base = initializers.Initializer
     classes = {c for c in vars(initializers).values() if isinstance(c, type)}
