@@ -1,0 +1,417 @@
+"""The elementwise activation functions: their formulas, derivatives and kinks, and their names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._messages import shown
+from ._parameters import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._typing import Array
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])  # NumPy has no erf
+
+
+def _one(x: Array) -> Array:
+    return np.ones_like(x)
+
+
+def _linear(x: Array) -> Array:
+    return x
+
+
+def _sigmoid(x: Array) -> Array:
+    half: Array = np.tanh(x / 2)  # exp(-x) would overflow
+    return (1 + half) / 2
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    y = _sigmoid(x)
+    return y * (1 - y)
+
+
+def _tanh(x: Array) -> Array:
+    y: Array = np.tanh(x)
+    return y
+
+
+def _tanh_slope(x: Array) -> Array:
+    return 1 - _tanh(x) ** 2
+
+
+def _between(x: Array, lower: float, upper: float) -> Array:
+    """Return 1.0 where lower < x < upper, and 0.0 elsewhere."""
+    inside: Array = ((x > lower) & (x < upper)).astype(x.dtype)
+    return inside
+
+
+def _hard_tanh(x: Array) -> Array:
+    return x.clip(-1, 1)
+
+
+def _hard_tanh_slope(x: Array) -> Array:
+    return _between(x, -1, 1)
+
+
+def _hard_sigmoid(x: Array) -> Array:
+    return (x.clip(-3, 3) + 3) / 6
+
+
+def _hard_sigmoid_slope(x: Array) -> Array:
+    return _between(x, -3, 3) / 6
+
+
+def _sparse_sigmoid(x: Array) -> Array:
+    return (x.clip(-1, 1) + 1) / 2
+
+
+def _sparse_sigmoid_slope(x: Array) -> Array:
+    return _between(x, -1, 1) / 2
+
+
+def _softsign(x: Array) -> Array:
+    return x / (1 + abs(x))
+
+
+def _softsign_slope(x: Array) -> Array:
+    return (1 + abs(x)) ** -2.0
+
+
+def _relu(x: Array) -> Array:
+    return x.clip(0)
+
+
+def _relu_slope(x: Array) -> Array:
+    return _between(x, 0, math.inf)
+
+
+def _relu6(x: Array) -> Array:
+    return x.clip(0, 6)
+
+
+def _relu6_slope(x: Array) -> Array:
+    return _between(x, 0, 6)
+
+
+def _leaky_relu(x: Array, slope: float) -> Array:
+    return np.where(x > 0, x, slope * x)
+
+
+def _leaky_relu_slope(x: Array, slope: float) -> Array:
+    return np.where(x > 0, 1.0, slope)
+
+
+def _elu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(x.clip(max=0)))
+
+
+def _elu_slope(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, 1.0, alpha * np.exp(x.clip(max=0)))
+
+
+def _celu(x: Array, alpha: float) -> Array:
+    return _elu(x / alpha, 1.0) * alpha
+
+
+def _celu_slope(x: Array, alpha: float) -> Array:
+    return _elu_slope(x / alpha, 1.0)
+
+
+# Klambauer et al., NeurIPS 2017, equation 14: with these numbers a standard normal keeps its mean 0
+# and its variance 1.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def _selu(x: Array) -> Array:
+    return _elu(x, _SELU_ALPHA) * _SELU_SCALE
+
+
+def _selu_slope(x: Array) -> Array:
+    return _elu_slope(x, _SELU_ALPHA) * _SELU_SCALE
+
+
+def _normal_cdf(x: Array) -> Array:
+    cdf: Array = (1 + _erf(x / math.sqrt(2))) / 2
+    return cdf
+
+
+def _normal_density(x: Array) -> Array:
+    density: Array = np.exp(-(x.clip(-40, 40) ** 2) / 2) / math.sqrt(2 * math.pi)
+    return density
+
+
+def _gelu(x: Array) -> Array:
+    return x * _normal_cdf(x)
+
+
+def _gelu_slope(x: Array) -> Array:
+    return _normal_cdf(x) + x * _normal_density(x)
+
+
+# Hendrycks & Gimpel 2016, section 2: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))).  Beyond 10
+# the hyperbolic tangent is 1, so that a bound keeps the cube finite.
+_GELU_FACTOR, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(x: Array) -> Array:
+    near = x.clip(-10, 10)
+    return x * (1 + _tanh(_GELU_FACTOR * (near + _GELU_CUBIC * near**3))) / 2
+
+
+def _gelu_tanh_slope(x: Array) -> Array:
+    near = x.clip(-10, 10)
+    inner = _GELU_FACTOR * (near + _GELU_CUBIC * near**3)
+    inner_slope = _GELU_FACTOR * (1 + 3 * _GELU_CUBIC * near**2)
+    return (1 + _tanh(inner) + near * _tanh_slope(inner) * inner_slope) / 2
+
+
+def _silu(x: Array) -> Array:
+    return x * _sigmoid(x)
+
+
+def _silu_slope(x: Array) -> Array:
+    return _sigmoid(x) + x * _sigmoid_slope(x)
+
+
+def _hard_silu(x: Array) -> Array:
+    return x * _hard_sigmoid(x)
+
+
+def _hard_silu_slope(x: Array) -> Array:
+    return _hard_sigmoid(x) + x * _hard_sigmoid_slope(x)
+
+
+def _softplus(x: Array) -> Array:
+    y: Array = np.logaddexp(0, x)
+    return y
+
+
+def _mish(x: Array) -> Array:
+    return x * _tanh(_softplus(x))
+
+
+def _mish_slope(x: Array) -> Array:
+    soft = _softplus(x)
+    return _tanh(soft) + x * _tanh_slope(soft) * _sigmoid(x)
+
+
+def _squareplus(x: Array) -> Array:  # (x + sqrt(x**2 + b)) / 2 with Keras's b = 4
+    return (x + np.hypot(x, 2)) / 2
+
+
+def _squareplus_slope(x: Array) -> Array:
+    return (1 + x / np.hypot(x, 2)) / 2
+
+
+def _sparse_plus(x: Array) -> Array:
+    return np.where(x > 1, x, (x.clip(-1, 1) + 1) ** 2 / 4)
+
+
+def _sparse_plus_slope(x: Array) -> Array:
+    return _sparse_sigmoid(x)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise activation function.
+
+    Attributes
+    ----------
+    name : str
+    function, slope : callable
+        The function and its derivative.  They take an array, then the parameter if there is one.
+    kinks : tuple of float
+        Where a derivative of the function jumps.
+    parameter : float or None
+        The slope of a leaky function for negative numbers, or alpha of elu and celu.
+    """
+
+    name: str
+    function: Callable[..., Array]
+    slope: Callable[..., Array]
+    kinks: tuple[float, ...] = ()
+    parameter: float | None = None
+
+    def __call__(self, x: Array) -> Array:
+        """Return the values of the function."""
+        return self.function(x) if self.parameter is None else self.function(x, self.parameter)
+
+    def derivative(self, x: Array) -> Array:
+        """Return the values of the derivative, which at a kink is that of one side."""
+        return self.slope(x) if self.parameter is None else self.slope(x, self.parameter)
+
+
+# rrelu draws the slope between 1/8 and 1/3 while it is trained, and takes the mean after.  What
+# counts at the start is the root of the mean square: ((1/3)**3 - (1/8)**3) / (3 (1/3 - 1/8)).
+_RRELU = math.sqrt((1 / 3**3 - 1 / 8**3) / (3 * (1 / 3 - 1 / 8)))
+
+_ALL = (
+    Activation("linear", _linear, _one),
+    Activation("tanh", _tanh, _tanh_slope),
+    Activation("hard_tanh", _hard_tanh, _hard_tanh_slope, (-1, 1)),
+    Activation("softsign", _softsign, _softsign_slope, (0,)),
+    Activation("sigmoid", _sigmoid, _sigmoid_slope),
+    Activation("hard_sigmoid", _hard_sigmoid, _hard_sigmoid_slope, (-3, 3)),
+    Activation("sparse_sigmoid", _sparse_sigmoid, _sparse_sigmoid_slope, (-1, 1)),
+    Activation("relu", _relu, _relu_slope, (0,)),
+    Activation("relu6", _relu6, _relu6_slope, (0, 6)),
+    # 0.01 in PyTorch and JAX; keras.activations.leaky_relu has 0.2, and its layer 0.3.
+    Activation("leaky_relu", _leaky_relu, _leaky_relu_slope, (0,), 0.01),
+    Activation("prelu", _leaky_relu, _leaky_relu_slope, (0,), 0.25),  # PyTorch's; Keras has 0
+    Activation("rrelu", _leaky_relu, _leaky_relu_slope, (0,), _RRELU),
+    Activation("elu", _elu, _elu_slope, (0,), 1.0),
+    Activation("celu", _celu, _celu_slope, (0,), 1.0),
+    Activation("selu", _selu, _selu_slope, (0,)),
+    Activation("gelu", _gelu, _gelu_slope),
+    Activation("gelu_tanh", _gelu_tanh, _gelu_tanh_slope),
+    Activation("silu", _silu, _silu_slope),
+    Activation("hard_silu", _hard_silu, _hard_silu_slope, (-3, 3)),
+    Activation("mish", _mish, _mish_slope),
+    Activation("softplus", _softplus, _sigmoid),
+    Activation("squareplus", _squareplus, _squareplus_slope),
+    Activation("sparse_plus", _sparse_plus, _sparse_plus_slope, (-1, 1)),
+)
+_ALIASES = {"none": "linear", "logistic": "sigmoid", "swish": "silu", "hard_swish": "hard_silu"}
+
+ACTIVATIONS: dict[str, Activation] = {activation.name: activation for activation in _ALL}
+ACTIVATIONS |= {alias: ACTIVATIONS[name] for alias, name in _ALIASES.items()}
+
+# Every output of these depends on all inputs.
+NOT_ELEMENTWISE = ("softmax", "log_softmax", "sparsemax")
+
+LEAKY = ("relu", "leaky_relu", "prelu", "rrelu")
+
+
+def plain(name: str) -> str:
+    """Return a name without underscores and in lower case, as names are compared."""
+    return name.replace("_", "").lower()
+
+
+_BY_PLAIN_NAME = {plain(name): activation for name, activation in ACTIVATIONS.items()}
+_PLAIN_NOT_ELEMENTWISE = {plain(name): name for name in NOT_ELEMENTWISE}
+
+
+def name_of(identifier: Any) -> str:
+    """Return the name of an activation function, which may be given by name, or be None.
+
+    The name of a function or a class counts; of another object, the name of its class.
+    """
+    if identifier is None:
+        return "none"
+    if isinstance(identifier, str):
+        return identifier
+    while isinstance(identifier, partial):
+        identifier = identifier.func
+    return str(getattr(identifier, "__name__", type(identifier).__name__))
+
+
+def options_of(identifier: Any) -> dict[str, Any]:
+    """Return the options of an activation function that it carries itself.
+
+    A layer of Keras or PyTorch has them as attributes, and a function as default values.
+    """
+    names = ("negative_slope", "alpha", "approximate", "max_value", "weight")
+    if identifier is None or isinstance(identifier, (str, type)):
+        return {}
+    if callable(getattr(identifier, "__get__", None)) or isinstance(identifier, partial):
+        try:
+            parameters = signature(identifier).parameters
+        except (TypeError, ValueError):  # a function of C without a signature
+            return {}
+        found = {name: parameters[name].default for name in names if name in parameters}
+        return {
+            name: value
+            for name, value in found.items()
+            if value is not parameters[name].empty and value is not None
+        }
+    return {
+        name: getattr(identifier, name)
+        for name in names
+        if getattr(identifier, name, None) is not None
+    }
+
+
+def slope_of(identifier: Any, negative_slope: Any = None) -> float | None:
+    """Return the slope for negative numbers that was given, or that an object carries, or None.
+
+    Raises
+    ------
+    TypeError
+        The slope is no number.
+    ValueError
+        It is not finite.
+    """
+    if negative_slope is None:
+        options = options_of(identifier)
+        negative_slope = options.get("negative_slope")
+        if negative_slope is None and plain(name_of(identifier)) == "prelu":
+            weight = options.get("weight")  # of PyTorch, one element for each channel or for all
+            if weight is not None and hasattr(weight, "detach"):
+                negative_slope = float(weight.detach().square().mean().sqrt())
+    if negative_slope is None:
+        return None
+    slope = number("negative_slope", negative_slope)
+    if not math.isfinite(slope):
+        raise ValueError(f"negative_slope must be finite, received {slope}")
+    return slope
+
+
+def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
+    """Return the activation function that a name, a function, a class or an object stands for.
+
+    Parameters
+    ----------
+    identifier : str, callable, type, object or None
+        As :func:`fastinit.initializers.for_activation` takes it; an Activation is returned itself.
+    negative_slope : float, optional
+        The slope of a leaky function for negative numbers, instead of the object's own, or of the
+        usual one of its name.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; a function that is not elementwise; a slope for a function that has none.
+    """
+    if isinstance(identifier, Activation):
+        found: Activation | None = identifier
+        slope = slope_of(None, negative_slope)
+    else:
+        name = plain(name_of(identifier))
+        if name in _PLAIN_NOT_ELEMENTWISE:
+            raise ValueError(
+                f"activation must be an elementwise function, received {shown(identifier)}: an "
+                "output of it depends on all inputs"
+            )
+        found = _BY_PLAIN_NAME.get(name)
+        slope = slope_of(identifier, negative_slope)
+    if found is None:
+        raise ValueError(
+            f"activation must be one of {', '.join(ACTIVATIONS)}, received {shown(identifier)}"
+        )
+    options = {} if isinstance(identifier, Activation) else options_of(identifier)
+    if found.name == "gelu" and options.get("approximate") in (True, "tanh"):
+        return ACTIVATIONS["gelu_tanh"]
+    if found.name in ("elu", "celu") and "alpha" in options:
+        return replace(found, parameter=number("alpha", options["alpha"]))
+    if found.name == "relu" and options.get("max_value") is not None:  # of a layer of Keras
+        if options["max_value"] != 6 or slope:
+            raise ValueError(
+                f"activation must be a relu without a bound or relu6, received {shown(identifier)}"
+            )
+        return ACTIVATIONS["relu6"]
+    if slope is None or (found.name == "relu" and slope == 0):
+        return found
+    if found.name not in LEAKY:
+        raise ValueError(
+            f"negative_slope must be left out for {found.name}, received {negative_slope}"
+        )
+    return replace(ACTIVATIONS["leaky_relu"], parameter=slope)
