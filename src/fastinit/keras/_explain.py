@@ -269,7 +269,7 @@ class _Pass:
     def _in_jax(self) -> list[Any] | None:
         import jax
 
-        with as_before(self.model):  # so that the layers draw the same numbers again
+        with as_before(self.model, self.seed):  # so that the layers draw the same numbers again
             if self.forward() is None:
                 return None
         shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in self.tensors]
@@ -300,10 +300,10 @@ def explain(
 ) -> ModelReport:
     """Return what a model starts with: weights, activations, gradients, and what is wrong.
 
-    For each weight of two dimensions or more but biases, the report has its fans and the statistics of its
-    values.  With inputs, the model runs once, and a gradient is propagated back: for each layer the
-    report has the standard deviations of its output, after its activation function, and of the
-    gradient with respect to its output.
+    For each weight of two dimensions or more that is no bias, the report has its fans and the
+    statistics of its values.  With inputs, the model runs once, and a gradient is propagated back:
+    for each layer the report has the standard deviations of its output, after its activation
+    function, and of the gradient with respect to its output.
 
     The model is as before afterwards: its weights, the running statistics of batch normalization,
     and the state of Keras's generators.
@@ -322,7 +322,7 @@ def explain(
         propagated.  By default the gradient of the output is a sample of the standard normal
         distribution, so that all others are relative to it.
     seed : int, SeedGenerator or numpy.random.Generator, optional
-        For that sample.
+        For that sample, and for what the model draws meanwhile, such as dropout.
 
     Returns
     -------
@@ -368,7 +368,7 @@ def explain(
     build(model, inputs)
     weights = _weights(model)
     recorded = _Pass(model, inputs, training, loss, root)
-    with as_before(model):
+    with as_before(model, root):
         note = recorded.run()
     outputs = [layer.statistics() for layer in recorded.found.values()]
     functions = filter(None, (_activation(layer.layer) for layer in recorded.found.values()))

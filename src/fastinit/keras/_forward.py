@@ -14,6 +14,7 @@ from keras.src.utils.naming import to_snake_case
 
 from .._messages import type_of
 from .._report import PIECE, Moments
+from .._seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,18 +137,24 @@ def around(function: Callable[..., Any], after: Callable[[Any], Any]) -> Callabl
 
 
 @contextmanager
-def as_before(model: Any, but: Iterable[Any] = ()) -> Iterator[None]:
+def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
     """Restore the variables that are not trained, and the states of Keras's generators, at the end.
 
-    ``but`` are variables that stay as they are then.
+    Within the context the generators have states that the seed determines, so that dropout is the
+    same in every run.  ``but`` are variables that stay as they are then.
     """
     kept_out = {id(variable) for variable in but}
     variables = [v for v in model.variables if not v.trainable and id(v) not in kept_out]
+    states = [v for v in variables if v.name == "seed_generator_state"]
     generator = global_state.get_global_attribute("global_seed_generator")
     if generator is not None:
         variables.append(generator.state)
+        states.append(generator.state)
     values = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     try:
+        for number, state in enumerate(states):
+            word = derive_seed(seed, f"generator {number}()") >> 33  # all backends hold 31 bits
+            state.assign(np.array([word, 0], keras.backend.standardize_dtype(state.dtype)))
         yield
     finally:
         for variable, value in zip(variables, values, strict=True):

@@ -197,7 +197,8 @@ def lsuv(
         How often a kernel is scaled at most.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         The kernel of a path has the seed ``derive_seed(seed, path)``, with the layers that Keras
-        has named numbered from 0 on in this model.
+        has named numbered from 0 on in this model.  Dropout and the like draw the same numbers for
+        the same seed, too.
     include, exclude : sequence of str
         Patterns of whole paths of kernels, such as ``"decoder/*"``, as those of
         :func:`fnmatch.fnmatchcase`: the kernels that match one of ``include``, and none of
@@ -248,7 +249,7 @@ def lsuv(
     chosen = {name: weights[name] for name in selected if name not in reasons}
     kept = [variable for weight in chosen.values() for variable in weight.variables()]
     done: list[ScaledWeight] = []
-    with as_before(model, but=kept), ExitStack() as calls:
+    with as_before(model, root, but=kept), ExitStack() as calls:
         for name, weight in chosen.items():
             make = _setting(name, weight, how, root, done)
             calls.enter_context(replaced(weight.layers, "call", make))

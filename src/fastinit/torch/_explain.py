@@ -66,11 +66,16 @@ def _fans(module: Any, shape: Dimensions) -> tuple[int, int] | None:
     return shape[1] * window, shape[0] // groups * window
 
 
+def _is_weight(name: str, parameter: Any) -> bool:
+    """Return whether a parameter has two dimensions or more, and is no bias: some of these have."""
+    return parameter is not None and parameter.ndim >= 2 and not name.endswith("bias")
+
+
 def _weights(model: Any) -> WeightRecords:
     records = WeightRecords()
     for parameter, names in owners(model):
-        if parameter.ndim >= 2:
-            (name, module), *others = names
+        (name, module), *others = names
+        if _is_weight(name, parameter):
             shape = tuple(parameter.shape)
             values = () if parameter.is_meta else pieces(parameter)
             fans = _fans(module, shape)
@@ -103,8 +108,9 @@ class _Module:
 
     def statistics(self) -> OutputStatistics:
         """Return what the report shows."""
-        own = [p for p in self.module._parameters.values() if p is not None and p.ndim >= 2]
-        weighs = "parametrizations" in self.module._modules or bool(own)
+        weighs = "parametrizations" in self.module._modules or any(
+            _is_weight(name, parameter) for name, parameter in self.module._parameters.items()
+        )
         dead = None
         if self.alive is not None and self.alive.numel():
             dead = 1 - float(self.alive.double().mean())
@@ -185,7 +191,7 @@ class _Outputs:
                 target, list(edges.values()), cotangent, allow_unused=True
             )
         except RuntimeError as error:
-            if "Checkpointing is not compatible" not in str(error):
+            if "heckpoint" not in str(error):  # PyTorch 2.5 and 2.13 word it differently
                 raise
             return "no gradients: the model has checkpoints with use_reentrant=True"
         by_edge = dict(zip(edges, gradients, strict=True))
@@ -206,10 +212,10 @@ def explain(
 ) -> ModelReport:
     """Return what a model starts with: weights, activations, gradients, and what is wrong.
 
-    For each parameter of two dimensions or more, the report has its fans and the statistics of its
-    values.  With inputs, the model runs once, in the mode in which it is, and a gradient is
-    propagated back: for each module the report has the standard deviations of its output and of the
-    gradient with respect to its output.
+    For each parameter of two dimensions or more that is no bias, the report has its fans and the
+    statistics of its values.  With inputs, the model runs once, in the mode in which it is, and a
+    gradient is propagated back: for each module the report has the standard deviations of its
+    output and of the gradient with respect to its output.
 
     The model is as before afterwards: its parameters, their ``grad``, its buffers, such as the
     running statistics of batch norm, its modes, its hooks, and the state of PyTorch's generators of
