@@ -137,6 +137,22 @@ def around(function: Callable[..., Any], after: Callable[[Any], Any]) -> Callabl
 
 
 @contextmanager
+def _generators_of_torch(seed: int) -> Iterator[None]:
+    """Seed PyTorch's generators, from which dropout draws on that backend, and restore them."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+@contextmanager
 def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
     """Restore the variables that are not trained, and the states of Keras's generators, at the end.
 
@@ -155,7 +171,8 @@ def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
         for number, state in enumerate(states):
             word = derive_seed(seed, f"generator {number}()") >> 33  # all backends hold 31 bits
             state.assign(np.array([word, 0], keras.backend.standardize_dtype(state.dtype)))
-        yield
+        with _generators_of_torch(derive_seed(seed, "forward()")):
+            yield
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)

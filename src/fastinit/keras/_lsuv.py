@@ -70,7 +70,11 @@ def _orthonormal(layer: Any, shape: Dimensions, seed: int, dtype: str) -> Array:
 
 
 class _Weight:
-    """The kernel of one layer, or of several that share it."""
+    """The kernel of one layer, or of several that share it.
+
+    It is read and assigned during the call of a layer.  There, mixed precision would round what is
+    read, and on PyTorch assign to a copy.
+    """
 
     def __init__(self, kernel: Any, plain: str) -> None:
         self.kernel = kernel
@@ -85,16 +89,17 @@ class _Weight:
 
     def begin(self, seed: int) -> None:
         """Make the kernel orthonormal and the biases 0."""
-        dtype = "float64" if self.kernel.dtype == "float64" else "float32"
-        own, shape = derive_seed(seed, self.plain), tuple(self.kernel.shape)
         kernel, *biases = self.variables()
-        kernel.assign(_orthonormal(self.layers[0], shape, own, dtype))
-        for bias in biases:
-            bias.assign(np.zeros(tuple(bias.shape), "float32"))
+        own, shape = derive_seed(seed, self.plain), tuple(kernel.shape)
+        with AutocastScope(None):
+            dtype = "float64" if kernel.dtype == "float64" else "float32"
+            kernel.assign(_orthonormal(self.layers[0], shape, own, dtype))
+            for bias in biases:
+                bias.assign(np.zeros(tuple(bias.shape), "float32"))
 
     def divide(self, divisor: float) -> None:
         """Divide the kernel."""
-        with AutocastScope(None):  # with mixed precision its value would be rounded
+        with AutocastScope(None):
             self.kernel.assign(keras.ops.divide(self.kernel.value, divisor))
 
 
