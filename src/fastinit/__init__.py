@@ -16,6 +16,7 @@ except RuntimeError as error:  # FASTINIT_ISA names kernels that are not availab
     end_command(error)
     raise
 from ._config import show_config
+from ._explain import Explanation, explain
 from ._kernels import STREAM_VERSION
 from ._kernels import VERSION as __version__
 from ._keyed import KeyedArray
@@ -41,6 +42,7 @@ from .initializers._variance_scaling import (
 
 __all__ = [
     "STREAM_VERSION",
+    "Explanation",
     "KeyedArray",
     "LazyArray",
     "SeedGenerator",
@@ -48,6 +50,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "derive_seed",
+    "explain",
     "get_num_threads",
     "glorot_normal",
     "glorot_uniform",

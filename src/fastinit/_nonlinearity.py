@@ -30,13 +30,14 @@ def _linear(x: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    half: Array = np.tanh(x / 2)  # exp(-x) would overflow
-    return (1 + half) / 2
+    y: Array = (1 + np.tanh(x / 2)) / 2  # exp(-x) would overflow
+    return y
 
 
 def _sigmoid_slope(x: Array) -> Array:
     y = _sigmoid(x)
-    return y * (1 - y)
+    slope: Array = y * (1 - y)
+    return slope
 
 
 def _tanh(x: Array) -> Array:
@@ -55,7 +56,8 @@ def _between(x: Array, lower: float, upper: float) -> Array:
 
 
 def _hard_tanh(x: Array) -> Array:
-    return x.clip(-1, 1)
+    y: Array = x.clip(-1, 1)
+    return y
 
 
 def _hard_tanh_slope(x: Array) -> Array:
@@ -79,7 +81,8 @@ def _sparse_sigmoid_slope(x: Array) -> Array:
 
 
 def _softsign(x: Array) -> Array:
-    return x / (1 + abs(x))
+    y: Array = x / (1 + abs(x))
+    return y
 
 
 def _softsign_slope(x: Array) -> Array:
@@ -87,7 +90,8 @@ def _softsign_slope(x: Array) -> Array:
 
 
 def _relu(x: Array) -> Array:
-    return x.clip(0)
+    y: Array = x.clip(0)
+    return y
 
 
 def _relu_slope(x: Array) -> Array:
@@ -95,7 +99,8 @@ def _relu_slope(x: Array) -> Array:
 
 
 def _relu6(x: Array) -> Array:
-    return x.clip(0, 6)
+    y: Array = x.clip(0, 6)
+    return y
 
 
 def _relu6_slope(x: Array) -> Array:
@@ -154,7 +159,8 @@ def _gelu(x: Array) -> Array:
 
 
 def _gelu_slope(x: Array) -> Array:
-    return _normal_cdf(x) + x * _normal_density(x)
+    slope: Array = _normal_cdf(x) + x * _normal_density(x)
+    return slope
 
 
 # Hendrycks & Gimpel 2016, section 2: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))).  Beyond 10
@@ -164,7 +170,8 @@ _GELU_FACTOR, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 def _gelu_tanh(x: Array) -> Array:
     near = x.clip(-10, 10)
-    return x * (1 + _tanh(_GELU_FACTOR * (near + _GELU_CUBIC * near**3))) / 2
+    y: Array = x * (1 + _tanh(_GELU_FACTOR * (near + _GELU_CUBIC * near**3))) / 2
+    return y
 
 
 def _gelu_tanh_slope(x: Array) -> Array:
@@ -179,7 +186,8 @@ def _silu(x: Array) -> Array:
 
 
 def _silu_slope(x: Array) -> Array:
-    return _sigmoid(x) + x * _sigmoid_slope(x)
+    slope: Array = _sigmoid(x) + x * _sigmoid_slope(x)
+    return slope
 
 
 def _hard_silu(x: Array) -> Array:
@@ -187,7 +195,8 @@ def _hard_silu(x: Array) -> Array:
 
 
 def _hard_silu_slope(x: Array) -> Array:
-    return _hard_sigmoid(x) + x * _hard_sigmoid_slope(x)
+    slope: Array = _hard_sigmoid(x) + x * _hard_sigmoid_slope(x)
+    return slope
 
 
 def _softplus(x: Array) -> Array:
@@ -201,7 +210,8 @@ def _mish(x: Array) -> Array:
 
 def _mish_slope(x: Array) -> Array:
     soft = _softplus(x)
-    return _tanh(soft) + x * _tanh_slope(soft) * _sigmoid(x)
+    slope: Array = _tanh(soft) + x * _tanh_slope(soft) * _sigmoid(x)
+    return slope
 
 
 def _squareplus(x: Array) -> Array:  # (x + sqrt(x**2 + b)) / 2 with Keras's b = 4

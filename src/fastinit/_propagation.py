@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._nonlinearity import ACTIVATIONS, Activation, find_activation
+from ._nonlinearity import ACTIVATIONS, LEAKY, Activation, find_activation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,18 @@ if TYPE_CHECKING:
 
     from ._typing import Array
 
-__all__ = ["ACTIVATIONS", "Layers", "Moment", "Moments", "gain", "layers", "moments", "verdict"]
+__all__ = [
+    "ACTIVATIONS",
+    "Layers",
+    "Moment",
+    "Moments",
+    "gain",
+    "layers",
+    "moments",
+    "steady_gain",
+    "truncated_moments",
+    "verdict",
+]
 
 # The expectations are integrals of f(sqrt(q) u) exp(-u**2 / 2) / sqrt(2 pi) over u, in panels of
 # Gauss and Legendre.  Between -12 and 12 lies all but 1e-32 of the distribution.  Panels end at the
@@ -38,7 +50,7 @@ __all__ = ["ACTIVATIONS", "Layers", "Moment", "Moments", "gain", "layers", "mome
 # so that the functions are: in the complex plane their singularities are at least 1.5 from the real
 # axis, or beyond a kink.  20 nodes then leave an error below 1e-13 of the result.
 _FARTHEST = 12
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_COUNT = 20
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
 
 # Variances between which squares and their products are normal numbers of float64.
@@ -53,6 +65,12 @@ class Moment(NamedTuple):
     derivative: float  # E[phi'(z)**2]
 
 
+@cache
+def _gauss_legendre() -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(_COUNT)  # NumPy imports the module only here
+    return nodes, weights
+
+
 def _nodes(q: float, kinks: Sequence[float]) -> tuple[Array, Array]:
     """Return values of z ~ N(0, q) and their weights, whose sum is 1."""
     scale = math.sqrt(q)
@@ -63,9 +81,29 @@ def _nodes(q: float, kinks: Sequence[float]) -> tuple[Array, Array]:
             ends.append(z / scale)
     edges = np.unique(ends)
     half = np.diff(edges)[:, None] / 2
-    u = edges[:-1, None] + half * (1 + _NODES)
-    weights = half * _WEIGHTS * np.exp(-(u**2) / 2) * _DENSITY_AT_0
+    nodes, weights = _gauss_legendre()
+    u = edges[:-1, None] + half * (1 + nodes)
+    weights = half * weights * np.exp(-(u**2) / 2) * _DENSITY_AT_0
     return (scale * u).ravel(), weights.ravel()
+
+
+def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
+    """Return mean and standard deviation of a standard normal truncated at two bounds.
+
+    The bounds may be infinite, and lie far from 0: the density is taken relative to its largest
+    value, at the point nearest to 0.
+    """
+    nearest = min(max(lower, 0.0), upper)
+    reach = 40 / max(1.0, abs(nearest))  # beyond it the density is below exp(-40) of the largest
+    ends = max(lower - nearest, -reach), min(upper - nearest, reach)
+    edges = np.unique([*np.linspace(*ends, 81), 0.0])
+    half = np.diff(edges)[:, None] / 2
+    nodes, weights = _gauss_legendre()
+    distance = edges[:-1, None] + half * (1 + nodes)
+    weights = half * weights * np.exp(-distance * (nearest + distance / 2))
+    weights /= weights.sum()
+    mean = float((weights * distance).sum())
+    return nearest + mean, math.sqrt(float((weights * (distance - mean) ** 2).sum()))
 
 
 @dataclass(frozen=True)
@@ -125,7 +163,39 @@ def gain(activation: Any, q: float = 1.0, negative_slope: float | None = None) -
     """
     if not 0 < q < math.inf:
         raise ValueError(f"q must be positive and finite, received {q}")
-    return math.sqrt(q / moments(activation, negative_slope).at(q).second)
+    function = find_activation(activation, negative_slope)
+    if function.name in LEAKY:  # the formula, without the errors of a sum
+        return math.sqrt(2 / (1 + (function.parameter or 0.0) ** 2))
+    return math.sqrt(q / moments(function).at(q).second)
+
+
+def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
+    """Return the gain that keeps the mean square of the activations at that of the inputs, 1.
+
+    It is the g for which E[phi(g u)**2] = 1, u ~ N(0, 1).  For relu and leaky functions it is
+    :func:`gain`.  For gelu, silu and others :func:`gain` is a fixed point, too, but one from which
+    the variance moves away if it does not start there, and from inputs of mean square 1 it does
+    not; this one is a fixed point from which it starts.  Where no gain keeps the mean square at 1,
+    since the function is bounded (tanh, sigmoid) or 1 at 0, the result is :func:`gain`.
+
+    Notes
+    -----
+    Poole et al., NeurIPS 2016, equation 3, solved for the variance of the weights.
+    """
+    function = find_activation(activation, negative_slope)
+    at = moments(function).at
+    lower, upper = 2.0**-10, 2.0**10
+    if function.name in (*LEAKY, "linear") or not at(lower**2).second < 1 < at(upper**2).second:
+        return gain(function)
+    while upper - lower > 1e-14 * upper:  # the mean square grows with the gain: bisect
+        middle = (lower + upper) / 2
+        if not lower < middle < upper:
+            break
+        if at(middle**2).second < 1:
+            lower = middle
+        else:
+            upper = middle
+    return upper
 
 
 @dataclass(frozen=True)

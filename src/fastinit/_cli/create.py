@@ -54,7 +54,8 @@ def _misfit(wanted: str, text: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"must be {wanted}, received {received}")
 
 
-def _shape(text: str) -> list[int]:
+def as_dimensions(text: str) -> list[int]:
+    """Return the shape that a text such as 1000x64 means."""
     dims = text.replace(",", "x").split("x")
     # Python converts no more than 4300 digits; 20 are enough for all dimensions there are.
     if not all(d.isascii() and d.isdecimal() and len(d) <= 20 for d in dims):
@@ -167,7 +168,12 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("target", type=Path, metavar="NAME", help="the file, .npy or .safetensors")
     add("--init", **suppress, help=", ".join(IN_PARTS))
-    add("--shape", type=_shape, **suppress, help="of the whole array, such as 1000x64 or 1000,64")
+    add(
+        "--shape",
+        type=as_dimensions,
+        **suppress,
+        help="of the whole array, such as 1000x64 or 1000,64",
+    )
     add("--dtype", **suppress, help="float32 (the default), float64, float16, bfloat16; for "
         "constants integers, too")  # fmt: skip
     add("--rows", type=_rows, metavar="A:B", **suppress,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._files.errors import RefusedError
 from .._kernels import VERSION
-from . import bench, create, info, selftest
+from . import bench, create, explain, info, selftest
 from .output import say, settle
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser
     )
-    for command in (create, info, selftest, bench):
+    for command in (create, explain, info, selftest, bench):
         command.add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:

@@ -12,8 +12,10 @@ from ._base import Initializer
 from ._constant import Constant, Identity, Ones, Zeros
 from ._fourier import STFT
 from ._identifiers import deserialize, get, serialize
+from ._mup import Mup, mup
 from ._orthogonal import DeltaOrthogonal, Orthogonal
 from ._random import RandomNormal, RandomUniform, TruncatedNormal
+from ._residual import DeepNorm, deepnorm, fixup, gpt2_residual
 from ._variance_scaling import (
     GlorotNormal,
     GlorotUniform,
@@ -50,6 +52,7 @@ delta_orthogonal = DeltaOrthogonal
 __all__ = [
     "STFT",
     "Constant",
+    "DeepNorm",
     "DeltaOrthogonal",
     "GlorotNormal",
     "GlorotUniform",
@@ -60,6 +63,7 @@ __all__ = [
     "Initializer",
     "LecunNormal",
     "LecunUniform",
+    "Mup",
     "Ones",
     "Orthogonal",
     "OrthogonalInitializer",
@@ -71,17 +75,21 @@ __all__ = [
     "VarianceScaling",
     "Zeros",
     "constant",
+    "deepnorm",
     "delta_orthogonal",
     "deserialize",
+    "fixup",
     "for_activation",
     "get",
     "glorot_normal",
     "glorot_uniform",
+    "gpt2_residual",
     "he_normal",
     "he_uniform",
     "identity",
     "lecun_normal",
     "lecun_uniform",
+    "mup",
     "ones",
     "orthogonal",
     "random_normal",

@@ -1,0 +1,94 @@
+"""The command `fastinit explain`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from .._explain import explain
+from .._files.errors import RefusedError
+from .._files.job import parameters_of
+from ..initializers._catalog import CATALOG
+from .create import PARAMETERS, as_dimensions
+
+DESCRIPTION = """\
+Print what an initializer does for weights of a shape: fans, mean, standard deviation and bounds of
+the values and, with --activation, the standard deviation of activations and gradients through
+layers of infinite width, a warning where they vanish or explode, and a gain that mends it:
+fastinit.explain().  All numbers follow from formulas; --draws measures real networks, too.
+"""
+
+EPILOG = """\
+examples:
+  fastinit explain --init he_normal --shape 256x256 --activation gelu --depth 20
+  fastinit explain --init variance_scaling --scale 2.155 --shape 256x256 --activation gelu
+  fastinit explain --init glorot_uniform --shape 3x3x64x128 --json
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the parser of `fastinit explain`."""
+    parser = commands.add_parser(
+        "explain",
+        help="print fans, bounds and the variance through layers for an initializer and a shape",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.set_defaults(run=run)
+    integer, number = PARAMETERS["seed"][0], PARAMETERS["stddev"][0]
+    names = ", ".join(entry.name for entry in CATALOG if entry.name != "stft")
+    add = parser.add_argument
+    add("--init", required=True, help=names)
+    add("--shape", type=as_dimensions, required=True, help="of one layer, such as 1000x64")
+    add("--dtype", help="float32 (the default), float64, float16, bfloat16")
+    add("--activation", metavar="NAME", help="the function after each layer, such as gelu")
+    add("--negative-slope", type=number, metavar="X", help="of a leaky function")
+    add("--depth", type=integer, metavar="N", default=50, help="number of layers (default: 50)")
+    add("--draws", type=integer, metavar="N", default=0,
+        help="also measure N networks of square matrices")  # fmt: skip
+    add("--seed", type=integer, metavar="N", default=0, help="of the measured networks")
+    add("--json", action="store_true", help="print one object of JSON; what is infinite is null")
+    group = parser.add_argument_group("parameters of initializers")
+    for name, (convert, metavar, text) in PARAMETERS.items():
+        if name != "seed":
+            group.add_argument(
+                "--" + name.replace("_", "-"),
+                type=convert,
+                metavar=metavar,
+                default=argparse.SUPPRESS,
+                help=text,
+            )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report and return the exit code."""
+    entries = {entry.name: entry for entry in CATALOG}
+    if arguments.init not in entries:
+        raise RefusedError(f"unknown initializer {arguments.init!r}: one of {', '.join(entries)}")
+    entry = entries[arguments.init]
+    known = parameters_of(entry).keys() - {"seed"}
+    given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS}
+    del given["seed"]
+    for name in given.keys() - known:
+        option = name.replace("_", "-")
+        has = " ".join(f"--{n.replace('_', '-')}" for n in sorted(known)) or "none"
+        raise RefusedError(f"{entry.name} has no --{option}; it has: {has}")
+    try:
+        found = explain(
+            entry.cls(**given),
+            arguments.shape,
+            activation=arguments.activation,
+            depth=arguments.depth,
+            dtype=arguments.dtype,
+            negative_slope=arguments.negative_slope,
+            draws=arguments.draws,
+            seed=arguments.seed,
+        )
+    except (ValueError, TypeError, IndexError, OverflowError, ImportError) as error:
+        raise RefusedError(str(error)) from None
+    print(json.dumps(found.to_dict(), allow_nan=False) if arguments.json else found)
+    if sys.stdout is not None:
+        sys.stdout.flush()  # an error is raised here, not at exit
+    return 0
