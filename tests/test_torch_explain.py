@@ -1,5 +1,6 @@
 """fastinit.torch.explain, against values that NumPy computes and a model that stays as it was."""
 
+import json
 import math
 import re
 
@@ -110,7 +111,7 @@ def test_deep_layers_with_he(kind, function, slope, vanishes):
         assert output.calls == 1
     text = " ".join(report.warnings)
     assert ("activations vanish" in text) == vanishes
-    assert ("gain 1.534 keeps" in text) == vanishes
+    assert ("a gain of 1.468 keeps" in text) == vanishes
     assert vanishes or not report.warnings
     last = report.outputs[-1].stddev
     assert last < 0.2 if vanishes else last > 0.3
@@ -124,7 +125,7 @@ def test_a_gain_that_is_too_large_explodes():
     text = " ".join(explain(model, normals(16, 256)).warnings)
     assert "0 to 14: activations explode: standard deviation" in text
     assert "0 to 14: gradients explode: norm" in text
-    assert "for ReLU the gain 1.414 keeps" in text
+    assert "for ReLU a gain of 1.414 keeps" in text
     assert "median gain is 2.8" in text
 
 
@@ -369,6 +370,11 @@ def test_values_that_are_not_finite():
     assert report.warnings[1] == "NaN or Inf in the outputs, first in that of 1"
     assert any(text.startswith("NaN or Inf in the gradients") for text in report.warnings)
     assert "nan" in str(report)
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert found["weights"][1]["stddev"] is None
+    assert found["weights"][0]["shape"] == [8, 8]
+    assert found["weights"][0]["gain"] == report.weights[0].gain
+    assert found["outputs"][0]["stddev"] == report.outputs[0].stddev
 
 
 def test_dead_relus():

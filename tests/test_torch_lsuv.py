@@ -198,6 +198,7 @@ def test_no_convergence_is_said():
     with pytest.warns(UserWarning, match=r"not 1 within 0\.1 after 3 iterations for 1\.weight"):
         report = lsuv(model, normals(16, 8), max_iter=3)
     assert report.unconverged == ("1.weight",)
+    assert report.to_dict()["weights"][1]["iterations"] == 3
     assert report.weights[1].iterations == 3
     assert "not converged: 1.weight" in str(report)
 

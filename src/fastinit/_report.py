@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite, isnan, prod, sqrt
 from statistics import median
 from textwrap import fill
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._propagation import gain, verdict
+from ._propagation import steady_gain, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -178,6 +178,13 @@ class ModelReport:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes, and the gains of weights, as JSON holds them: no NaN and Inf."""
+        found = asdict(self)
+        for values, weight in zip(found["weights"], self.weights, strict=True):
+            values["gain"] = weight.gain
+        return {name: _finite(value) for name, value in found.items()}
+
     def __str__(self) -> str:
         parts = [
             _table(
@@ -256,6 +263,10 @@ class LsuvReport:
     weights: tuple[ScaledWeight, ...]
     unconverged: tuple[str, ...]
     skipped: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as JSON holds them."""
+        return {name: _finite(value) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
         rows = [
@@ -364,7 +375,7 @@ def output_warnings(
 ) -> list[str]:
     """Return what is likely to be wrong with the outputs and their gradients.
 
-    ``activations`` are the model's activation functions by name, as :func:`gain` takes them.
+    ``activations`` are the model's activation functions by name, as :func:`steady_gain` takes them.
     """
     texts = []
     broken = [output for output in outputs if not isfinite(output.stddev)]
@@ -387,7 +398,7 @@ def output_warnings(
     if any("activations" in text for text in found) and len(activations) == 1 and gains:
         ((name, function),) = activations.items()
         texts.append(
-            f"for {name} the gain {gain(function):.3f} keeps the standard deviation, "
+            f"for {name} a gain of {steady_gain(function):.3f} keeps the mean square, "
             f"stddev = gain / sqrt(fan_in); here the median gain is {median(gains):.3f}"
         )
     return texts
@@ -435,7 +446,7 @@ def shared(weights: Sequence[WeightStatistics]) -> list[str]:
 def is_activation(thing: Any) -> bool:
     """Return whether a module or a function is an activation function with a known gain."""
     try:
-        gain(thing)
+        steady_gain(thing)
     except ValueError:
         return False
     return True
@@ -445,6 +456,15 @@ def named(names: Sequence[str]) -> str:
     """Return the first few names, and how many others there are."""
     more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with lists for tuples, and None for each number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _label(output: OutputStatistics) -> str:

@@ -88,9 +88,17 @@ def first_tensor(output: Any) -> int | None:
     return None
 
 
+def array_of(tensor: Any) -> Array:
+    """Return the values of a tensor or a variable."""
+    found: Array = keras.ops.convert_to_numpy(
+        tensor.value if isinstance(tensor, keras.Variable) else tensor
+    )
+    return found
+
+
 def pieces(tensor: Any) -> Iterator[Array]:
     """Yield the values of a tensor in C order, in arrays of at most PIECE elements."""
-    values = np.asarray(keras.ops.convert_to_numpy(tensor)).reshape(-1)
+    values = array_of(tensor).reshape(-1)
     for at in range(0, values.size, PIECE):
         yield values[at : at + PIECE]
 
@@ -166,7 +174,7 @@ def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
     if generator is not None:
         variables.append(generator.state)
         states.append(generator.state)
-    values = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    values = [array_of(variable).copy() for variable in variables]
     try:
         for number, state in enumerate(states):
             word = derive_seed(seed, f"generator {number}()") >> 33  # all backends hold 31 bits
