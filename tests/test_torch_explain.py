@@ -283,6 +283,13 @@ class Frozen(nn.Module):
             return self.inner(x)
 
 
+def test_inputs_are_not_overwritten():
+    x = normals(9, 4)
+    kept = x.clone()
+    explain(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 4)), x)
+    assert torch.equal(x, kept)
+
+
 def test_notes_where_there_are_no_gradients():
     (note,) = explain(Frozen(), normals(2, 3)).notes
     assert note == "no gradients: autograd has not recorded how the output was computed"
@@ -478,6 +485,55 @@ def test_gpt2(capsys):
     lines = str(report).splitlines()
     assert max(map(len, lines)) < 100
     assert "transformer.h.2.mlp.c_proj" in str(report)
+
+
+class Residual(nn.Module):
+    """A block whose output is its input and a part of the same variance, or of the variance 1."""
+
+    def __init__(self, number, norm):
+        super().__init__()
+        self.norm = nn.LayerNorm(64) if norm else nn.Identity()
+        self.fc1, self.fc2 = nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False)
+        init.orthogonal_(self.fc1.weight, seed=2 * number)
+        init.orthogonal_(self.fc2.weight, gain=0.25, seed=2 * number + 1)
+        self.fc3 = nn.Linear(64, 64, bias=False)
+        init.orthogonal_(self.fc3.weight, gain=4.0, seed=100 + number)
+
+    def forward(self, x):
+        return x + self.fc3(self.fc2(self.fc1(self.norm(x))))
+
+
+def test_what_residual_connections_add_up_is_no_fault():
+    x = normals(16, 64)
+    # With normalization the stream grows to sqrt(21), and what reaches the layers differs by that.
+    report = explain(nn.Sequential(*(Residual(number, True) for number in range(20))), x)
+    assert outputs(report)["19"].stddev == pytest.approx(math.sqrt(21), rel=0.1)
+    assert outputs(report)["0.fc1"].gradient > 3.5 * outputs(report)["19.fc1"].gradient
+    assert report.warnings == ()
+    # Without, its variance doubles in each block.
+    report = explain(nn.Sequential(*(Residual(number, False) for number in range(20))), x)
+    found = " ".join(report.warnings)
+    assert "0.fc1 to 19.fc1: activations explode" in found
+    assert "0.fc1 to 19.fc1: gradients explode" in found
+    assert "fc1 to 19.fc3" not in found
+
+
+def test_copies_of_one_layer():
+    # PyTorch's encoder copies one layer, with its weights.
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    model = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    text = " ".join(explain(model).warnings)
+    assert "equal in layers.0.linear1.weight, layers.1.linear1.weight, layers.2.linear1.w" in text
+    assert explain(initialize(model, 0), normals(4, 10, 32)).warnings == ()
+
+
+def test_vmap_within_a_model():
+    class Model(nn.Sequential):
+        def forward(self, x):
+            return self[1](torch.vmap(self[0])(x))
+
+    report = explain(Model(nn.Linear(3, 3), nn.Linear(3, 3)), normals(5, 3))
+    assert [output.name for output in report.outputs] == ["1", ""]
 
 
 def test_wrappers_are_looked_through():

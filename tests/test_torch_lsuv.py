@@ -54,6 +54,16 @@ def test_algorithm_1():
     assert not any(bias.any() for name, bias in model.named_parameters() if "bias" in name)
 
 
+@pytest.mark.parametrize(("variance", "iterations"), [(1.08, 0), (0.92, 0), (1.12, 1), (0.88, 1)])
+def test_the_tolerance_is_of_the_variance(variance, iterations):
+    x = normals(64, 16)
+    x *= (variance / x.square().mean()).sqrt()
+    x -= x.mean()
+    (weight,) = lsuv(nn.Linear(16, 16), x).weights  # which keeps the sum of squares
+    assert weight.before**2 == pytest.approx(variance, abs=0.01)
+    assert weight.iterations == iterations
+
+
 def deep():
     parts = [part for _ in range(30) for part in (nn.Linear(64, 64), nn.GELU())]
     return nn.Sequential(*parts)
@@ -174,7 +184,7 @@ def test_shared_and_other_weights():
     assert not model.first.bias.any()
     assert not model.second.bias.any()
     assert report.skipped == {
-        "embed.weight": "it is embed.weight, too, whose output is not to be scaled",
+        "embed.weight": "it is also that of an Embedding, whose output is not to be scaled",
         "normed.weight": "it is computed from other parameters",
         "unused.weight": "its layer was not called",
     }

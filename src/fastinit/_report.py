@@ -14,7 +14,7 @@ import numpy as np
 from ._propagation import steady_gain, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ._typing import Array, Dimensions
 
@@ -26,6 +26,8 @@ _HEAD = 64  # elements of a weight that are compared with those of others
 _FEWEST = 8  # of them; fewer may be alike by chance
 _ALIKE = 1e-4  # 1 - cosine; bfloat16 rounds to about 1e-6, and unrelated weights are near 1
 _NAMED = 5  # names in one warning
+_NUMBER = re.compile(r"(?:(?<![^./])|_)\d+(?![^./])")  # a part of a name, or the end of one
+_MOST = sqrt(10)  # as in verdict()
 _DEAD = 0.8  # about half of the outputs of a ReLU are 0, whatever the batch
 
 
@@ -371,11 +373,12 @@ class WeightRecords:
 def output_warnings(
     outputs: Sequence[OutputStatistics],
     weights: Sequence[WeightStatistics],
-    activations: Mapping[str, Any],
+    activations: Sequence[tuple[str, Any]],
 ) -> list[str]:
     """Return what is likely to be wrong with the outputs and their gradients.
 
-    ``activations`` are the model's activation functions by name, as :func:`steady_gain` takes them.
+    ``activations`` are the model's activation functions: for each layer that has one the name, and
+    what :func:`steady_gain` takes.
     """
     texts = []
     broken = [output for output in outputs if not isfinite(output.stddev)]
@@ -392,11 +395,18 @@ def output_warnings(
     broken = [o for o in outputs if o.gradient is not None and not isfinite(o.gradient)]
     if broken:
         texts.append(f"NaN or Inf in the gradients, first in that of {_label(broken[-1])}")
-    found = [text for group in _comparable(outputs) for text in _through(group)]
-    texts += found
+    normalized = any("norm" in output.kind.lower() for output in outputs)
+    vanishing = False
+    for group in _comparable(outputs):
+        found = _through(group, normalized)
+        texts += found
+        # Most of these layers must have an activation function that is known.
+        vanishing |= any("activations" in text for text in found) and (
+            2 * len(activations) >= len(group)
+        )
     gains = [weight.gain for weight in weights if weight.gain is not None]
-    if any("activations" in text for text in found) and len(activations) == 1 and gains:
-        ((name, function),) = activations.items()
+    if vanishing and len({name for name, _ in activations}) == 1 and gains:
+        name, function = activations[0]
         texts.append(
             f"for {name} a gain of {steady_gain(function):.3f} keeps the mean square, "
             f"stddev = gain / sqrt(fan_in); here the median gain is {median(gains):.3f}"
@@ -404,7 +414,7 @@ def output_warnings(
     return texts
 
 
-def _through(group: list[OutputStatistics]) -> list[str]:
+def _through(group: list[OutputStatistics], normalized: bool) -> list[str]:
     """Return warnings on what vanishes or explodes through layers; 0 and Inf are others' matter."""
     forward = [output.stddev for output in group]
     reached = [(o.gradient, prod(o.shape[1:])) for o in group if o.gradient is not None]
@@ -412,25 +422,37 @@ def _through(group: list[OutputStatistics]) -> list[str]:
     backward = [value * sqrt(size / max(1, reached[-1][1])) for value, size in reached]
     span = f"{group[0].name} to {group[-1].name}"
     found = []
-    if all(0 < value < inf for value in forward):
+    if _is_suspect(forward, forward[:1], normalized):
         found += [f"{span}: {text}" for text in verdict(forward, [])]
-    if all(0 < value < inf for value in backward):
+    if _is_suspect(backward, backward[-1:], normalized):
         texts = verdict([], backward)
         found += [f"{span}: {text.replace('standard deviation', 'norm')}" for text in texts]
     return found
+
+
+def _is_suspect(values: list[float], first: list[float], normalized: bool) -> bool:
+    """Return whether values may vanish or explode, relative to the first.
+
+    In a network with normalization, residual connections add up the variances of n layers, and the
+    gradients that reach a layer differ by the square root of their number.  That is no fault.
+    """
+    if not values or not all(0 < value < inf for value in values):
+        return False
+    most = _MOST * sqrt(len(values))
+    return not normalized or any(max(v / first[0], first[0] / v) > most for v in values)
 
 
 def _comparable(outputs: Sequence[OutputStatistics]) -> list[list[OutputStatistics]]:
     """Return groups of layers whose outputs should have about one standard deviation.
 
     These are layers with weights whose names differ in numbers alone, such as ``h.0.mlp.up`` and
-    ``h.1.mlp.up``, or ``dense`` and ``dense_1``.  The layers of one block have different scales in
-    most networks, and so has what residual connections add up.
+    ``h.1.mlp.up``, or ``dense`` and ``dense_1``, but not ``fc1`` and ``fc2``.  The layers of one
+    block have different scales in most networks, and so has what residual connections add up.
     """
     groups: dict[str, list[OutputStatistics]] = {}
     for output in outputs:
         if output.has_weight:
-            groups.setdefault(re.sub(r"_?\d+", "", output.name), []).append(output)
+            groups.setdefault(_NUMBER.sub("", output.name), []).append(output)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -372,7 +372,7 @@ def explain(
         note = recorded.run()
     outputs = [layer.statistics() for layer in recorded.found.values()]
     functions = filter(None, (_activation(layer.layer) for layer in recorded.found.values()))
-    activations = {getattr(f, "__name__", type(f).__name__): f for f in functions}
+    activations = [(getattr(f, "__name__", type(f).__name__), f) for f in functions]
     warnings = weights.warnings() + output_warnings(outputs, weights.found, activations)
     notes = (note,) if note else ()
     return ModelReport(tuple(weights.found), tuple(outputs), tuple(warnings), notes)

@@ -260,6 +260,8 @@ def explain(
     as they do if one seed serves several layers; outputs that are all equal; ReLUs most of whose
     outputs are 0 for all examples; and activations and gradients that vanish or explode over the
     layers whose names differ in numbers alone.  Of gradients the norm for one example is compared.
+    Where there are normalizations, what n layers add up to is no fault: a factor of sqrt(n) more is
+    allowed.
 
     The forward pass and the gradients take the memory of a step of training without an optimizer.
     Statistics are computed in pieces.
@@ -294,11 +296,12 @@ def explain(
             output = run(target, inputs, kwargs)
             note = recorded.propagate(output, loss, root)
     outputs = [module.statistics() for module in recorded.found.values()]
-    activations = {
-        type(module.module).__name__: module.module
-        for module in recorded.found.values()
-        if not list(module.module.parameters()) and is_activation(module.module)
-    }
+    modules = [module.module for module in recorded.found.values()]
+    activations = [
+        (type(module).__name__, module)
+        for module in modules
+        if not list(module.parameters()) and is_activation(module)
+    ]
     warnings += output_warnings(outputs, weights.found, activations)
     notes += [note] if note else []
     return ModelReport(tuple(weights.found), tuple(outputs), tuple(warnings), tuple(notes))

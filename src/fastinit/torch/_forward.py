@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,13 @@ def first_tensor(output: Any) -> Any | None:
     Tuples, lists, dictionaries and the outputs of transformers' models are searched.
     """
     if isinstance(output, torch.Tensor):
-        floating = output.is_floating_point() and output.layout == torch.strided
-        return output if floating and output.ndim and not output.is_nested else None
+        plain = (
+            output.is_floating_point()
+            and output.layout == torch.strided
+            and not output.is_nested
+            and not torch._C._functorch.is_functorch_wrapped_tensor(output)  # within torch.vmap
+        )
+        return output if plain and output.ndim else None
     if isinstance(output, Mapping):
         output = list(output.values())
     if isinstance(output, (list, tuple)):
@@ -127,6 +133,14 @@ def run(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -
     return model(*_copied(inputs), **_copied(dict(kwargs or {})))
 
 
+def _eager() -> Any:
+    """Return a context in which what torch.compile has compiled runs as it is written."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+        return nullcontext()
+    set_stance = getattr(torch.compiler, "set_stance", None)  # from PyTorch 2.6 on
+    return nullcontext() if set_stance is None else set_stance("force_eager")
+
+
 @contextmanager
 def as_before(model: Any, seed: int) -> Iterator[None]:
     """Restore a model's buffers, modes and flags, and the state of generators, at the end.
@@ -145,9 +159,8 @@ def as_before(model: Any, seed: int) -> Iterator[None]:
     }
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    eager = getattr(torch.compiler, "set_stance", None)  # from PyTorch 2.6 on
     try:
-        with torch.random.fork_rng(devices), eager("force_eager") if eager else nullcontext():
+        with torch.random.fork_rng(devices), _eager():
             word = derive_seed(seed, "forward()")
             torch.default_generator.manual_seed(word)
             for device in devices:

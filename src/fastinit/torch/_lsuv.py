@@ -73,9 +73,9 @@ def _weights(model: Any) -> tuple[dict[str, _Weight], dict[str, str]]:
         if values.ndim < 2 or not any(_is_layer(module) for _, module in names):
             continue
         first = names[0][0]
-        others = [name for name, module in names if not _is_layer(module)]
+        others = [type(module).__name__ for _, module in names if not _is_layer(module)]
         if others:
-            skipped[first] = f"it is {others[0]}, too, whose output is not to be scaled"
+            skipped[first] = f"it is also that of an {others[0]}, whose output is not to be scaled"
         elif values.dtype not in FLOATING:
             skipped[first] = f"its dtype is {values.dtype}"
         found[first] = _Weight([n for n, _ in names], [m for _, m in names], values)
@@ -93,7 +93,7 @@ def _hook(weight: _Weight, how: Plan, seed: int, done: list[ScaledWeight]) -> Ca
 
     def hook(module: Any, args: Any, kwargs: Any, output: Any) -> Any:
         nonlocal busy
-        if busy or weight.done:
+        if busy or weight.done or first_tensor(output) is None:
             return None
         made = output
 
