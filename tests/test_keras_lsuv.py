@@ -124,6 +124,22 @@ def test_layers_and_layouts(training):
     assert found["attention/query"].stddev == pytest.approx(1, rel=0.1)
 
 
+def test_kernels_whose_matrix_is_not_that_of_the_last_axis():
+    """Groups of more outputs than inputs, and an EinsumDense that sums the first and last axes."""
+    inputs = keras.Input((7, 4))
+    x = layers.Conv1D(12, 1, groups=2, name="grouped")(inputs)
+    x = layers.Reshape((7, 4, 3))(x)
+    x = layers.EinsumDense("abcd,ced->abe", (None, 5), name="inner")(x)
+    model = keras.Model(inputs, x)
+    report = lsuv(model, normals(8, 7, 4))
+    scales = {weight.name: weight.scale for weight in report.weights}
+    grouped = numpy_of(model.get_layer("grouped").kernel) / scales["grouped/kernel"]
+    for group in np.split(grouped.reshape(2, 12), 2, axis=1):
+        assert orthonormal(group)
+    inner = numpy_of(model.get_layer("inner").kernel) / scales["inner/kernel"]
+    assert orthonormal(inner.transpose(0, 2, 1).reshape(12, 5))
+
+
 def test_patterns_and_frozen_layers():
     model = build()
     x = normals(16, 64)
