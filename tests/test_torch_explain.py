@@ -530,6 +530,15 @@ def test_what_residual_connections_add_up_is_no_fault():
     assert "fc1 to 19.fc3" not in found
 
 
+def test_gradients_of_layers_of_different_sizes_are_compared_by_their_norms():
+    model = nn.Sequential(*(nn.Linear(4**n, 4 ** (n + 1), bias=False) for n in range(1, 5)))
+    for number, layer in enumerate(model):
+        init.orthogonal_(layer.weight, seed=number)  # which keeps the norm, there and back
+    report = explain(model, normals(16, 4))
+    assert report.outputs[0].gradient > 0
+    assert "gradients" not in " ".join(report.warnings)
+
+
 def test_copies_of_one_layer():
     # PyTorch's encoder copies one layer, with its weights.
     layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)

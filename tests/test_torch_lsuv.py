@@ -210,6 +210,7 @@ def test_no_convergence_is_said():
     assert report.unconverged == ("1.weight",)
     assert report.to_dict()["weights"][1]["iterations"] == 3
     assert report.weights[1].iterations == 3
+    assert report.weights[1].scale == pytest.approx(report.weights[1].before ** -3, rel=1e-4)
     assert "not converged: 1.weight" in str(report)
 
 
