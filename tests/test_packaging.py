@@ -49,6 +49,10 @@ def test_without_asserts_and_docstrings(tmp_path, optimize):
 def test_a_copy_without_metadata(tmp_path):
     """Only the folders of the packages are there, as where an application is frozen."""
     shutil.copytree(Path(fastinit.__file__).parent, tmp_path / "fastinit")
+    # A wheel that auditwheel has repaired keeps OpenMP's library beside the package.
+    libraries = Path(fastinit.__file__).parents[1] / "fastinit_kernels.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, tmp_path / libraries.name)
     for package in Path(np.__file__).parents[1].glob("numpy*"):
         if package.name in ("numpy", "numpy.libs"):
             (tmp_path / package.name).symlink_to(package)

@@ -206,7 +206,7 @@ def lsuv(
         the same seed, too.
     include, exclude : sequence of str
         Patterns of whole paths of kernels, such as ``"decoder/*"``, as those of
-        :func:`fnmatch.fnmatchcase`: the kernels that match one of ``include``, and none of
+        ``fnmatch.fnmatchcase``: the kernels that match one of ``include``, and none of
         ``exclude``, are set.
 
     Returns
