@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._files.errors import RefusedError
@@ -34,6 +35,12 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=formatter, allow_abbrev=False, **kwargs)
         # argparse's own pattern takes -1e-3 and -500: for options.
         self._negative_number_matcher = re.compile(r"-\.?\d|-inf")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # There is no stream, or it takes nothing.  argparse itself suppresses these errors in
+        # Python 3.11.7, but not yet in 3.11.2.
+        with suppress(AttributeError, OSError):
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         say(f"{self.prog}: error: {message} (see {self.prog} --help)", sys.stderr)
