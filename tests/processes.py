@@ -4,8 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+import fastinit
 
 
 def run_python(code, *arguments, timeout=60, prefix=(), **environment):
@@ -25,6 +29,26 @@ def run_python(code, *arguments, timeout=60, prefix=(), **environment):
     )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def copy_package(folder):
+    """Copy the package without its metadata, and link NumPy; return what code has to begin with.
+
+    The code is then run with the folder as its first argument and as PYTHONPATH.
+    """
+    shutil.copytree(Path(fastinit.__file__).parent, folder / "fastinit")
+    # A wheel that auditwheel has repaired keeps OpenMP's library beside the package.
+    libraries = Path(fastinit.__file__).parents[1] / "fastinit_kernels.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    for package in Path(np.__file__).parents[1].glob("numpy*"):
+        if package.name in ("numpy", "numpy.libs"):
+            (folder / package.name).symlink_to(package)
+    return (
+        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
+        "import fastinit\n"
+        "assert fastinit.__file__.startswith(sys.argv[1]), fastinit.__file__\n"
+    )
 
 
 def mount_prefix(tmp_path):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from fills import FILLS, PARAMETERS, as_bits, assert_same_bits
 from fills import fill as kernel_fill
-from processes import run_python
+from processes import copy_package, run_python
 
 import fastinit
 from fastinit import _kernels, initializers
@@ -139,24 +139,11 @@ def test_a_header_compiles_alone(tmp_path, header, language):
     call(compiler, *options, *include, "user.txt", cwd=tmp_path)
 
 
-def copy_of_the_package(folder):
-    """Copy the package without its metadata, and return the head of a program that imports it."""
-    shutil.copytree(Path(fastinit.__file__).parent, folder / "fastinit")
-    for package in Path(np.__file__).parents[1].glob("numpy*"):
-        if package.name in ("numpy", "numpy.libs"):
-            (folder / package.name).symlink_to(package)
-    return (
-        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
-        "import fastinit\n"
-        "assert fastinit.__file__.startswith(sys.argv[1])\n"
-    )
-
-
 @pytest.mark.skipif(
     Path(fastinit.__file__).is_relative_to(ROOT), reason="an editable install cannot be copied"
 )
 def test_headers_without_metadata_and_missing_headers(tmp_path):
-    code = copy_of_the_package(tmp_path) + "print(fastinit.get_include())"
+    code = copy_package(tmp_path) + "print(fastinit.get_include())"
     found = run_python(code, tmp_path, PYTHONPATH=str(tmp_path))
     assert Path(found) == tmp_path / "fastinit" / "include"
     shutil.rmtree(tmp_path / "fastinit" / "include")

@@ -1,12 +1,10 @@
 """The package without docstrings, without metadata, or without site-packages."""
 
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import run_python
+from processes import copy_package, run_python
 
 import fastinit
 
@@ -48,17 +46,8 @@ def test_without_asserts_and_docstrings(tmp_path, optimize):
 
 def test_a_copy_without_metadata(tmp_path):
     """Only the folders of the packages are there, as where an application is frozen."""
-    shutil.copytree(Path(fastinit.__file__).parent, tmp_path / "fastinit")
-    # A wheel that auditwheel has repaired keeps OpenMP's library beside the package.
-    libraries = Path(fastinit.__file__).parents[1] / "fastinit_kernels.libs"
-    if libraries.exists():
-        shutil.copytree(libraries, tmp_path / libraries.name)
-    for package in Path(np.__file__).parents[1].glob("numpy*"):
-        if package.name in ("numpy", "numpy.libs"):
-            (tmp_path / package.name).symlink_to(package)
-    code = f"import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n{USE}"
-    code += "assert fastinit.__file__.startswith(sys.argv[2]), fastinit.__file__"
-    printed = run_python(code, tmp_path / "w.npy", tmp_path, PYTHONPATH=str(tmp_path))
+    code = copy_package(tmp_path) + USE.replace("sys.argv[1]", "sys.argv[2]")
+    printed = run_python(code, tmp_path, tmp_path / "w.npy", PYTHONPATH=str(tmp_path))
     assert printed.splitlines()[-1] == fastinit.__version__
 
 
