@@ -14,10 +14,10 @@ from ..initializers._catalog import CATALOG
 from .create import PARAMETERS, as_dimensions
 
 DESCRIPTION = """\
-Print what an initializer does for weights of a shape: fans, mean, standard deviation and bounds of
-the values and, with --activation, the standard deviation of activations and gradients through
-layers of infinite width, a warning where they vanish or explode, and a gain that mends it:
-fastinit.explain().  All numbers follow from formulas; --draws measures real networks, too.
+Print the fans of an initializer for a shape, the mean, standard deviation and bounds of its values
+and, with --activation, the standard deviations of activations and gradients in layers of infinite
+width, a warning where they vanish or explode, and a gain that prevents it.  fastinit.explain() does
+the same.  All numbers follow from formulas; --draws also measures real networks.
 """
 
 EPILOG = """\
@@ -41,15 +41,15 @@ def add_parser(commands: Any) -> None:
     names = ", ".join(entry.name for entry in CATALOG if entry.name != "stft")
     add = parser.add_argument
     add("--init", required=True, help=names)
-    add("--shape", type=as_dimensions, required=True, help="of one layer, such as 1000x64")
+    add("--shape", type=as_dimensions, required=True, help="shape of one layer, such as 1000x64")
     add("--dtype", help="float32 (the default), float64, float16, bfloat16")
     add("--activation", metavar="NAME", help="the function after each layer, such as gelu")
-    add("--negative-slope", type=number, metavar="X", help="of a leaky function")
+    add("--negative-slope", type=number, metavar="X", help="slope of a leaky function")
     add("--depth", type=integer, metavar="N", default=50, help="number of layers (default: 50)")
     add("--draws", type=integer, metavar="N", default=0,
         help="also measure N networks of square matrices")  # fmt: skip
-    add("--seed", type=integer, metavar="N", default=0, help="of the measured networks")
-    add("--json", action="store_true", help="print one object of JSON; what is infinite is null")
+    add("--seed", type=integer, metavar="N", default=0, help="seed of the measured networks")
+    add("--json", action="store_true", help="print one JSON object; infinite numbers are null")
     group = parser.add_argument_group("parameters of initializers")
     texts = {name: text for name, (_, _, text) in PARAMETERS.items()}
     texts["gain"] = "The factor of the identity, or of the orthogonal matrix."

@@ -1,4 +1,4 @@
-"""Compare the values of a file with what made them."""
+"""Compare the values of a file with those that its record describes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a file differs from what made it."""
+    """The difference between a file and the expected values."""
 
-    count: int  # of elements
+    count: int  # of elements that differ
     first: tuple[int, ...]  # the index of the first of them in the file's array
     found: str
     expected: str
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def _check_finished(target: Path, file: Path) -> None:
-    """Refuse what is no finished file."""
+    """Refuse a file that is not finished."""
     try:
         mode = os.stat(file).st_mode
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def _check_finished(target: Path, file: Path) -> None:
 
 
 def _check_published(target: Path, file: Path) -> None:
-    """Refuse a file whose record was not published: another one may have its name."""
+    """Refuse a file whose record was not published: an older record may have its name."""
     partial = partial_of(file)
     is_replaced = os.path.lexists(partial) and not is_same_file(partial, file)
     if os.path.lexists(partial_of(record_of(file))) and not is_replaced:
@@ -107,7 +107,7 @@ def _recorded(target: Path, file: Path, header: Header) -> tuple[dict[str, Any],
 
 
 def _recorded_job(target: Path, file: Path, header: Header) -> Job:
-    """Return the job of a file's record."""
+    """Return the job that a file's record describes."""
     recorded, where = _recorded(target, file, header)
     version = other_stream(recorded)
     if version is not None:
@@ -125,7 +125,7 @@ def _recorded_job(target: Path, file: Path, header: Header) -> Job:
 
 
 def _asked_job(target: Path, options: Mapping[str, Any]) -> Job:
-    """Return the job of options that are given."""
+    """Return the job that the options describe."""
     if draws_seed(options):
         raise RefusedError("--seed is required: the values are random")
     return Job(target, options)
@@ -147,7 +147,7 @@ def _check_header(target: Path, header: Header, size: int, job: Job, by: str) ->
 
 
 class _Differences:
-    """The differences that any number of threads find."""
+    """Collect the differences that any number of threads find."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._lock = job, Lock()
@@ -155,8 +155,8 @@ class _Differences:
         self._first: tuple[int, str, str] | None = None  # element, and its values
 
     def compare(self, found: Array, expected: Array, offset: int) -> None:
-        """Compare the values that begin at that byte, bit by bit."""
-        # Integers of eight bytes are compared in the least time.
+        """Compare the values that begin at byte `offset`, bit by bit."""
+        # Integers of eight bytes are the fastest to compare.
         word = np.uint64 if found.nbytes % 8 == 0 else np.uint8
         if np.array_equal(found.view(word), expected.view(word)):
             return
@@ -170,7 +170,7 @@ class _Differences:
                 self._first = first
 
     def result(self) -> Difference | None:
-        """Return all that was found."""
+        """Return the difference, or None if there is none."""
         if self._first is None:
             return None
         element, found, expected = self._first
@@ -217,18 +217,18 @@ def verify(
     threads: int,
     start: Callable[[Job], Progress],
 ) -> Comparison:
-    """Compare a file with its record, or with options where some are given.
+    """Compare a file with its record, or with the options if any are given.
 
     Parameters
     ----------
     target : Path
         A .npy or .safetensors file.
     options : mapping
-        The options of `create` that made the file; none to take its record.
+        The options of `create` that made the file; empty to use its record.
     threads : int
-        Number of threads beside the calling one.
+        Number of threads in addition to the calling one.
     start : callable
-        It begins a progress bar for a job.
+        Function that returns a progress bar for a job.
 
     Raises
     ------
@@ -253,5 +253,5 @@ def verify(
         try:
             difference = _compare(job, opened, target, header.length, threads, progress)
         finally:
-            progress.close()  # the bar's line ends before any other begins
+            progress.close()  # this ends the bar's line before another begins
     return Comparison(job, by, difference)

@@ -32,8 +32,9 @@ def gpt2_residual(
     """Return GPT-2's initializer for the projections that write to the residual stream.
 
     It is N(0, (stddev / sqrt(2 n_layers))**2).  A transformer of n_layers blocks adds 2 n_layers
-    branches to the stream, the attention and the feed-forward network of each block.  This is for
-    the last matrix of each branch; the other weights have the standard deviation ``stddev``.
+    branches to the stream, the attention and the feed-forward network of each block.  Use this
+    initializer for the last matrix of each branch; the other weights have the standard deviation
+    ``stddev``.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def gpt2_residual(
 
 
 class DeepNorm(NamedTuple):
-    """What DeepNorm asks of one stack of a transformer.
+    """The factors and the initializer of DeepNorm for one stack of a transformer.
 
     Attributes
     ----------
@@ -100,15 +101,15 @@ def deepnorm(
     encoder_layers, decoder_layers : int
         Numbers of layers N and M of the encoder and the decoder; 0 for a transformer without one.
     part : {"encoder", "decoder"}, optional
-        The stack that is asked for; may be left out where there is only one.
+        The stack to return the factors of; optional if there is only one.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         As for every initializer.
 
     Returns
     -------
     DeepNorm
-        One stack of n layers has alpha = (2 n)**(1/4), beta = (8 n)**(-1/4).  Where there are two,
-        the encoder has alpha = 0.81 (N**4 M)**(1/16), beta = 0.87 (N**4 M)**(-1/16), and the
+        A single stack of n layers has alpha = (2 n)**(1/4), beta = (8 n)**(-1/4).  If there are
+        two, the encoder has alpha = 0.81 (N**4 M)**(1/16), beta = 0.87 (N**4 M)**(-1/16), and the
         decoder alpha = (3 M)**(1/4), beta = (12 M)**(-1/4).
 
     Raises
@@ -152,8 +153,8 @@ def fixup(
 ) -> VarianceScaling:
     """Return Fixup's initializer for the weights inside residual branches.
 
-    It is He's normal distribution times L**(-1 / (2 m - 2)), for all layers of a branch but its
-    last, which starts at 0, as the classification layer does.
+    It is He's normal distribution times L**(-1 / (2 m - 2)), for all layers of a branch except the
+    last, which starts at 0 like the classification layer.
 
     Parameters
     ----------
