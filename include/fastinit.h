@@ -365,8 +365,8 @@ FASTINIT_API int fastinit_orthogonal(void *out, fastinit_type type, void *work, 
                                      double gain, fastinit_run run);
 
 /* Return the seed of a parameter.  root is the seed of the model, and name is the name of the
- * parameter, as length bytes of UTF-8.  The result is the BLAKE2b hash (RFC 7693) of the name with a
- * digest of 8 bytes, read as a little-endian integer.  The key of the hash is root as 8
+ * parameter, as length bytes of UTF-8.  The result is the BLAKE2b hash (RFC 7693) of the name, with
+ * a digest of 8 bytes that is read as a little-endian integer.  The key of the hash is root as 8
  * little-endian bytes, and its personalization is "fastinit.derive". */
 FASTINIT_API uint64_t fastinit_derive_seed(uint64_t root, const char *name, size_t length);
 
