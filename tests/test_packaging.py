@@ -1,5 +1,6 @@
 """The package without docstrings, without metadata, or without site-packages."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -49,6 +50,10 @@ def test_without_asserts_and_docstrings(tmp_path, optimize):
 def test_a_copy_without_metadata(tmp_path):
     """Only the folders of the packages are there, as where an application is frozen."""
     shutil.copytree(Path(fastinit.__file__).parent, tmp_path / "fastinit")
+    # A wheel that auditwheel has repaired keeps OpenMP's library beside the package.
+    libraries = Path(fastinit.__file__).parents[1] / "fastinit_kernels.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, tmp_path / libraries.name)
     for package in Path(np.__file__).parents[1].glob("numpy*"):
         if package.name in ("numpy", "numpy.libs"):
             (tmp_path / package.name).symlink_to(package)
@@ -63,3 +68,14 @@ def test_the_metadata_have_the_same_version():
     from importlib.metadata import version
 
     assert version("fastinit-kernels") == fastinit.__version__
+
+
+def test_the_documents_have_the_same_version():
+    """Releasing changes it in three files."""
+    root = Path(__file__).parents[1]
+    build = re.search(r"^  version: '(.+)'", (root / "meson.build").read_text(), re.M)
+    citation = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.M)
+    # "[Unreleased]: 0.1.0" becomes "[0.1.0]: 2026-12-01".
+    heading = re.search(r"^## \[.+", (root / "CHANGELOG.md").read_text(), re.M)
+    assert build[1] == citation[1] == fastinit.__version__
+    assert re.findall(r"\d+\.\d+\.\d+", heading[0]) == [fastinit.__version__]

@@ -30,6 +30,8 @@ if tuple(int(part) for part in _keras.__version__.split(".")[:2]) < (3, 15):
     )
 
 from . import initializers
+from ._explain import explain
+from ._lsuv import lsuv
 from ._scope import scope
 
-__all__ = ["initializers", "scope"]
+__all__ = ["explain", "initializers", "lsuv", "scope"]

@@ -20,6 +20,8 @@ except ModuleNotFoundError as error:
 
 from . import init
 from ._accelerate import accelerate
+from ._explain import explain
 from ._initialize import initialize
+from ._lsuv import lsuv
 
-__all__ = ["accelerate", "init", "initialize"]
+__all__ = ["accelerate", "explain", "init", "initialize", "lsuv"]
