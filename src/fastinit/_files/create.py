@@ -53,7 +53,7 @@ class Creation:
 
     @property
     def keeps_record(self) -> bool:
-        """Whether a file beside NAME will say what made it."""
+        """Whether a file beside NAME will contain the record."""
         return self.record and self.target.suffix == ".npy"
 
     def request(self, loses_seed: bool = False) -> Request:
@@ -73,7 +73,7 @@ class Creation:
 
     @property
     def must_tell_seed(self) -> bool:
-        """Whether a seed is drawn that neither the file nor a record will hold."""
+        """Whether a seed is drawn that neither the file nor a record will contain."""
         lost = self.target.suffix == ".npy" and not self.record
         return lost and draws_seed(self.options)
 
@@ -101,7 +101,7 @@ def _publish_waiting_record(creation: Creation) -> bool:
         return False
     if os.path.lexists(creation.path) or not file.exists():
         return False
-    # The lock is that of the run which made the file, as long as it runs.
+    # The run that made the file holds the lock until it ends.
     with open(file, "rb") as opened, locked(opened.fileno(), creation.path):
         if not os.path.lexists(waiting):
             return False
@@ -125,14 +125,14 @@ def _waiting_job(creation: Creation, path: Path) -> Job | None:
 
 
 def _record_content(creation: Creation) -> Record:
-    """Return what has the name of the record."""
+    """Return what kind of file has the name of the record."""
     if creation.target.suffix != ".npy":
         return Record.ABSENT
     try:
         recorded = read_record(record_of(creation.file))
     except FileNotFoundError:
         return Record.ABSENT
-    except OSError:  # it cannot be read
+    except OSError:  # the file cannot be read
         return Record.FOREIGN
     return Record.FOREIGN if recorded is None else Record.OURS
 
@@ -249,7 +249,7 @@ def _tell_seed(creation: Creation, job: Job) -> None:
 
 
 def _complete_record(creation: Creation) -> str:
-    """Write the record of a finished file if it lacks one; return what the report says of it."""
+    """Write the record of a finished file if it has none; return the report's words about it."""
     if not creation.keeps_record or not creation.options:
         return ""
     file, job = creation.file, Job(creation.target, creation.options)
@@ -268,15 +268,15 @@ def _complete_record(creation: Creation) -> str:
                 return ""
             write_record(file, job.asked)
             publish_record(file)
-    except OSError as error:  # the directory may be one that only others write
+    except OSError as error:  # the directory may not be writable
         return f"; its record cannot be written: {error.strerror}"
     return "; it had no record, and has one now"
 
 
 def _publish_complete(creation: Creation, file: Partial) -> str:
-    """Publish NAME.partial, which was complete; return the line to print about it."""
+    """Publish a NAME.partial that is complete; return the line to print about it."""
     job = _waiting_job(creation, creation.path)
-    if creation.options:  # they have been compared with the file
+    if creation.options:  # the options have been compared with the file
         job = Job(creation.target, creation.options)
         if creation.keeps_record:
             write_record(creation.file, job.asked)

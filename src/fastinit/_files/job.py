@@ -114,7 +114,7 @@ def _row_range(rows: tuple[int | None, int | None], count: int) -> tuple[int, in
 class Job:
     """The array to write; `asked` holds all options that matter, resolved.
 
-    `version` is that of the fastinit that has begun the file.
+    `version` is the version of fastinit that began the file.
     """
 
     def __init__(self, target: Path, options: Mapping[str, Any], version: str = VERSION) -> None:
@@ -213,18 +213,18 @@ def is_version(value: object) -> bool:
 
 
 def other_stream(recorded: Mapping[str, Any]) -> int | None:
-    """Return the version of the stream of a record if it is not this one."""
+    """Return the version of the stream of a record if it differs from this one, else None."""
     version = recorded.get("stream_version")
     return version if type(version) is int and version != STREAM_VERSION else None
 
 
 def job_of(target: Path, recorded: Mapping[str, Any]) -> Job | None:
-    """Return the job of a record; None if no run of this version of the stream writes such a one.
+    """Return the job of a record; None if this version of the stream never writes such a record.
 
     Raises
     ------
     RefusedError
-        What the record says cannot be made, such as bfloat16 without ml_dtypes.
+        The array of the record cannot be made, such as bfloat16 without ml_dtypes.
     """
     if not {"init", "shape", "stream_version"} <= recorded.keys():
         return None
