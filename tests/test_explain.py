@@ -301,6 +301,7 @@ def test_report():
         (("he_normal", (2, 2)), {"draws": -1}, "draws must be from 0"),
         (("he_normal", (2, 2)), {"draws": 1}, "activation must be given"),
         (("he_normal", (2, 2)), {"negative_slope": 0.1}, "activation must be given"),
+        (("he_normal", (2, 2)), {"depth": 30}, "activation must be given"),
         (("he_normal", (2, 3)), {"draws": 1, "activation": "relu"}, "square matrix"),
         (("he_normal", (2, 2)), {"activation": "maxout"}, "activation must be one of"),
         (("orthogonal", (2,)), {}, "at least two dimensions"),
@@ -338,3 +339,8 @@ def test_the_table_of_the_documentation():
             expected.append(f"{found.layers.activation[-1]:.2g}")
             expected.append(f"{found.layers.gradient[0]:.2g}")
         assert cells == expected
+
+
+def test_functions_stand_for_their_classes():
+    found = fastinit.explain(fastinit.glorot_uniform, (30, 20))
+    assert found.to_dict() == fastinit.explain("glorot_uniform", (30, 20)).to_dict()

@@ -22,7 +22,7 @@ from ._seeds import derive_seed
 from ._shapes import FLOATS, as_dtype, as_shape
 from .initializers._activations import for_activation
 from .initializers._base import Initializer
-from .initializers._catalog import CLASSES
+from .initializers._catalog import CATALOG, CLASSES
 from .initializers._constant import Constant, Identity, Ones, Zeros
 from .initializers._identifiers import get
 from .initializers._orthogonal import DeltaOrthogonal, Orthogonal
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._nonlinearity import Activation
     from ._typing import Array, Axes, Dimensions, Shape
 
+_DEPTH = 50  # of a network, unless it is given
 _INPUTS = 64  # of a measured network; results vary more with the matrices than with the inputs
 
 # The least normal numbers by dtype character; smaller numbers have fewer digits, or are 0.
@@ -253,6 +254,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_CLASS_OF: dict[Any, Any] = {entry.function: entry.cls for entry in CATALOG}
 _DEFAULTS = (("mode", "fan_in"), ("distribution", "truncated_normal"))  # of VarianceScaling
 
 
@@ -302,7 +304,9 @@ def _report(found: Explanation) -> list[str]:
                 row += f"{np.median(column):13.4g}{column.min():9.3g}{column.max():9.3g}"
             lines.append(row)
         if measured is not None:
-            lines.append(f"  measured: median and range of {len(measured)} networks of this width")
+            lines.append(
+                f"  measured: activations of {len(measured)} networks of this width: median, range"
+            )
     wrapped = {"width": 79, "subsequent_indent": "  "}
     for warning in found.warnings:
         lines += textwrap.wrap(f"! {warning}", **wrapped)  # type: ignore[arg-type]
@@ -408,9 +412,10 @@ def _about_values(values: _Values, initializer: Any, dtype: np.dtype[Any]) -> li
 def _ours(identifier: Any) -> Any:
     """Return the initializer of this package that an identifier stands for.
 
-    An initializer of Keras, or of :mod:`fastinit.keras`, stands for the one of its name.
+    An initializer of Keras, or of :mod:`fastinit.keras`, stands for the one of its name, and a
+    function of this package for its class.
     """
-    found = get(identifier)
+    found = get(_CLASS_OF.get(identifier, identifier) if callable(identifier) else identifier)
     cls = CLASSES.get(type(found).__name__)
     if isinstance(found, Initializer) or cls is None or not hasattr(found, "get_config"):
         return found
@@ -424,7 +429,7 @@ def explain(
     shape: Shape,
     *,
     activation: Any = None,
-    depth: SupportsIndex = 50,
+    depth: SupportsIndex | None = None,
     dtype: DTypeLike | None = None,
     negative_slope: float | None = None,
     draws: SupportsIndex = 0,
@@ -438,15 +443,16 @@ def explain(
     ----------
     initializer : Initializer, type, str or dict
         What :func:`fastinit.initializers.get` takes: an instance, a class, a configuration, or a
-        name such as ``"he_normal"``; or an initializer of Keras that this package has.
+        name such as ``"he_normal"``; a function such as :func:`fastinit.he_normal`; or an
+        initializer of Keras that this package has.
     shape : int or sequence of int
         Shape of the weights of one layer, without empty axes; the fans follow from it, or from the
         axes of the initializer.
     activation : str, callable, type or object, optional
         The function after each layer, as :func:`fastinit.initializers.for_activation` takes it;
         ``"linear"`` means none.  Without this argument no layers are computed.
-    depth : int
-        Number of layers with these weights, from 1 to 100,000.
+    depth : int, optional
+        Number of layers with these weights, from 1 to 100,000; by default 50.
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     negative_slope : float, optional
@@ -491,7 +497,8 @@ def explain(
     if 0 in dims:
         raise ValueError(f"shape must have elements, received {shown(dims)}")
     kind = as_dtype("float32" if dtype is None else dtype, FLOATS)
-    depth, draws = index(depth), index(draws)
+    without = activation is None and not (depth is None and negative_slope is None)
+    depth, draws = index(_DEPTH if depth is None else depth), index(draws)
     if not 1 <= depth <= 100_000:
         raise ValueError(f"depth must be from 1 to 100000, received {shown(depth)}")
     if not 0 <= draws <= 10_000:
@@ -500,8 +507,8 @@ def explain(
     warnings = _about_values(values, initializer, kind)
     through = measured = gain = suggestion = parameter = name = None
     if activation is None:
-        if draws or negative_slope is not None:
-            raise ValueError("activation must be given where draws or negative_slope is")
+        if draws or without:
+            raise ValueError("activation must be given where depth, draws or negative_slope is")
     else:
         function = find_activation(activation, negative_slope)
         name, parameter = function.name, function.parameter

@@ -35,8 +35,6 @@ examples:
   fastinit explain --model my_models:make_model
 """
 
-_DEPTH = 50
-
 
 def add_parser(commands: Any) -> None:
     """Add the parser of `fastinit explain`."""
@@ -56,7 +54,7 @@ def add_parser(commands: Any) -> None:
     add("--dtype", help="float32 (the default), float64, float16, bfloat16")
     add("--activation", metavar="NAME", help="the function after each layer, such as gelu")
     add("--negative-slope", type=number, metavar="X", help="slope of a leaky function")
-    add("--depth", type=integer, metavar="N", help=f"number of layers (default: {_DEPTH})")
+    add("--depth", type=integer, metavar="N", help="number of layers (default: 50)")
     add("--draws", type=integer, metavar="N", help="also measure N networks of square matrices")
     add("--seed", type=integer, metavar="N", default=0,
         help="seed of the measured networks, or of a model's random layers")  # fmt: skip
@@ -80,7 +78,7 @@ def _of_initializer(arguments: argparse.Namespace) -> Any:
     missing = [f"--{name}" for name in ("init", "shape") if getattr(arguments, name) is None]
     if missing:
         raise RefusedError(f"without --model, this is required: {', '.join(missing)}")
-    entries = {entry.name: entry for entry in CATALOG}
+    entries = {entry.name: entry for entry in CATALOG if entry.name != "stft"}
     if arguments.init not in entries:
         raise RefusedError(f"unknown initializer {arguments.init!r}: one of {', '.join(entries)}")
     entry = entries[arguments.init]
@@ -96,7 +94,7 @@ def _of_initializer(arguments: argparse.Namespace) -> Any:
             entry.cls(**given),
             arguments.shape,
             activation=arguments.activation,
-            depth=_DEPTH if arguments.depth is None else arguments.depth,
+            depth=arguments.depth,
             dtype=arguments.dtype,
             negative_slope=arguments.negative_slope,
             draws=arguments.draws or 0,

@@ -123,6 +123,9 @@ class Job:
         self.source = self.lazy.source
         shape, dtype = self.lazy.shape, self.lazy.dtype
         first, end = _row_range(options.get("rows", (None, None)), shape[0])
+        self.is_part = (first, end) != (0, shape[0])
+        if self.is_part and draws_seed(options):
+            raise RefusedError("--rows needs --seed: the files of one array share its seed")
         self.shape = (end - first, *shape[1:])
         self.start = first * prod(shape[1:])
         self.nbytes = prod(self.shape) * dtype.itemsize
@@ -146,9 +149,11 @@ class Job:
         self.header = self._header_by(version)
 
     def __str__(self) -> str:
-        """Return shape, dtype and seed, as a report shows them."""
+        """Return rows, shape, dtype and seed, as a report shows them."""
         seed = f", seed {self.asked['seed']}" if "seed" in self.asked else ""
-        return f"{'x'.join(map(str, self.shape))} {self.lazy.dtype}{seed}"
+        first, end = self.asked["rows"]
+        rows = f"rows {first}:{end} of " if self.is_part else ""
+        return f"{rows}{'x'.join(map(str, self.lazy.shape))} {self.lazy.dtype}{seed}"
 
     def _header_by(self, version: str) -> bytes:
         """Return the header that a version of fastinit writes."""

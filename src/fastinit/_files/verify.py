@@ -126,6 +126,12 @@ def _recorded_job(target: Path, file: Path, header: Header) -> Job:
 
 def _asked_job(target: Path, options: Mapping[str, Any]) -> Job:
     """Return the job that the options describe."""
+    for name in ("init", "shape"):
+        if name not in options:
+            raise RefusedError(
+                f"--{name} is missing: give all options of create, or none to compare with the "
+                "record"
+            )
     if draws_seed(options):
         raise RefusedError("--seed is required: the values are random")
     return Job(target, options)
