@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 16  # bytes: a record has some hundred
 _KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version",
                    "checksum"})  # fmt: skip
+_BEGINNING = b'{\n  "init": '  # of every record
 # JSON has no such numbers, and no option has such a text.
 _NOT_FINITE = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 # In metadata all is text, and that of these stays what it is.
@@ -114,8 +115,42 @@ def record_in(header: Header) -> dict[str, Any] | None:
     return None if checked is None else {**checked, "name": header.name}
 
 
+def _is_waiting(path: Path) -> bool:
+    """Return whether a file is a record that waits to be published, or the beginning of one."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    with open(path, "rb") as file:
+        text = file.read(_LARGEST + 1)
+    # A loss of power may leave zeros, or a part.
+    is_begun = text.startswith(_BEGINNING) or not text.strip(b"\0")
+    return len(text) <= _LARGEST and is_begun
+
+
+def check_waiting(file: Path) -> None:
+    """Refuse where the record of a file cannot be written, before the values are.
+
+    Raises
+    ------
+    RefusedError
+        The name of the record is too long, or that of something else.
+    """
+    path = partial_of(record_of(file))
+    try:
+        is_ours = _is_waiting(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RefusedError(
+            f"{path}, the record until it is complete: {error.strerror}: add --no-record to write "
+            "none"
+        ) from None
+    if not is_ours:
+        raise RefusedError(foreign(str(path)))
+
+
 def write_record(file: Path, asked: Mapping[str, Any]) -> None:
     """Write the record of a file; what is left is to publish_record()."""
+    check_waiting(file)
     path = partial_of(record_of(file))
     fd = open_regular(path, 0o600)  # it gets the file's mode when it is published
     try:
@@ -139,6 +174,7 @@ def publish_record(file: Path) -> None:
     record = record_of(file)
     path = partial_of(record)
     check_replaceable(record)
+    os.lstat(path)  # where another run has published it, no empty file takes the record's place
     fd = open_regular(path)
     try:
         follow(fd, file)
@@ -151,7 +187,10 @@ def publish_record(file: Path) -> None:
 def remove_record(file: Path) -> None:
     """Remove the record of a file that is about to be replaced by one without a record."""
     record = record_of(file)
-    partial_of(record).unlink(missing_ok=True)
+    waiting = partial_of(record)
+    with suppress(OSError):  # there is none, or its name would be too long
+        if _is_waiting(waiting):
+            waiting.unlink()
     with suppress(FileNotFoundError):
         if read_record(record) is not None:
             record.unlink()

@@ -14,7 +14,7 @@ import numpy as np
 from .._kernels import STREAM_VERSION
 from .errors import RefusedError
 from .headers import LARGEST_HEAD, decode
-from .job import Job, amount, draws_seed, job_of, other_stream
+from .job import Job, amount, draws_seed, job_of, other_stream, waiting_job
 from .names import command_to_resume, partial_of, record_of, resolved
 from .record import read_record, record_in
 from .steps import is_same_file
@@ -79,7 +79,8 @@ def _check_published(target: Path, file: Path) -> None:
     """Refuse a file whose record was not published: another one may have its name."""
     partial = partial_of(file)
     is_replaced = os.path.lexists(partial) and not is_same_file(partial, file)
-    if os.path.lexists(partial_of(record_of(file))) and not is_replaced:
+    # A waiting record of other values was left by a run that has not replaced the file.
+    if not is_replaced and waiting_job(target, file, file) is not None:
         raise RefusedError(
             f"{target} was published, but a run was killed before it published the record: "
             f"{command_to_resume(target)} does that"
@@ -146,6 +147,15 @@ def _check_header(target: Path, header: Header, size: int, job: Job, by: str) ->
         raise RefusedError(f"{target} is {what}: it has {size} bytes and not {header.size}")
 
 
+def _texts(*values: Array) -> tuple[str, ...]:
+    """Return texts for arrays of one element that differ in their bits."""
+    texts = tuple(str(value[0]) for value in values)
+    if len(set(texts)) == len(texts):
+        return texts
+    # Such as two that are no number, or 2 as a bool.
+    return tuple(f"0x{value.tobytes()[::-1].hex()} ({value[0]})" for value in values)
+
+
 class _Differences:
     """The differences that any number of threads find."""
 
@@ -163,7 +173,8 @@ class _Differences:
         each = found.view(np.uint8).reshape(-1, found.itemsize)
         differs = (each != expected.view(np.uint8).reshape(each.shape)).any(axis=1)
         at = int(differs.argmax())
-        first = offset // found.itemsize + at, str(found[at]), str(expected[at])
+        texts = _texts(found[at : at + 1], expected[at : at + 1])
+        first = offset // found.itemsize + at, *texts
         with self._lock:
             self._count += int(np.count_nonzero(differs))
             if self._first is None or first[0] < self._first[0]:
