@@ -778,6 +778,27 @@ def test_a_name_too_long_for_its_record(capsys):
     assert os.listdir() == [name]
 
 
+def test_a_record_stays_where_the_file_cannot_be_replaced(monkeypatch, verified, capsys):
+    """The target may be a mount point, as a single file in a container is."""
+    create("a.npy", "--init", "random_normal", "--shape", "10x4")
+    plain = os.replace
+
+    def refuse(source, target):
+        if str(target) == "a.npy":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        plain(source, target)
+
+    record = RECORD.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        error = create_error(capsys, "a.npy", *TABLE, "--overwrite", "--no-record")
+        assert "busy" in error
+    assert RECORD.read_bytes() == record
+    assert verified("a.npy")[0] == 0
+    create("a.npy", "--resume", "--overwrite", "--no-record")
+    assert os.listdir() == ["a.npy"]
+
+
 def test_a_record_is_not_replaced_by_nothing():
     """Another run may have published the waiting one."""
     create("a.npy", *TABLE)

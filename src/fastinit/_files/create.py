@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from .job import Job, amount, draws_seed, resumed_job, takes_seed, waiting_job
 from .locks import locked
 from .names import command_to_resume, partial_of, record_of, resolved
 from .partial import Partial, open_partial
-from .record import check_waiting, publish_record, read_record, remove_record, write_record
+from .record import check_waiting, publish_record, read_record, record_removed, write_record
 from .steps import is_same_file
 from .write import Progress, write_values
 
@@ -282,9 +282,9 @@ def _publish_complete(creation: Creation, file: Partial) -> str:
 def _publish(creation: Creation, file: Partial, has_record: bool = True) -> None:
     """Rename the complete file, then the record that has been written."""
     keeps = creation.keeps_record and has_record
-    if creation.target.suffix == ".npy" and not keeps:
-        remove_record(creation.file)
-    file.publish(creation.file, creation.overwrite)
+    drops = creation.target.suffix == ".npy" and not keeps
+    with record_removed(creation.file) if drops else nullcontext():
+        file.publish(creation.file, creation.overwrite)
     if keeps:
         publish_record(creation.file)
 

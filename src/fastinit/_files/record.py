@@ -20,7 +20,7 @@ import json
 import os
 import stat
 from binascii import crc32
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .decide import foreign
@@ -29,7 +29,7 @@ from .names import partial_of, record_of
 from .steps import follow, open_regular, sync_directory, write_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .headers import Header
@@ -184,13 +184,31 @@ def publish_record(file: Path) -> None:
     sync_directory(record)
 
 
-def remove_record(file: Path) -> None:
-    """Remove the record of a file that is about to be replaced by one without a record."""
+@contextmanager
+def record_removed(file: Path) -> Iterator[None]:
+    """Remove the record of a file that is replaced by one without a record.
+
+    Until the file is replaced the record waits: it may be all that is left of a seed, and it comes
+    back if the file cannot be replaced.
+    """
     record = record_of(file)
     waiting = partial_of(record)
+    was_moved = False
     with suppress(OSError):  # there is none, or its name would be too long
         if _is_waiting(waiting):
             waiting.unlink()
+    with suppress(OSError):
+        if read_record(record) is not None and not os.path.lexists(waiting):
+            os.replace(record, waiting)
+            was_moved = True
+    try:
+        yield
+    except BaseException:
+        if was_moved:
+            with suppress(OSError):
+                os.replace(waiting, record)
+        raise
     with suppress(FileNotFoundError):
-        if read_record(record) is not None:
-            record.unlink()
+        last = waiting if was_moved else record
+        if read_record(last) is not None:
+            last.unlink()
