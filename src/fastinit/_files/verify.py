@@ -147,13 +147,14 @@ def _check_header(target: Path, header: Header, size: int, job: Job, by: str) ->
         raise RefusedError(f"{target} is {what}: it has {size} bytes and not {header.size}")
 
 
-def _texts(*values: Array) -> tuple[str, ...]:
-    """Return texts for arrays of one element that differ in their bits."""
-    texts = tuple(str(value[0]) for value in values)
-    if len(set(texts)) == len(texts):
+def _texts(found: Array, expected: Array) -> tuple[str, str]:
+    """Return texts for two arrays of one element that differ in their bits."""
+    texts = str(found[0]), str(expected[0])
+    if texts[0] != texts[1]:
         return texts
     # Such as two that are no number, or 2 as a bool.
-    return tuple(f"0x{value.tobytes()[::-1].hex()} ({value[0]})" for value in values)
+    bits = found.tobytes()[::-1].hex(), expected.tobytes()[::-1].hex()
+    return f"0x{bits[0]} ({texts[0]})", f"0x{bits[1]} ({texts[1]})"
 
 
 class _Differences:
