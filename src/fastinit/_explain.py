@@ -59,6 +59,7 @@ def _truncated(mean: float, stddev: float, lower: float, upper: float) -> _Value
         centre, spread = 0.0, TRUNCATED_STDDEV
     else:
         centre, spread = truncated_moments(lower, upper)
+        centre = 0.0 if lower == -upper else centre  # without the error of a sum
     # 0 times an infinite bound is not a number; if stddev is 0, all values equal the mean.
     ends = (mean + z * stddev if stddev else mean for z in (lower, upper))
     return _Values("truncated normal", mean + centre * stddev, spread * stddev, *ends)
@@ -82,8 +83,8 @@ def _constant(initializer: Constant, dims: Dimensions, dtype: np.dtype[Any]) -> 
         return _Values("constant", least, 0.0, least, greatest)
     with np.errstate(invalid="ignore"):  # values may be infinite
         peak = max(-least, greatest, key=abs)  # the sum of huge numbers would be infinite
-        whole = np.broadcast_to(values / peak, dims)
-        mean, spread = float(whole.mean()) * peak, float(whole.std()) * abs(peak)
+        scaled_values = values / peak  # each is as often in the whole array as every other
+        mean, spread = float(scaled_values.mean()) * peak, float(scaled_values.std()) * abs(peak)
     return _Values("constant", mean, spread, least, greatest)
 
 
@@ -515,7 +516,7 @@ def explain(
         gain = steady_gain(function)
         if isinstance(initializer, Identity):
             warnings.append("the theory of layers needs random weights, so no layers are computed")
-        elif abs(values.mean) > 1e-9 * values.stddev:
+        elif not math.isfinite(values.stddev) or abs(values.mean) > 1e-9 * values.stddev:
             warnings.append(
                 f"the weights have the mean {values.mean:.4g}, which all units of a layer share: "
                 "the theory of layers needs a mean of 0, so no layers are computed"

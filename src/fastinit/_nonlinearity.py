@@ -258,9 +258,15 @@ class Activation(NamedTuple):
         return self.slope(x) if self.parameter is None else self.slope(x, self.parameter)
 
 
-# rrelu draws the slope between 1/8 and 1/3 in training, and uses the mean afterwards.  At
-# initialization the root mean square of the slope matters: ((1/3)**3 - (1/8)**3) / (3 (1/3 - 1/8)).
-_RRELU = math.sqrt((1 / 3**3 - 1 / 8**3) / (3 * (1 / 3 - 1 / 8)))
+def _random_slope(lower: float, upper: float) -> float:
+    """Return the slope that counts at the start for rrelu, the root of the mean square.
+
+    It is drawn from U(lower, upper) while a network is trained, and is their mean afterwards.
+    """
+    return math.sqrt((lower * lower + lower * upper + upper * upper) / 3)
+
+
+_RRELU = _random_slope(1 / 8, 1 / 3)
 
 _ALL = (
     Activation("linear", _linear, _one),
@@ -327,12 +333,16 @@ _ONLY = {"beta": 1.0, "min_val": -1.0, "max_val": 1.0, "threshold": 0.0}
 _HAVE = {"softplus": ("beta",), "hard_tanh": ("min_val", "max_val"), "relu": ("threshold",)}
 
 
+# The attributes that hold random or learned slopes: RReLU of PyTorch, PReLU of Flax and Keras.
+_SLOPES = ("lower", "upper", "negative_slope_init", "alpha_initializer")
+
+
 def options_of(identifier: Any) -> dict[str, Any]:
     """Return the options that an activation function itself has.
 
     A layer of Keras or PyTorch has them as attributes, and a function as default values.
     """
-    names = ("negative_slope", "alpha", "approximate", "max_value", "weight", *_ONLY)
+    names = ("negative_slope", "alpha", "approximate", "max_value", "weight", *_SLOPES, *_ONLY)
     if identifier is None or isinstance(identifier, (str, type)):
         return {}
     if callable(getattr(identifier, "__get__", None)) or isinstance(identifier, partial):
@@ -353,6 +363,17 @@ def options_of(identifier: Any) -> dict[str, Any]:
     }
 
 
+def _learned_slope(options: dict[str, Any]) -> Any:
+    """Return the slope with which a prelu starts, the root of the mean square; None if unknown."""
+    weight = options.get("weight")  # of PyTorch, one element for each channel or for all
+    if weight is not None and hasattr(weight, "detach"):
+        return float(weight.detach().square().mean().sqrt())
+    if "alpha_initializer" in options:  # of Keras, whose layer has no alpha until it is built
+        alpha = options["alpha"] if "alpha" in options else options["alpha_initializer"]((1000,))
+        return math.sqrt(np.square(np.asarray(alpha, np.float64)).mean())
+    return options.get("negative_slope_init")  # of Flax
+
+
 def slope_of(identifier: Any, negative_slope: Any = None) -> float | None:
     """Return the slope for negative numbers that is given, else that of the object, else None.
 
@@ -364,12 +385,15 @@ def slope_of(identifier: Any, negative_slope: Any = None) -> float | None:
         It is not finite.
     """
     if negative_slope is None:
-        options = options_of(identifier)
+        options, name = options_of(identifier), plain(name_of(identifier))
         negative_slope = options.get("negative_slope")
-        if negative_slope is None and plain(name_of(identifier)) == "prelu":
-            weight = options.get("weight")  # PyTorch's has one element per channel, or one for all
-            if weight is not None and hasattr(weight, "detach"):
-                negative_slope = float(weight.detach().square().mean().sqrt())
+        if negative_slope is None and name == "leakyrelu":
+            negative_slope = options.get("alpha")  # of tf.nn, and of Keras 2
+        if negative_slope is None and name == "rrelu" and {"lower", "upper"} <= options.keys():
+            lower, upper = number("lower", options["lower"]), number("upper", options["upper"])
+            negative_slope = _random_slope(lower, upper)
+        if negative_slope is None and name == "prelu":
+            negative_slope = _learned_slope(options)
     if negative_slope is None:
         return None
     slope = number("negative_slope", negative_slope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from .._disk import DISK_FULL
 from .._threads import get_num_threads
 from .decide import Action, Content, Found, Record, Request, decide, foreign
 from .errors import RefusedError
-from .job import Job, amount, draws_seed, job_of, resumed_job, takes_seed
+from .job import Job, amount, draws_seed, resumed_job, takes_seed, waiting_job
 from .locks import locked
 from .names import command_to_resume, partial_of, record_of, resolved
 from .partial import Partial, open_partial
-from .record import publish_record, read_record, remove_record, write_record
+from .record import check_waiting, publish_record, read_record, record_removed, write_record
 from .steps import is_same_file
 from .write import Progress, write_values
 
@@ -108,20 +108,10 @@ def _publish_waiting_record(creation: Creation) -> bool:
         if not creation.record:
             waiting.unlink()
             return True
-        job = _waiting_job(creation, file)
+        job = waiting_job(creation.target, file, file)
         if job is not None:
             publish_record(file)
         return job is not None
-
-
-def _waiting_job(creation: Creation, path: Path) -> Job | None:
-    """Return the job of NAME.json.partial if it is that of the file at a path."""
-    try:
-        recorded = read_record(partial_of(record_of(creation.file)))
-        job = job_of(creation.target, recorded) if recorded else None
-    except (FileNotFoundError, RefusedError):
-        return None
-    return job if job is not None and job.is_in(path) else None
 
 
 def _record_content(creation: Creation) -> Record:
@@ -208,6 +198,8 @@ def create(creation: Creation) -> str:
     action = _decide(creation, found)
     if action is Action.FINISHED:
         return f"{target} is finished already{_complete_record(creation)}"
+    if creation.keeps_record:
+        check_waiting(creation.file)
     job = None if action is Action.OPEN else Job(target, creation.options)
     with open_partial(path) as file:
         # The target is looked for again, since another run may have published it.
@@ -275,7 +267,7 @@ def _complete_record(creation: Creation) -> str:
 
 def _publish_complete(creation: Creation, file: Partial) -> str:
     """Publish a NAME.partial that is complete; return the line to print about it."""
-    job = _waiting_job(creation, creation.path)
+    job = waiting_job(creation.target, creation.file, creation.path)
     if creation.options:  # the options have been compared with the file
         job = Job(creation.target, creation.options)
         if creation.keeps_record:
@@ -290,9 +282,9 @@ def _publish_complete(creation: Creation, file: Partial) -> str:
 def _publish(creation: Creation, file: Partial, has_record: bool = True) -> None:
     """Rename the complete file, then the record that has been written."""
     keeps = creation.keeps_record and has_record
-    if creation.target.suffix == ".npy" and not keeps:
-        remove_record(creation.file)
-    file.publish(creation.file, creation.overwrite)
+    drops = creation.target.suffix == ".npy" and not keeps
+    with record_removed(creation.file) if drops else nullcontext():
+        file.publish(creation.file, creation.overwrite)
     if keeps:
         publish_record(creation.file)
 

@@ -19,8 +19,9 @@ from ..initializers._catalog import CATALOG
 from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS, LARGEST_HEAD, MOST_DIMENSIONS, decode
+from .names import partial_of, record_of
 from .partial import LARGEST_ARRAY
-from .record import checksum
+from .record import checksum, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -245,6 +246,19 @@ def job_of(target: Path, recorded: Mapping[str, Any]) -> Job | None:
     except Exception:  # options that no run has written can raise anything
         return None
     return job if same else None
+
+
+def waiting_job(target: Path, file: Path, path: Path) -> Job | None:
+    """Return the job of a file's record that waits to be published, if the file at a path has it.
+
+    The path is that of the file, or of the file until it is complete.
+    """
+    try:
+        recorded = read_record(partial_of(record_of(file)))
+        job = job_of(target, recorded) if recorded else None
+    except (OSError, RefusedError):
+        return None
+    return job if job is not None and job.is_in(path) else None
 
 
 def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:

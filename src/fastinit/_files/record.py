@@ -20,7 +20,7 @@ import json
 import os
 import stat
 from binascii import crc32
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .decide import foreign
@@ -29,7 +29,7 @@ from .names import partial_of, record_of
 from .steps import follow, open_regular, sync_directory, write_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .headers import Header
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 16  # bytes; a record has a few hundred
 _KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version",
                    "checksum"})  # fmt: skip
+_BEGINNING = b'{\n  "init": '  # of every record
 # JSON cannot hold these numbers, and no option has one of these texts.
 _NOT_FINITE = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 # All metadata is text; the values of these keys stay text.
@@ -114,8 +115,42 @@ def record_in(header: Header) -> dict[str, Any] | None:
     return None if checked is None else {**checked, "name": header.name}
 
 
+def _is_waiting(path: Path) -> bool:
+    """Return whether a file is a record that waits to be published, or the beginning of one."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    with open(path, "rb") as file:
+        text = file.read(_LARGEST + 1)
+    # A loss of power may leave zeros, or a part.
+    is_begun = text.startswith(_BEGINNING) or not text.strip(b"\0")
+    return len(text) <= _LARGEST and is_begun
+
+
+def check_waiting(file: Path) -> None:
+    """Refuse where the record of a file cannot be written, before the values are.
+
+    Raises
+    ------
+    RefusedError
+        The name of the record is too long, or that of something else.
+    """
+    path = partial_of(record_of(file))
+    try:
+        is_ours = _is_waiting(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RefusedError(
+            f"{path}, the record until it is complete: {error.strerror}: add --no-record to write "
+            "none"
+        ) from None
+    if not is_ours:
+        raise RefusedError(foreign(str(path)))
+
+
 def write_record(file: Path, asked: Mapping[str, Any]) -> None:
     """Write the record of a file under its partial name, for publish_record()."""
+    check_waiting(file)
     path = partial_of(record_of(file))
     fd = open_regular(path, 0o600)  # it gets the file's mode when it is published
     try:
@@ -139,6 +174,7 @@ def publish_record(file: Path) -> None:
     record = record_of(file)
     path = partial_of(record)
     check_replaceable(record)
+    os.lstat(path)  # where another run has published it, no empty file takes the record's place
     fd = open_regular(path)
     try:
         follow(fd, file)
@@ -148,10 +184,31 @@ def publish_record(file: Path) -> None:
     sync_directory(record)
 
 
-def remove_record(file: Path) -> None:
-    """Remove the record of a file that is about to be replaced by one without a record."""
+@contextmanager
+def record_removed(file: Path) -> Iterator[None]:
+    """Remove the record of a file that is replaced by one without a record.
+
+    Until the file is replaced the record waits: it may be all that is left of a seed, and it comes
+    back if the file cannot be replaced.
+    """
     record = record_of(file)
-    partial_of(record).unlink(missing_ok=True)
+    waiting = partial_of(record)
+    was_moved = False
+    with suppress(OSError):  # there is none, or its name would be too long
+        if _is_waiting(waiting):
+            waiting.unlink()
+    with suppress(OSError):
+        if read_record(record) is not None and not os.path.lexists(waiting):
+            os.replace(record, waiting)
+            was_moved = True
+    try:
+        yield
+    except BaseException:
+        if was_moved:
+            with suppress(OSError):
+                os.replace(waiting, record)
+        raise
     with suppress(FileNotFoundError):
-        if read_record(record) is not None:
-            record.unlink()
+        last = waiting if was_moved else record
+        if read_record(last) is not None:
+            last.unlink()

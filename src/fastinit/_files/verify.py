@@ -14,7 +14,7 @@ import numpy as np
 from .._kernels import STREAM_VERSION
 from .errors import RefusedError
 from .headers import LARGEST_HEAD, decode
-from .job import Job, amount, draws_seed, job_of, other_stream
+from .job import Job, amount, draws_seed, job_of, other_stream, waiting_job
 from .names import command_to_resume, partial_of, record_of, resolved
 from .record import read_record, record_in
 from .steps import is_same_file
@@ -79,7 +79,8 @@ def _check_published(target: Path, file: Path) -> None:
     """Refuse a file whose record was not published: an older record may have its name."""
     partial = partial_of(file)
     is_replaced = os.path.lexists(partial) and not is_same_file(partial, file)
-    if os.path.lexists(partial_of(record_of(file))) and not is_replaced:
+    # A waiting record of other values was left by a run that has not replaced the file.
+    if not is_replaced and waiting_job(target, file, file) is not None:
         raise RefusedError(
             f"{target} was published, but a run was killed before it published the record: "
             f"{command_to_resume(target)} does that"
@@ -152,6 +153,16 @@ def _check_header(target: Path, header: Header, size: int, job: Job, by: str) ->
         raise RefusedError(f"{target} is {what}: it has {size} bytes and not {header.size}")
 
 
+def _texts(found: Array, expected: Array) -> tuple[str, str]:
+    """Return texts for two arrays of one element that differ in their bits."""
+    texts = str(found[0]), str(expected[0])
+    if texts[0] != texts[1]:
+        return texts
+    # Such as two that are no number, or 2 as a bool.
+    bits = found.tobytes()[::-1].hex(), expected.tobytes()[::-1].hex()
+    return f"0x{bits[0]} ({texts[0]})", f"0x{bits[1]} ({texts[1]})"
+
+
 class _Differences:
     """Collect the differences that any number of threads find."""
 
@@ -169,7 +180,8 @@ class _Differences:
         each = found.view(np.uint8).reshape(-1, found.itemsize)
         differs = (each != expected.view(np.uint8).reshape(each.shape)).any(axis=1)
         at = int(differs.argmax())
-        first = offset // found.itemsize + at, str(found[at]), str(expected[at])
+        texts = _texts(found[at : at + 1], expected[at : at + 1])
+        first = offset // found.itemsize + at, *texts
         with self._lock:
             self._count += int(np.count_nonzero(differs))
             if self._first is None or first[0] < self._first[0]:

@@ -49,8 +49,9 @@ def mup(
     Parameters
     ----------
     kind : {"input", "hidden", "output"}
-        What grows with the width: the outputs alone (input weights and all biases), inputs and
-        outputs (hidden weights), or the inputs alone (output weights).
+        Which sizes of the weights grow with the width: of the outputs alone (input weights, and
+        all biases, which start at 0), of inputs and outputs (hidden weights), or of the inputs
+        alone (output weights).
     width, base_width : float
         Widths of the network and of the network that was tuned; > 0.
     scale : float
@@ -82,10 +83,11 @@ def mup(
     -----
     Yang, Hu et al., Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter
     Transfer, 2022 (arXiv:2203.03466), table 8, with its widths divided by the base widths.  The
-    variance of output weights does not depend on the width: fan_in there grows as r does.  A
-    transformer also needs 1 / d instead of 1 / sqrt(d) in its attention.  The rows of an embedding
-    are looked up, so its fan_in is 1: use a distribution with a fixed standard deviation, and the
-    learning rates of input weights.
+    variance of output weights does not depend on the width: fan_in there grows as r does.  Biases
+    have the learning rates of input weights, and not their initializer, for which the fan_in of a
+    vector is its length: they start at 0.  A transformer also needs 1 / d instead of 1 / sqrt(d) in
+    its attention.  The rows of an embedding are looked up, so that its fan_in is 1: use a
+    distribution with a fixed standard deviation, and the learning rates of input weights.
 
     Examples
     --------
@@ -101,6 +103,8 @@ def mup(
         if not 0 < value < inf:
             raise ValueError(f"{name} must be a positive number, received {value}")
     ratio = wide / base
+    if not (0 < ratio < inf and 1 / ratio < inf):
+        raise ValueError(f"width / base_width must be a positive number, received {ratio}")
     variance = number("scale", scale)
     if kind == "output":
         initializer = VarianceScaling(variance * ratio, "fan_in", distribution, seed)

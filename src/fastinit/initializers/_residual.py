@@ -6,6 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from .._messages import shown
+from .._parameters import number
 from .._shapes import as_integer
 from ._random import RandomNormal
 from ._variance_scaling import VarianceScaling
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .._typing import Seed
 
 
+_MOST_LAYERS = 10**9  # so that all powers of it are numbers of float64
+
+
 def _layer_count(name: str, value: SupportsIndex, least: int = 1) -> int:
     try:
         count = as_integer(value)
@@ -23,6 +27,8 @@ def _layer_count(name: str, value: SupportsIndex, least: int = 1) -> int:
         raise TypeError(f"{name} must be an integer, received {shown(value)}") from None
     if count < least:
         raise ValueError(f"{name} must be at least {least}, received {shown(count)}")
+    if count > _MOST_LAYERS:
+        raise ValueError(f"{name} must be at most {_MOST_LAYERS}, received {shown(count)}")
     return count
 
 
@@ -66,7 +72,10 @@ def gpt2_residual(
     True
     """
     count = _layer_count("n_layers", n_layers)
-    return RandomNormal(0.0, float(stddev) / sqrt(2 * count), seed)
+    spread = number("stddev", stddev)
+    if spread < 0:  # RandomNormal would name the quotient
+        raise ValueError(f"stddev must be >= 0, received {spread}")
+    return RandomNormal(0.0, spread / sqrt(2 * count), seed)
 
 
 class DeepNorm(NamedTuple):
