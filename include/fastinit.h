@@ -218,9 +218,9 @@ extern "C" {
 
 #define FASTINIT_STREAM_VERSION 1
 
-/* The version of the types and functions below.  What is compiled with one version does not run
- * with another: it is the version of the shared library's name, too.  New functions leave it as it
- * is. */
+/* The version of the types and functions below.  Code that is compiled with one version does not
+ * run with another, so the name of the shared library contains the version.  New functions do not
+ * change it. */
 #define FASTINIT_ABI_VERSION 1
 
 /* The shared library exports the functions of this file and nothing else. */
@@ -232,9 +232,9 @@ extern "C" {
 #define FASTINIT_API __attribute__((visibility("default")))
 #endif
 
-/* What the functions return that choose kernels or fill. */
+/* The results of the functions that choose kernels or fill. */
 enum {
-    FASTINIT_STOPPED = -1, /* poll has stopped the fill, which leaves undefined values */
+    FASTINIT_STOPPED = -1, /* poll has stopped the fill; the values are undefined */
     FASTINIT_OK,
     FASTINIT_ISA_UNKNOWN,       /* no ISA has this name */
     FASTINIT_ISA_UNAVAILABLE,   /* this build, processor or system cannot run it */
@@ -256,13 +256,13 @@ FASTINIT_API int fastinit_init(void);
 /* Return the names of all ISAs, slowest first, ended by NULL: "portable", "neon", "avx2",
  * "avx512". */
 FASTINIT_API const char *const *fastinit_isas(void);
-/* Return 1 if this build has kernels for it. */
+/* Return 1 if this build has kernels for the ISA of that name. */
 FASTINIT_API int fastinit_isa_built(const char *name);
-/* Return 1 if they can run here and are not hidden. */
+/* Return 1 if these kernels can run here and are not hidden. */
 FASTINIT_API int fastinit_isa_available(const char *name);
-/* Change to it; not while another thread fills. */
+/* Change to these kernels.  No other thread may be in a fill meanwhile. */
 FASTINIT_API int fastinit_use_isa(const char *name);
-/* Return the one in use. */
+/* Return the name of the ISA in use. */
 FASTINIT_API const char *fastinit_isa(void);
 
 /* Return the value of _OPENMP; 0 if built without OpenMP. */
@@ -331,8 +331,8 @@ typedef struct {
 FASTINIT_API void fastinit_window_init(fastinit_window *window, double lower, double upper);
 
 /* Each of these functions fills out[0] ... out[count * length - 1], in that type, with the spans of
- * the array of that seed, and returns FASTINIT_OK, or FASTINIT_STOPPED if poll has stopped it. They
- * allocate nothing, cannot fail otherwise and check nothing; the caller sees to it that
+ * the array of that seed, and returns FASTINIT_OK, or FASTINIT_STOPPED if poll has stopped it.
+ * They allocate nothing, cannot fail otherwise and check nothing; the caller guarantees that
  *   - each start + length <= 2^64, or length <= 2^32 if keyed, and out is aligned to its type;
  *   - the type is U32 or U64 for bits, and a floating-point type for the others;
  *   - minval <= maxval and stddev >= 0; all parameters but lower and upper, mean +- 2 * stddev, and
@@ -364,9 +364,10 @@ FASTINIT_API int fastinit_orthogonal(void *out, fastinit_type type, void *work, 
                                      size_t count, size_t rows, size_t columns, uint64_t seed,
                                      double gain, fastinit_run run);
 
-/* Return a seed for the parameter of that name, of that many bytes of UTF-8, from the one seed of a
- * model: BLAKE2b (RFC 7693) of the name with a digest of 8 bytes, read as a little-endian integer;
- * its key is the root as 8 little-endian bytes, its personalization "fastinit.derive". */
+/* Return the seed of a parameter.  root is the seed of the model, and name is the name of the
+ * parameter, as length bytes of UTF-8.  The result is the BLAKE2b hash (RFC 7693) of the name, with
+ * a digest of 8 bytes that is read as a little-endian integer.  The key of the hash is root as 8
+ * little-endian bytes, and its personalization is "fastinit.derive". */
 FASTINIT_API uint64_t fastinit_derive_seed(uint64_t root, const char *name, size_t length);
 
 /* Compute one block of Philox4x32-10 by the kernels in use, for known-answer tests. */

@@ -1,4 +1,4 @@
-/* The functions of fastinit.h for C and C++ extensions of Python, which take them from the
+/* The functions of fastinit.h for C and C++ extensions of Python, which get them from the
  * installed package when they are imported:
  *
  *     static const fastinit_api *fastinit;
@@ -9,9 +9,9 @@
  *     ...
  *     fastinit->normal(out, FASTINIT_F32, spans, seed, 0, 1, run);
  *
- * Nothing is linked, so call no function of fastinit.h by its own name.  Each function below is the
- * one of fastinit.h with the prefix fastinit_; the package has called fastinit_init().  They need
- * no GIL. */
+ * Nothing is linked, so do not call the functions of fastinit.h by their own names.  Each function
+ * below is the one of fastinit.h that has the prefix fastinit_.  The package has already called
+ * fastinit_init().  The functions do not need the GIL. */
 #ifndef FASTINIT_PYTHON_H
 #define FASTINIT_PYTHON_H
 
@@ -26,7 +26,7 @@ extern "C" {
 /* The name of the capsule that holds the table. */
 #define FASTINIT_CAPSULE "fastinit._kernels.C_API"
 
-/* New functions are added at the end; any other change makes another FASTINIT_ABI_VERSION. */
+/* New functions are added at the end; any other change changes FASTINIT_ABI_VERSION. */
 typedef struct {
     int abi_version, stream_version;
     size_t size; /* of the table, in bytes */
@@ -51,14 +51,14 @@ typedef struct {
                       size_t rows, size_t columns, uint64_t seed, double gain, fastinit_run run);
     void (*philox)(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
     /* A poll for fastinit_run, which lets Ctrl-C stop a fill.  It takes the GIL and has Python call
-     * the handlers of signals, which it only does on the main thread.  If one raises, the exception
-     * is set in the calling thread and the fill returns FASTINIT_STOPPED. */
+     * its signal handlers, which Python does only on the main thread.  If a handler raises an
+     * exception, it is set in the calling thread and the fill returns FASTINIT_STOPPED. */
     int (*check_signals)(void);
 } fastinit_api;
 
 /* Import the package and return its functions, or set an exception and return NULL: ImportError if
- * fastinit is not installed, or is another version than this file; RuntimeError if FASTINIT_ISA or
- * FASTINIT_HIDE_ISA are wrong.  It needs the GIL. */
+ * fastinit is not installed, or differs in version from this file; RuntimeError if FASTINIT_ISA or
+ * FASTINIT_HIDE_ISA is wrong.  It needs the GIL. */
 static inline const fastinit_api *fastinit_import(void)
 {
     const fastinit_api *api = (const fastinit_api *)PyCapsule_Import(FASTINIT_CAPSULE, 0);

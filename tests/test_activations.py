@@ -2,10 +2,12 @@
 
 from functools import partial
 
+import flax.linen
 import jax
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 
 import fastinit
@@ -76,10 +78,30 @@ def test_initializers_of_keras_are_explained(module):
         assert found.to_dict() == fastinit.explain(ours, (30, 40)).to_dict()
 
 
+class LeakyReLU:
+    """That of Keras 2, which names its slope alpha and keeps it as an array."""
+
+    alpha = np.array(0.5, np.float32)
+
+
+def _built(layer):
+    layer.build((None, 4))
+    return layer
+
+
 def test_slopes_of_objects():
     for function, slope in (
         (torch.nn.LeakyReLU(0.2), 0.2),
         (torch.nn.PReLU(), 0.25),
+        (torch.nn.RReLU(), ((1 / 64 + 1 / 24 + 1 / 9) / 3) ** 0.5),
+        (torch.nn.RReLU(0.0, 0.9), 0.27**0.5),
+        (partial(torch.nn.functional.rrelu, lower=0.0, upper=0.9), 0.27**0.5),
+        (keras.layers.PReLU(), 0.0),
+        (keras.layers.PReLU(keras.initializers.Constant(0.5)), 0.5),
+        (_built(keras.layers.PReLU(keras.initializers.Constant(0.5))), 0.5),
+        (flax.linen.PReLU(negative_slope_init=0.125), 0.125),
+        (tf.nn.leaky_relu, 0.2),
+        (LeakyReLU(), 0.5),
         (keras.layers.LeakyReLU(), 0.3),
         (keras.activations.leaky_relu, 0.2),
         (jax.nn.leaky_relu, 0.01),

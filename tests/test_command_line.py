@@ -58,7 +58,6 @@ def test_help(capsys):
         (["info", "nonsense"], "fastinit info"),
         (["create", "a.npy", "--sed", "1"], "fastinit create"),
         (["create", "a.npy", "--threads", "0"], "fastinit create"),
-        (["explain", "--init", "he_normal"], "fastinit explain"),
         ([*EXPLAIN.split(), "--shape", "2*3"], "fastinit explain"),
         ([*EXPLAIN.split(), "--depth", "1.5"], "fastinit explain"),
     ],
@@ -250,9 +249,12 @@ def test_explain_passes_every_parameter(capsys):
         ("--init HeNormal", "unknown initializer 'HeNormal': one of zeros, .+"),
         ("--init zeros --stddev 1", "zeros has no --stddev; it has: none"),
         ("--init he_normal --gain 1", "he_normal has no --gain; it has: --input-axes .+"),
-        ("--init stft", "initializer must be one of this package .+"),
+        ("--init stft", "unknown initializer .stft.: one of zeros, .+"),
         ("--init he_normal --activation softmax", "activation must be an elementwise .+"),
-        ("--init he_normal --depth 0", "depth must be from 1 to 100000, received 0"),
+        (
+            "--init he_normal --activation relu --depth 0",
+            "depth must be from 1 to 100000, received 0",
+        ),
         ("--init he_normal --dtype int8", "dtype must be .+"),
         ("--init random_normal --stddev -1", "stddev must be >= 0, received -1.0"),
         ("--init he_normal --input-axes 5 --output-axes 0", ".*out of bounds.*"),
@@ -264,6 +266,36 @@ def test_explain_refuses(arguments, message, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(f"fastinit explain: error: {message}\n", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--init he_normal", "without --model, this is required: --shape"),
+        ("", "without --model, this is required: --init, --shape"),
+        ("--model made:make --shape 3x3", "--shape does not go with --model"),
+        ("--model made:make --depth 3", "--depth does not go with --model"),
+        ("--model made:make --stddev 3", "--stddev does not go with --model"),
+        ("--model made", "--model must be MODULE:FUNCTION, received 'made'"),
+        ("--model :make", "--model must be MODULE:FUNCTION, received ':make'"),
+        ("--model nowhere:make", "--model: No module named 'nowhere'"),
+        ("--model made:nothing", "--model: module 'made' has no attribute 'nothing'"),
+        ("--model made:make", "made:make returns no model of PyTorch or Keras: <class 'int'>"),
+        ("--model made:three", "made:three must return a model, or a model and an input"),
+    ],
+)
+def test_explain_refuses_with_and_without_a_model(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "made", raising=False)
+    (tmp_path / "made.py").write_text(
+        "def make():\n    return 3\ndef three():\n    return 1, 2, 3\n"
+    )
+    assert main(["explain", *arguments.split()]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"fastinit explain: error: {message}\n")
 
 
 def test_bench(monkeypatch, capsys):

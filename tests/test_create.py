@@ -300,6 +300,7 @@ ERRORS = [
     (["a.npy", *TABLE, "--seed", "-1"], "seed must be in 0 <= seed < 2**64, received -1"),
     (["a.npy", *TABLE, "--seed", "1.5"], "--seed: must be an integer, received '1.5'"),
     (["a.npy", *TABLE, "--rows", "5"], "--rows: must be like 1000:2000"),
+    (["a.npy", "--init", "he_normal", "--shape", "9x3", "--rows", "1:5"], "--rows needs --seed"),
     (["a.npy", *TABLE, "--rows", "5:5"], "--rows 5:5 is empty or not within the 1000 rows"),
     (["a.npy", *TABLE, "--rows", "0:1001"], "--rows 0:1001 is empty or not within the 1000 rows"),
     (["a.npy", *TABLE, "--rows", "-1001:"], "within the 1000 rows"),

@@ -151,6 +151,7 @@ def test_weights_without_a_theory():
         ("zeros", "all values are equal"),
         ("identity", "needs random weights"),
         (initializers.RandomUniform(0.0, 1.0), "have the mean 0.5"),
+        (initializers.Constant(math.nan), "have the mean nan"),
     ):
         found = fastinit.explain(initializer, (64, 64), activation="relu")
         assert found.layers is None
@@ -159,6 +160,18 @@ def test_weights_without_a_theory():
         assert words.split()[0] in str(found)
     tiny = fastinit.explain(initializers.RandomNormal(stddev=1e-6), (9, 9), dtype="float16")
     assert "below 6.1e-05, the least normal number of float16" in tiny.warnings[0]
+
+
+def test_an_array_of_constants_is_not_repeated():
+    """The whole array would take 16 TB."""
+    found = fastinit.explain(initializers.Constant([1.0, 2.0, 6.0]), (10**12, 3))
+    assert (found.mean, found.stddev) == (3.0, pytest.approx(math.sqrt(14 / 3), rel=1e-15))
+
+
+def test_bounds_on_both_sides_alike_have_the_mean_0():
+    for end in (math.inf, 1.7, 3.0):
+        found = fastinit.explain(initializers.TruncatedNormal(lower=-end, upper=end), (9, 9))
+        assert found.mean == 0
 
 
 def test_numbers_at_the_ends_of_float64():
@@ -301,6 +314,7 @@ def test_report():
         (("he_normal", (2, 2)), {"draws": -1}, "draws must be from 0"),
         (("he_normal", (2, 2)), {"draws": 1}, "activation must be given"),
         (("he_normal", (2, 2)), {"negative_slope": 0.1}, "activation must be given"),
+        (("he_normal", (2, 2)), {"depth": 30}, "activation must be given"),
         (("he_normal", (2, 3)), {"draws": 1, "activation": "relu"}, "square matrix"),
         (("he_normal", (2, 2)), {"activation": "maxout"}, "activation must be one of"),
         (("orthogonal", (2,)), {}, "at least two dimensions"),
@@ -338,3 +352,8 @@ def test_the_table_of_the_documentation():
             expected.append(f"{found.layers.activation[-1]:.2g}")
             expected.append(f"{found.layers.gradient[0]:.2g}")
         assert cells == expected
+
+
+def test_functions_stand_for_their_classes():
+    found = fastinit.explain(fastinit.glorot_uniform, (30, 20))
+    assert found.to_dict() == fastinit.explain("glorot_uniform", (30, 20)).to_dict()

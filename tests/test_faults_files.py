@@ -205,7 +205,8 @@ def test_killed_at_each_call(way, name):
     runs, found = run_at_each_call(name, STEPS, TEAR, 1, 0, way)
     assert runs > 14
     assert found["kept"] > 8
-    assert found["without a record"] == (4 if name == "a.npy" else 0)
+    # With threads, the last of the values are written during one call more or less.
+    assert found["without a record"] in ((4, 5) if name == "a.npy" else (0,))
     assert found["known to be empty"] <= 4
 
 

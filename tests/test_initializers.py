@@ -881,4 +881,5 @@ def test_the_catalog_is_complete():
 def test_modules_export_public_names_alone():
     for module in (initializers, fastinit):
         public = {name for name in dir(module) if not name.startswith("_")}
+        public -= {"c_api"}  # it is there once a module of Cython has taken functions from it
         assert public == set(module.__all__) - {"__version__"}

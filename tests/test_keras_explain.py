@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -14,6 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
 
+    from fastinit._cli.main import main
     from fastinit.keras import explain, scope
 
 pytestmark = [
@@ -285,3 +287,18 @@ def test_the_table_is_narrow():
     assert len(lines) == 8 + len(report.warnings)
     assert max(map(len, lines)) < 100
     assert "layer_2/kernel" in lines[3]
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """Keras's models are found on every backend: with PyTorch's they are modules of it, too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "made_of_keras.py").write_text(
+        "import keras\n"
+        "model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, name='only')])\n"
+        "make = lambda: (model, keras.ops.ones((3, 5)))\n"
+    )
+    assert main(["explain", "--model", "made_of_keras:make"]) == 0
+    from made_of_keras import model
+
+    assert capsys.readouterr().out == f"{explain(model, keras.ops.ones((3, 5)))}\n"

@@ -1,6 +1,8 @@
 """The package without docstrings, without metadata, or without site-packages."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +58,14 @@ def test_the_metadata_have_the_same_version():
     from importlib.metadata import version
 
     assert version("fastinit-kernels") == fastinit.__version__
+
+
+def test_the_documents_have_the_same_version():
+    """Releasing changes it in three files."""
+    root = Path(__file__).parents[1]
+    build = re.search(r"^  version: '(.+)'", (root / "meson.build").read_text(), re.M)
+    citation = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.M)
+    # "[Unreleased]: 0.1.0" becomes "[0.1.0]: 2026-12-01".
+    heading = re.search(r"^## \[.+", (root / "CHANGELOG.md").read_text(), re.M)
+    assert build[1] == citation[1] == fastinit.__version__
+    assert re.findall(r"\d+\.\d+\.\d+", heading[0]) == [fastinit.__version__]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 import fastinit
 from fastinit import _report
+from fastinit._cli.main import main
 from fastinit.torch import _forward as running
 from fastinit.torch import explain, init, initialize
 
@@ -569,3 +571,28 @@ def test_a_module_with_two_names():
     layer = nn.Linear(3, 3)
     (weight,) = explain(nn.ModuleDict({"b": layer, "a": layer})).weights
     assert (weight.name, weight.other_names) == ("a.weight", ("b.weight",))
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """A function of a module in the current folder returns the model, alone or with an input."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "made_of_torch.py").write_text(
+        "import torch\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Dropout())\n"
+        "with_input = lambda: (model, torch.ones(3, 5))\n"
+        "alone = lambda: model\n"
+    )
+    assert main(["explain", "--model", "made_of_torch:alone"]) == 0
+    from made_of_torch import model
+
+    assert capsys.readouterr().out == f"{explain(model)}\n"
+    assert main(["explain", "--model", "made_of_torch:with_input", "--json", "--seed", "3"]) == 0
+    found = explain(model, torch.ones(3, 5), seed=3)
+    assert json.loads(capsys.readouterr().out) == found.to_dict()
+    assert found.to_dict() != explain(model, torch.ones(3, 5), seed=4).to_dict()
+    (tmp_path / "made_on_meta.py").write_text(
+        "import torch\nmake = lambda: (torch.nn.Linear(5, 4, device='meta'), torch.ones(3, 5))\n"
+    )
+    assert main(["explain", "--model", "made_on_meta:make"]) == 2
+    assert re.fullmatch("fastinit explain: error: .*meta.*\n", capsys.readouterr().err)

@@ -23,7 +23,7 @@ from fastinit._cli.main import main
 from fastinit._files.headers import decode
 from fastinit._files.job import IN_PARTS, Job, parameters_of
 from fastinit._files.partial import Partial
-from fastinit._files.record import checksum, decoded, encoded
+from fastinit._files.record import checksum, decoded, encoded, publish_record
 
 SUFFIXES = (".npy", ".safetensors")
 NBYTES = 1000 * 33 * 4
@@ -110,8 +110,8 @@ def test_every_initializer(init, dtype, suffix, verified):
         ["--init", "ones", "--dtype", "int8"],
         ["--init", "he_normal", "--input-axes", "1", "--output-axes", "0"],
         ["--init", "variance_scaling", "--mode", "fan_avg", "--distribution", "uniform"],
-        ["--init", "he_uniform", "--rows", "17:-3"],
-        ["--init", "he_uniform", "--rows", "0:1"],
+        ["--init", "he_uniform", "--rows", "17:-3", "--seed", "5"],
+        ["--init", "he_uniform", "--rows", "0:1", "--seed", "5"],
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
@@ -572,8 +572,10 @@ def test_options_take_the_place_of_a_record(suffix, verified, unverified):
     code, out, _ = verified(name, *TABLE[:-1], 8)
     assert (code, "elements differ from what is asked for" in out) == (1, True)
     assert unverified(name, *TABLE[:-2]) == "--seed is required: the values are random"
-    assert unverified(name, *TABLE[2:]) == "--init is required"
-    assert unverified(name, "--seed", 7) == "--init is required"
+    assert unverified(name, *TABLE[2:]) == (
+        "--init is missing: give all options of create, or none to compare with the record"
+    )
+    assert unverified(name, "--seed", 7).startswith("--init is missing: ")
     assert unverified(name, *TABLE, "--rows", "0:5") == (
         f"{name}: its header says 1000x33 float32, but 5x33 float32 is asked for"
     )
@@ -728,6 +730,106 @@ def test_a_file_that_is_not_finished(unverified):
     os.rename("a.npy", "a.npy.partial")
     os.unlink(RECORD)
     assert unverified("a.npy") == ("a.npy is not finished: fastinit create a.npy --resume goes on")
+
+
+def test_a_waiting_record_of_other_values_hinders_nothing(verified):
+    """It is that of a run which was killed, and whose NAME.partial was removed."""
+    create("b.npy", *TABLE[:-1], 8)
+    create("a.npy", *TABLE)
+    os.rename("b.npy.json", "a.npy.json.partial")
+    code, out, err = verified("a.npy")
+    assert (code, err) == (0, "")
+    assert "all 132 kB are as recorded" in out
+    create("a.npy", *TABLE, "--overwrite")  # it may be replaced
+    assert sorted(os.listdir()) == ["a.npy", "a.npy.json", "b.npy"]
+
+
+@pytest.mark.parametrize("rest", [b"my notes", b"{}", b"x" * (1 << 16)])
+def test_a_foreign_file_of_the_name_of_a_waiting_record_is_kept(rest, capsys):
+    waiting = Path("a.npy.json.partial")
+    waiting.write_bytes(rest)
+    message = create_error(capsys, "a.npy", *TABLE)
+    assert "a.npy.json.partial is no record that create has written: move it away" in message
+    assert os.listdir() == ["a.npy.json.partial"]
+    create("a.npy", *TABLE, "--no-record")
+    assert sorted(os.listdir()) == ["a.npy", "a.npy.json.partial"]
+    assert waiting.read_bytes() == rest
+
+
+@pytest.mark.parametrize("rest", [b"", bytes(300), b'{\n  "init": "trunc'])
+def test_what_a_loss_of_power_leaves_of_a_waiting_record_is_replaced(rest, verified):
+    Path("a.npy.json.partial").write_bytes(rest)
+    create("a.npy", *TABLE)
+    assert sorted(os.listdir()) == kept("a.npy")
+    assert verified("a.npy")[0] == 0
+
+
+def test_what_hinders_the_record_is_told_before_anything_is_written(capsys):
+    os.mkdir("a.npy.json.partial")
+    assert "a.npy.json.partial is no record" in create_error(capsys, "a.npy", *TABLE)
+    assert os.listdir() == ["a.npy.json.partial"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of 255 bytes")
+def test_a_name_too_long_for_its_record(capsys):
+    name = "a" * 240 + ".npy"
+    message = create_error(capsys, name, *TABLE)
+    assert "File name too long: add --no-record to write none" in message
+    assert os.listdir() == []
+    create(name, *TABLE, "--no-record")
+    assert os.listdir() == [name]
+
+
+def test_a_record_stays_where_the_file_cannot_be_replaced(monkeypatch, verified, capsys):
+    """The target may be a mount point, as a single file in a container is."""
+    create("a.npy", "--init", "random_normal", "--shape", "10x4")
+    plain = os.replace
+
+    def refuse(source, target):
+        if str(target) == "a.npy":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        plain(source, target)
+
+    record = RECORD.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        error = create_error(capsys, "a.npy", *TABLE, "--overwrite", "--no-record")
+        assert "busy" in error
+    assert RECORD.read_bytes() == record
+    assert verified("a.npy")[0] == 0
+    create("a.npy", "--resume", "--overwrite", "--no-record")
+    assert os.listdir() == ["a.npy"]
+
+
+def test_a_record_is_not_replaced_by_nothing():
+    """Another run may have published the waiting one."""
+    create("a.npy", *TABLE)
+    record = RECORD.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        publish_record(Path("a.npy"))
+    assert RECORD.read_bytes() == record
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "byte", "found"),
+    [
+        (["--init", "ones", "--dtype", "bool"], 128, 2, "0x02 (True) and not 0x01 (True)"),
+        (
+            ["--init", "constant", "--value", "nan"],
+            128,
+            1,
+            "0x7fc00001 (nan) and not 0x7fc00000 (nan)",
+        ),
+    ],
+)
+def test_values_that_look_the_same_are_shown_in_bits(options, at, byte, found, verified):
+    create("a.npy", "--shape", "4x4", *options)
+    with open("a.npy", "r+b") as file:
+        file.seek(at)
+        file.write(bytes([byte]))
+    code, out, _ = verified("a.npy")
+    assert code == 1
+    assert out.endswith(f"the first at [0, 0]: {found}\n")
 
 
 def test_a_record_that_was_not_published(verified, unverified, capsys):

@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation from the library itself.
+"""Make the pictures of the documentation with the library itself.
 
     python docs/pictures/make.py                  # all pictures
     python docs/pictures/make.py depth shards     # some of them
@@ -6,12 +6,12 @@
 
 Each picture has a function that returns its numbers, which needs NumPy and SciPy, and a function
 that draws these numbers, which needs Matplotlib.  The SVG holds its numbers as JSON, in its
-description.  A check makes the numbers anew and compares them, with a tolerance, since the last
-bits of a matrix product differ between machines.  It then draws the numbers that the file holds
-and compares the bytes, if the installed Matplotlib is of the version that the file names.
+description.  A check computes the numbers again and compares them, with a tolerance, since the last
+bits of a matrix product differ between machines.  It then draws the numbers that the file holds and
+compares the bytes, if the installed Matplotlib is of the version that the file names.
 
 Text is drawn as outlines, so that it has the same width everywhere.  The background is white and
-all colors are of the palette of Okabe and Ito (2008), which the color-blind can tell apart.
+all colors are from the palette of Okabe and Ito (2008), which color-blind readers can tell apart.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def normal_fill(
     lower: float = -2.0,
     upper: float = 2.0,
 ) -> Fill:
-    """Return the fill of a normal; stddev is that before truncation, and the bounds' unit."""
+    """Return the fill of a normal; stddev, before truncation, is the unit of the bounds."""
     exact = stats.truncnorm(lower, upper, scale=stddev)
     return Fill(label, initializer, exact, lower * stddev, upper * stddev)
 
@@ -113,14 +113,14 @@ def fills() -> dict[str, list[Fill]]:
 
 
 def seeded(initializer: initializers.Initializer, *names: object) -> initializers.Initializer:
-    """Return a copy of an initializer with a seed of its own, which the names give."""
+    """Return a copy of an initializer with a seed that is derived from the names."""
     config = initializer.get_config()
     name = "/".join(map(str, names))
     return type(initializer).from_config({**config, "seed": fastinit.derive_seed(SEED, name)})
 
 
 def distributions() -> Numbers:
-    """Return a histogram of a fill, its least and greatest value, and the exact density."""
+    """Return, for each fill, a histogram, the least and greatest value, and the exact density."""
     parts = {}
     for title, shown in fills().items():
         parts[title] = [histogram(title, fill) for fill in shown]
@@ -237,7 +237,7 @@ def gelu_slope(x: Any) -> Any:
     return special.ndtr(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
-# Each has the function and its derivative.
+# Each entry has the function and its derivative.
 ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "linear": (lambda x: x, np.ones_like),
     "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
@@ -328,7 +328,7 @@ def depth(
 
 
 STYLES: dict[str, dict[str, Any]] = {
-    # Where fan_in is fan_out, these three have one variance.  Their lines lie on each other.
+    # If fan_in equals fan_out, these three have the same variance, and their lines coincide.
     "Glorot": {"color": ORANGE, "lw": 4.6},
     "orthogonal": {"color": GREEN, "lw": 2.4},
     "LeCun": {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))},
@@ -400,8 +400,8 @@ def draw_depth(numbers: Numbers, plt: Any) -> Any:
 EIGEN_SIZE, EIGEN_COUNT = 128, 64
 GAP_BINS, GAP_END = 16, 4.0
 
-# The densities of the gaps, with mean 1: Wigner's surmise for the eigenvalues, which is off by less
-# than 0.01 for the distribution function of large matrices, and that of a Poisson process.
+# The densities of the gaps, with mean 1: Wigner's surmise for the eigenvalues, whose distribution
+# function differs by less than 0.01 from that of large matrices, and that of a Poisson process.
 GAPS: dict[str, Callable[[Any], Any]] = {
     "eigenvalues": lambda x: 32 / math.pi**2 * x**2 * np.exp(-4 * x**2 / math.pi),
     "independent points": lambda x: np.exp(-x),
@@ -423,8 +423,8 @@ def relative_gaps(angles: Any) -> Any:
 def eigenvalues() -> Numbers:
     """Return angles of eigenvalues and of independent points, and the gaps between neighbors.
 
-    The eigenvalues of a real matrix lie symmetric to the real axis.  The independent points are
-    made alike: as many uniform angles in (0, pi), and their mirror images.
+    The eigenvalues of a real matrix are symmetric about the real axis.  The independent points are
+    made in the same way: as many uniform angles in (0, pi), and their mirror images.
     """
     shape = (EIGEN_COUNT, EIGEN_SIZE, EIGEN_SIZE)
     stack = fastinit.orthogonal(shape, seed=fastinit.derive_seed(SEED, "matrices"), batch_axis=0)
@@ -433,7 +433,7 @@ def eigenvalues() -> Numbers:
     points = fastinit.random_uniform((EIGEN_COUNT, EIGEN_SIZE // 2), 0, math.pi, seed, "float64")
     points.sort(axis=1)
     numbers: Numbers = {"size": EIGEN_SIZE, "matrices": EIGEN_COUNT, "parts": {}}
-    # A matrix of determinant -1 has the eigenvalues 1 and -1; the one that is shown has not.
+    # A matrix of determinant -1 has the eigenvalues 1 and -1; the picture shows one without them.
     shown = next(i for i, angles in enumerate(turned) if len(angles) == EIGEN_SIZE // 2)
     for name, many in (("eigenvalues", turned), ("independent points", list(points))):
         gaps = np.concatenate([relative_gaps(angles) for angles in many])
@@ -510,12 +510,12 @@ STDDEV, LEVELS = 0.05, 11
 
 
 def shards(table: Any = None) -> Numbers:
-    """Return the shards of each cut, each made alone, and whether they equal the whole in bits.
+    """Return the shards of each cut, each made alone, and whether they have the bits of the whole.
 
     Parameters
     ----------
     table : LazyArray, optional
-        What makes the shards, of the shape `TABLE`.  The whole is made by the function.
+        The array of shape `TABLE` that makes the shards.  `truncated_normal` makes the whole.
     """
     seed = fastinit.derive_seed(SEED, "table")
     if table is None:
@@ -555,7 +555,7 @@ def draw_shards(numbers: Numbers, plt: Any) -> Any:
         for part in parts:
             rows, columns = len(part["values"]), len(part["values"][0])
             top, left = part["corner"]
-            # Each cut of a table leaves a gap before the shards behind it.
+            # Each cut of a table leaves a gap before the shards after it.
             top += gap * (top // rows)
             left += gap * (left // columns)
             for i, row in enumerate(part["values"]):

@@ -1,4 +1,4 @@
-"""Explain an initializer: the distribution of its values, and what follows through the layers."""
+"""Explain an initializer: the distribution of its values, and their effect in each layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._seeds import derive_seed
 from ._shapes import FLOATS, as_dtype, as_shape
 from .initializers._activations import for_activation
 from .initializers._base import Initializer
-from .initializers._catalog import CLASSES
+from .initializers._catalog import CATALOG, CLASSES
 from .initializers._constant import Constant, Identity, Ones, Zeros
 from .initializers._identifiers import get
 from .initializers._orthogonal import DeltaOrthogonal, Orthogonal
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from ._nonlinearity import Activation
     from ._typing import Array, Axes, Dimensions, Shape
 
-_INPUTS = 64  # of a measured network; the matrices vary more between networks than the inputs do
+_DEPTH = 50  # of a network, unless it is given
+_INPUTS = 64  # of a measured network; results vary more with the matrices than with the inputs
 
-# The least normal numbers; below, a number has fewer digits, and in the end is 0.
+# The least normal numbers by dtype character; smaller numbers have fewer digits, or are 0.
 _LEAST_NORMAL = {"e": 2.0**-14, "E": 2.0**-126, "f": 2.0**-126, "d": 2.0**-1022}
 
 
@@ -58,7 +59,8 @@ def _truncated(mean: float, stddev: float, lower: float, upper: float) -> _Value
         centre, spread = 0.0, TRUNCATED_STDDEV
     else:
         centre, spread = truncated_moments(lower, upper)
-    # 0 times an infinite bound is no number, and without a deviation all values are the mean.
+        centre = 0.0 if lower == -upper else centre  # without the error of a sum
+    # 0 times an infinite bound is not a number; if stddev is 0, all values equal the mean.
     ends = (mean + z * stddev if stddev else mean for z in (lower, upper))
     return _Values("truncated normal", mean + centre * stddev, spread * stddev, *ends)
 
@@ -79,19 +81,19 @@ def _constant(initializer: Constant, dims: Dimensions, dtype: np.dtype[Any]) -> 
     least, greatest = float(values.min()), float(values.max())
     if least == greatest:
         return _Values("constant", least, 0.0, least, greatest)
-    with np.errstate(invalid="ignore"):  # of infinite values
+    with np.errstate(invalid="ignore"):  # values may be infinite
         peak = max(-least, greatest, key=abs)  # the sum of huge numbers would be infinite
-        whole = np.broadcast_to(values / peak, dims)
-        mean, spread = float(whole.mean()) * peak, float(whole.std()) * abs(peak)
+        scaled_values = values / peak  # each is as often in the whole array as every other
+        mean, spread = float(scaled_values.mean()) * peak, float(scaled_values.std()) * abs(peak)
     return _Values("constant", mean, spread, least, greatest)
 
 
 def _identity(gain: float, dims: Dimensions) -> _Values:
     if len(dims) != 2:
         raise ValueError(f"shape must have two dimensions for the identity, received {shown(dims)}")
-    share = 1 / max(dims)  # of the elements that lie on the diagonal
+    share = 1 / max(dims)  # this share of the elements lies on the diagonal
     spread = abs(gain) * math.sqrt(share * (1 - share))
-    whole = share == 1  # there is no element beside the diagonal
+    whole = share == 1  # all elements lie on the diagonal
     lower, upper = (gain, gain) if whole else (min(gain, 0.0), max(gain, 0.0))
     return _Values("identity", gain * share, spread, lower, upper)
 
@@ -113,7 +115,8 @@ def _matrix(initializer: Orthogonal | DeltaOrthogonal, dims: Dimensions) -> Dime
 
 def _orthogonal(initializer: Orthogonal | DeltaOrthogonal, dims: Dimensions) -> _Values:
     # The rows or columns of a Haar distributed matrix, whichever are longer, have the norm gain,
-    # and all of their elements one variance.  A delta kernel has them at one of its places.
+    # and all elements have the same variance.  A delta kernel has such a matrix at one of its
+    # positions.
     gain = abs(check_gain(initializer.gain))
     if isinstance(initializer, Orthogonal):
         what, length = "orthogonal", max(math.prod(dims[:-1]), dims[-1])
@@ -125,7 +128,7 @@ def _orthogonal(initializer: Orthogonal | DeltaOrthogonal, dims: Dimensions) -> 
 def _fans_and_values(
     initializer: Any, dims: Dimensions, dtype: np.dtype[Any]
 ) -> tuple[tuple[int, int], _Values]:
-    """Return the fans and the distribution of the values; raise where they would not be made."""
+    """Return the fans and the distribution of the values, or raise what making them raises."""
     fans = compute_fans(dims)
     if isinstance(initializer, VarianceScaling):
         axes = initializer.input_axes, initializer.output_axes
@@ -160,9 +163,9 @@ def _fans_and_values(
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)  # arrays have no truth
+@dataclass(frozen=True, repr=False, eq=False)  # arrays have no single truth value
 class Explanation:
-    """What :func:`explain` found.
+    """The result of :func:`explain`.
 
     Attributes
     ----------
@@ -187,7 +190,7 @@ class Explanation:
         Standard deviations of activations and gradients, by layer, in layers of infinite width;
         None without an activation function, and where the theory does not hold.
     measured : numpy.ndarray or None
-        Standard deviations of the activations of networks of this width, (draws, depth).
+        Standard deviations of the activations in the measured networks, of shape (draws, depth).
     gain : float or None
         The gain, standard deviation times sqrt(fan_in), that keeps the mean square of the
         activations.
@@ -252,11 +255,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_CLASS_OF: dict[Any, Any] = {entry.function: entry.cls for entry in CATALOG}
 _DEFAULTS = (("mode", "fan_in"), ("distribution", "truncated_normal"))  # of VarianceScaling
 
 
 def _short(initializer: Initializer) -> str:
-    """Return the repr of an initializer without the arguments that are not given."""
+    """Return the repr of an initializer without the arguments that have their defaults."""
     arguments = {
         name: value
         for name, value in initializer.get_config().items()
@@ -301,7 +305,9 @@ def _report(found: Explanation) -> list[str]:
                 row += f"{np.median(column):13.4g}{column.min():9.3g}{column.max():9.3g}"
             lines.append(row)
         if measured is not None:
-            lines.append(f"  measured: median and range of {len(measured)} networks of this width")
+            lines.append(
+                f"  measured: activations of {len(measured)} networks of this width: median, range"
+            )
     wrapped = {"width": 79, "subsequent_indent": "  "}
     for warning in found.warnings:
         lines += textwrap.wrap(f"! {warning}", **wrapped)  # type: ignore[arg-type]
@@ -313,7 +319,7 @@ def _report(found: Explanation) -> list[str]:
 
 
 def _own_seed(initializer: Initializer, seed: int) -> Initializer:
-    """Return the initializer with another seed, if it takes one."""
+    """Return a copy of the initializer, with another seed if it takes one."""
     other = initializer.clone()
     if hasattr(other, "seed"):
         other.seed = seed
@@ -328,7 +334,7 @@ def _measure(
     draws: int,
     seed: int,
 ) -> Array:
-    """Return the standard deviations of the activations of networks, (draws, depth)."""
+    """Return the standard deviations of activations in networks, of shape (draws, depth)."""
     if len(dims) != 2 or dims[0] != dims[1]:
         raise ValueError(
             "shape must be that of a square matrix where networks are measured, since the layers "
@@ -336,7 +342,7 @@ def _measure(
         )
     transposed = (getattr(initializer, "input_axes", None) or [0])[0] in (1, -1)
     found = np.empty((draws, depth))
-    with np.errstate(all="ignore"):  # what overflows is reported
+    with np.errstate(all="ignore"):  # the result shows what overflows
         for draw in range(draws):
             name = f"explain/draw {draw}"
             key = derive_seed(seed, f"{name}/inputs")
@@ -351,7 +357,7 @@ def _measure(
 
 
 def _drift(found: Layers) -> float:
-    """Return the largest factor, as a logarithm, between the layers of a network."""
+    """Return the logarithm of the largest factor between the layers of a network."""
     with np.errstate(all="ignore"):
         ahead = np.log(found.activation) - np.log(found.activation[0])
         drift = np.max(np.abs([ahead, np.log(found.gradient)]))
@@ -383,7 +389,7 @@ def _suggest(
             fan_out_over_fan_in=fan_out / fan_in,
         )
         drift = _drift(other)
-        if drift < 0.9 * least:  # a smaller improvement is none
+        if drift < 0.9 * least:  # a smaller improvement does not count
             best, least = initializer, drift
     return best
 
@@ -407,9 +413,10 @@ def _about_values(values: _Values, initializer: Any, dtype: np.dtype[Any]) -> li
 def _ours(identifier: Any) -> Any:
     """Return the initializer of this package that an identifier stands for.
 
-    An initializer of Keras, or of :mod:`fastinit.keras`, stands for the one of its name.
+    An initializer of Keras, or of :mod:`fastinit.keras`, stands for the one of its name, and a
+    function of this package for its class.
     """
-    found = get(identifier)
+    found = get(_CLASS_OF.get(identifier, identifier) if callable(identifier) else identifier)
     cls = CLASSES.get(type(found).__name__)
     if isinstance(found, Initializer) or cls is None or not hasattr(found, "get_config"):
         return found
@@ -423,13 +430,13 @@ def explain(
     shape: Shape,
     *,
     activation: Any = None,
-    depth: SupportsIndex = 50,
+    depth: SupportsIndex | None = None,
     dtype: DTypeLike | None = None,
     negative_slope: float | None = None,
     draws: SupportsIndex = 0,
     seed: SupportsIndex = 0,
 ) -> Explanation:
-    """Explain an initializer for a shape: fans, distribution, and the variance through layers.
+    """Explain an initializer for a shape: its fans, distribution and the variance in each layer.
 
     All numbers follow from formulas; only ``draws`` makes arrays.
 
@@ -437,23 +444,24 @@ def explain(
     ----------
     initializer : Initializer, type, str or dict
         What :func:`fastinit.initializers.get` takes: an instance, a class, a configuration, or a
-        name such as ``"he_normal"``; or an initializer of Keras that this package has.
+        name such as ``"he_normal"``; a function such as :func:`fastinit.he_normal`; or an
+        initializer of Keras that this package has.
     shape : int or sequence of int
         Shape of the weights of one layer, without empty axes; the fans follow from it, or from the
         axes of the initializer.
     activation : str, callable, type or object, optional
         The function after each layer, as :func:`fastinit.initializers.for_activation` takes it;
-        ``"linear"`` for none at all.  Without it no layers are computed.
-    depth : int
-        Number of layers with these weights, from 1 to 100,000.
+        ``"linear"`` means none.  Without this argument no layers are computed.
+    depth : int, optional
+        Number of layers with these weights, from 1 to 100,000; by default 50.
     dtype : str or numpy.dtype, optional
         float32 (the default), float64, float16 or bfloat16.
     negative_slope : float, optional
-        The slope of a leaky function for negative numbers, instead of the one that the object has
-        or that is usual.
+        The slope of a leaky function for negative numbers, instead of the object's own or the
+        default.
     draws : int
         Number of networks to measure, each with its own weights; ``shape`` must be that of a square
-        matrix.  A narrow network differs from one of infinite width, and from another draw.
+        matrix.  Narrow networks differ from one of infinite width, and from each other.
     seed : int
         The seed of the measured networks.
 
@@ -472,7 +480,7 @@ def explain(
 
     Notes
     -----
-    The layers have no biases, and inputs of mean square 1 and independent weights of mean 0.  He,
+    The layers have no biases and independent weights of mean 0; the inputs have mean square 1.  He,
     Zhang, Ren & Sun, ICCV 2015, equations 7 to 10 and 14; Poole et al., NeurIPS 2016, equation 3;
     Schoenholz et al., ICLR 2017, equations 2 and 9.
 
@@ -490,7 +498,8 @@ def explain(
     if 0 in dims:
         raise ValueError(f"shape must have elements, received {shown(dims)}")
     kind = as_dtype("float32" if dtype is None else dtype, FLOATS)
-    depth, draws = index(depth), index(draws)
+    without = activation is None and not (depth is None and negative_slope is None)
+    depth, draws = index(_DEPTH if depth is None else depth), index(draws)
     if not 1 <= depth <= 100_000:
         raise ValueError(f"depth must be from 1 to 100000, received {shown(depth)}")
     if not 0 <= draws <= 10_000:
@@ -499,18 +508,18 @@ def explain(
     warnings = _about_values(values, initializer, kind)
     through = measured = gain = suggestion = parameter = name = None
     if activation is None:
-        if draws or negative_slope is not None:
-            raise ValueError("activation must be given where draws or negative_slope is")
+        if draws or without:
+            raise ValueError("activation must be given where depth, draws or negative_slope is")
     else:
         function = find_activation(activation, negative_slope)
         name, parameter = function.name, function.parameter
         gain = steady_gain(function)
         if isinstance(initializer, Identity):
-            warnings.append("the theory of layers needs random weights: no layers are computed")
-        elif abs(values.mean) > 1e-9 * values.stddev:
+            warnings.append("the theory of layers needs random weights, so no layers are computed")
+        elif not math.isfinite(values.stddev) or abs(values.mean) > 1e-9 * values.stddev:
             warnings.append(
-                f"the weights have the mean {values.mean:.4g}, so that all units of a layer have a "
-                "part in common: the theory of layers needs a mean of 0, no layers are computed"
+                f"the weights have the mean {values.mean:.4g}, which all units of a layer share: "
+                "the theory of layers needs a mean of 0, so no layers are computed"
             )
         elif values.stddev > 0:
             through = layers(

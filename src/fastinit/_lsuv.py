@@ -1,4 +1,4 @@
-"""Layer-sequential unit variance: what the adapters of PyTorch and Keras share."""
+"""Layer-sequential unit variance, without the parts that are specific to PyTorch or Keras."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Plan:
     tol : float
         How far the variance may be from 1.
     max_iter : int
-        How often a weight is scaled at most.
+        Greatest number of times that a weight is scaled.
     include, exclude : tuple of str
         The patterns of the names of the weights.
     """
@@ -49,7 +49,8 @@ class Plan:
     def selected(self, names: Mapping[str, Sequence[str]]) -> list[str]:
         """Return the weights of which a name matches ``include``, and none ``exclude``.
 
-        ``names`` has all names of each weight.  A pattern that matches no weight is warned of.
+        ``names`` has all names of each weight.  A warning names each pattern that matches no
+        weight.
         """
         for argument, patterns in (("include", self.include), ("exclude", self.exclude)):
             for pattern in patterns:
@@ -91,7 +92,7 @@ class Plan:
         return abs(stddev * stddev - 1) <= self.tol
 
     def report(self, weights: Sequence[ScaledWeight], skipped: dict[str, str]) -> LsuvReport:
-        """Return the report, and warn of what was not done."""
+        """Return the report, and warn of weights that are not scaled or do not reach variance 1."""
         left = tuple(weight.name for weight in weights if not self._is_one(weight.after))
         if left:
             warnings.warn(
@@ -120,12 +121,12 @@ def _deviation(name: str, moments: Moments) -> float:
 def plan(
     tol: SupportsFloat, max_iter: SupportsIndex, include: Sequence[str], exclude: Sequence[str]
 ) -> Plan:
-    """Return the arguments of LSUV, once checked.
+    """Return the arguments of LSUV, after checking them.
 
     Raises
     ------
     TypeError, ValueError
-        One is of the wrong type or out of range.
+        An argument is of the wrong type or out of range.
     """
     tolerance = number("tol", tol)
     if not 0 < tolerance < 1:

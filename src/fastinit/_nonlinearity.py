@@ -163,7 +163,7 @@ def _gelu_slope(x: Array) -> Array:
 
 
 # Hendrycks & Gimpel 2016, section 2: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))).  Beyond 10
-# the hyperbolic tangent is 1, so that a bound keeps the cube finite.
+# the hyperbolic tangent is 1, so x is clipped there to keep the cube finite.
 _GELU_FACTOR, _GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
@@ -258,9 +258,15 @@ class Activation(NamedTuple):
         return self.slope(x) if self.parameter is None else self.slope(x, self.parameter)
 
 
-# rrelu draws the slope between 1/8 and 1/3 while it is trained, and takes the mean after.  What
-# counts at the start is the root of the mean square: ((1/3)**3 - (1/8)**3) / (3 (1/3 - 1/8)).
-_RRELU = math.sqrt((1 / 3**3 - 1 / 8**3) / (3 * (1 / 3 - 1 / 8)))
+def _random_slope(lower: float, upper: float) -> float:
+    """Return the slope that counts at the start for rrelu, the root of the mean square.
+
+    It is drawn from U(lower, upper) while a network is trained, and is their mean afterwards.
+    """
+    return math.sqrt((lower * lower + lower * upper + upper * upper) / 3)
+
+
+_RRELU = _random_slope(1 / 8, 1 / 3)
 
 _ALL = (
     Activation("linear", _linear, _one),
@@ -272,9 +278,9 @@ _ALL = (
     Activation("sparse_sigmoid", _sparse_sigmoid, _sparse_sigmoid_slope, (-1, 1)),
     Activation("relu", _relu, _relu_slope, (0,)),
     Activation("relu6", _relu6, _relu6_slope, (0, 6)),
-    # 0.01 in PyTorch and JAX; keras.activations.leaky_relu has 0.2, and its layer 0.3.
+    # PyTorch and JAX have 0.01; keras.activations.leaky_relu has 0.2, and Keras's layer 0.3.
     Activation("leaky_relu", _leaky_relu, _leaky_relu_slope, (0,), 0.01),
-    Activation("prelu", _leaky_relu, _leaky_relu_slope, (0,), 0.25),  # PyTorch's; Keras has 0
+    Activation("prelu", _leaky_relu, _leaky_relu_slope, (0,), 0.25),  # PyTorch has 0.25, Keras 0
     Activation("rrelu", _leaky_relu, _leaky_relu_slope, (0,), _RRELU),
     Activation("elu", _elu, _elu_slope, (0,), 1.0),
     Activation("celu", _celu, _celu_slope, (0,), 1.0),
@@ -293,14 +299,14 @@ _ALIASES = {"none": "linear", "logistic": "sigmoid", "swish": "silu", "hard_swis
 ACTIVATIONS: dict[str, Activation] = {activation.name: activation for activation in _ALL}
 ACTIVATIONS |= {alias: ACTIVATIONS[name] for alias, name in _ALIASES.items()}
 
-# Every output of these depends on all inputs.
+# Each output of these functions depends on all inputs.
 NOT_ELEMENTWISE = ("softmax", "log_softmax", "sparsemax")
 
 LEAKY = ("relu", "leaky_relu", "prelu", "rrelu")
 
 
 def plain(name: str) -> str:
-    """Return a name without underscores and in lower case, as names are compared."""
+    """Return a name in the form in which names are compared: lower case, without underscores."""
     return name.replace("_", "").lower()
 
 
@@ -309,9 +315,9 @@ _PLAIN_NOT_ELEMENTWISE = {plain(name): name for name in NOT_ELEMENTWISE}
 
 
 def name_of(identifier: Any) -> str:
-    """Return the name of an activation function, which may be given by name, or be None.
+    """Return the name of an activation function, which may be a name, an object or None.
 
-    The name of a function or a class counts; of another object, the name of its class.
+    A function or a class has its own name; any other object has the name of its class.
     """
     if identifier is None:
         return "none"
@@ -322,24 +328,27 @@ def name_of(identifier: Any) -> str:
     return str(getattr(identifier, "__name__", type(identifier).__name__))
 
 
-# Options of objects that this module knows with one value alone: of softplus, hard_tanh and Keras's
-# ReLU.
+# This module supports only these values of options of softplus, hard_tanh and Keras's ReLU.
 _ONLY = {"beta": 1.0, "min_val": -1.0, "max_val": 1.0, "threshold": 0.0}
 _HAVE = {"softplus": ("beta",), "hard_tanh": ("min_val", "max_val"), "relu": ("threshold",)}
 
 
+# The attributes that hold random or learned slopes: RReLU of PyTorch, PReLU of Flax and Keras.
+_SLOPES = ("lower", "upper", "negative_slope_init", "alpha_initializer")
+
+
 def options_of(identifier: Any) -> dict[str, Any]:
-    """Return the options of an activation function that it carries itself.
+    """Return the options that an activation function itself has.
 
     A layer of Keras or PyTorch has them as attributes, and a function as default values.
     """
-    names = ("negative_slope", "alpha", "approximate", "max_value", "weight", *_ONLY)
+    names = ("negative_slope", "alpha", "approximate", "max_value", "weight", *_SLOPES, *_ONLY)
     if identifier is None or isinstance(identifier, (str, type)):
         return {}
     if callable(getattr(identifier, "__get__", None)) or isinstance(identifier, partial):
         try:
             parameters = signature(identifier).parameters
-        except (TypeError, ValueError):  # a function of C without a signature
+        except (TypeError, ValueError):  # a C function may have no signature
             return {}
         found = {name: parameters[name].default for name in names if name in parameters}
         return {
@@ -354,23 +363,37 @@ def options_of(identifier: Any) -> dict[str, Any]:
     }
 
 
+def _learned_slope(options: dict[str, Any]) -> Any:
+    """Return the slope with which a prelu starts, the root of the mean square; None if unknown."""
+    weight = options.get("weight")  # of PyTorch, one element for each channel or for all
+    if weight is not None and hasattr(weight, "detach"):
+        return float(weight.detach().square().mean().sqrt())
+    if "alpha_initializer" in options:  # of Keras, whose layer has no alpha until it is built
+        alpha = options["alpha"] if "alpha" in options else options["alpha_initializer"]((1000,))
+        return math.sqrt(np.square(np.asarray(alpha, np.float64)).mean())
+    return options.get("negative_slope_init")  # of Flax
+
+
 def slope_of(identifier: Any, negative_slope: Any = None) -> float | None:
-    """Return the slope for negative numbers that was given, or that an object carries, or None.
+    """Return the slope for negative numbers that is given, else that of the object, else None.
 
     Raises
     ------
     TypeError
-        The slope is no number.
+        The slope is not a number.
     ValueError
         It is not finite.
     """
     if negative_slope is None:
-        options = options_of(identifier)
+        options, name = options_of(identifier), plain(name_of(identifier))
         negative_slope = options.get("negative_slope")
-        if negative_slope is None and plain(name_of(identifier)) == "prelu":
-            weight = options.get("weight")  # of PyTorch, one element for each channel or for all
-            if weight is not None and hasattr(weight, "detach"):
-                negative_slope = float(weight.detach().square().mean().sqrt())
+        if negative_slope is None and name == "leakyrelu":
+            negative_slope = options.get("alpha")  # of tf.nn, and of Keras 2
+        if negative_slope is None and name == "rrelu" and {"lower", "upper"} <= options.keys():
+            lower, upper = number("lower", options["lower"]), number("upper", options["upper"])
+            negative_slope = _random_slope(lower, upper)
+        if negative_slope is None and name == "prelu":
+            negative_slope = _learned_slope(options)
     if negative_slope is None:
         return None
     slope = number("negative_slope", negative_slope)
@@ -385,10 +408,11 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
     Parameters
     ----------
     identifier : str, callable, type, object or None
-        As :func:`fastinit.initializers.for_activation` takes it; an Activation is returned itself.
+        As :func:`fastinit.initializers.for_activation` takes it; an Activation is returned
+        unchanged.
     negative_slope : float, optional
-        The slope of a leaky function for negative numbers, instead of the object's own, or of the
-        usual one of its name.
+        The slope of a leaky function for negative numbers, instead of the object's own or the
+        default.
 
     Raises
     ------
@@ -402,8 +426,8 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
         name = plain(name_of(identifier))
         if name in _PLAIN_NOT_ELEMENTWISE:
             raise ValueError(
-                f"activation must be an elementwise function, received {shown(identifier)}: an "
-                "output of it depends on all inputs"
+                f"activation must be an elementwise function, received {shown(identifier)}: "
+                "each of its outputs depends on all inputs"
             )
         found = _BY_PLAIN_NAME.get(name)
         slope = slope_of(identifier, negative_slope)
@@ -421,7 +445,7 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
         return ACTIVATIONS["gelu_tanh"]
     if found.name in ("elu", "celu") and "alpha" in options:
         return found._replace(parameter=number("alpha", options["alpha"]))
-    if found.name == "relu" and options.get("max_value") is not None:  # of a layer of Keras
+    if found.name == "relu" and options.get("max_value") is not None:  # a layer of Keras has it
         if options["max_value"] != 6 or slope:
             raise ValueError(
                 f"activation must be a relu without a bound or relu6, received {shown(identifier)}"

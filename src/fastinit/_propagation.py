@@ -1,11 +1,11 @@
-"""How the variance of activations and of gradients goes through layers of infinite width.
+"""Compute the variance of activations and gradients in layers of infinite width.
 
 For weights of mean 0 and variance v, and biases of mean 0 and variance b, the pre-activations of
 layer l are normal with mean 0 and the variance
 
     q[l + 1] = v fan_in E[phi(z)**2] + b,    z ~ N(0, q[l]),
 
-and a gradient that goes back through layer l has its variance multiplied by
+and in the backward pass layer l multiplies the variance of a gradient by
 
     chi[l] = v fan_out E[phi'(z)**2],    z ~ N(0, q[l]).
 
@@ -43,16 +43,17 @@ __all__ = [
     "verdict",
 ]
 
-# The expectations are integrals of f(sqrt(q) u) exp(-u**2 / 2) / sqrt(2 pi) over u, in panels of
-# Gauss and Legendre.  Between -12 and 12 lies all but 1e-32 of the distribution.  Panels end at the
-# integers u, so that the density is smooth in each; at the kinks; and at z = 0, +-1, +-2, +-4, ...,
-# so that the functions are: in the complex plane their singularities are at least 1.5 from the real
-# axis, or beyond a kink.  20 nodes then leave an error below 1e-13 of the result.
+# The expectations are integrals of f(sqrt(q) u) exp(-u**2 / 2) / sqrt(2 pi) over u, by
+# Gauss-Legendre quadrature on panels.  All but 1e-32 of the distribution lies between -12 and 12.
+# Panels end at the integers u, so that the density is smooth on each, and at the kinks and at
+# z = 0, +-1, +-2, +-4, ..., so that the functions are smooth, too: in the complex plane their
+# singularities are at least 1.5 from the real axis, or beyond a kink.  With 20 nodes the relative
+# error is then below 1e-13.
 _FARTHEST = 12
 _COUNT = 20
 _DENSITY_AT_0 = 1 / math.sqrt(2 * math.pi)
 
-# Variances between which squares and their products are normal numbers of float64.
+# For variances between these, squares and their products are normal numbers of float64.
 _LEAST, _GREATEST = 1e-280, 1e280
 
 
@@ -87,13 +88,13 @@ def _nodes(q: float, kinks: Sequence[float]) -> tuple[Array, Array]:
 
 
 def truncated_moments(lower: float, upper: float) -> tuple[float, float]:
-    """Return mean and standard deviation of a standard normal truncated at two bounds.
+    """Return the mean and standard deviation of a standard normal truncated at two bounds.
 
-    The bounds may be infinite, and lie far from 0: the density is taken relative to its largest
-    value, at the point nearest to 0.
+    The bounds may be infinite or far from 0: the density is computed relative to its largest value,
+    at the point nearest to 0.
     """
     nearest = min(max(lower, 0.0), upper)
-    reach = 40 / max(1.0, abs(nearest))  # beyond it the density is below exp(-40) of the largest
+    reach = 40 / max(1.0, abs(nearest))  # the rest has a density below exp(-40) of the largest
     ends = max(lower - nearest, -reach), min(upper - nearest, reach)
     edges = np.unique([*np.linspace(*ends, 81), 0.0])
     half = np.diff(edges)[:, None] / 2
@@ -111,15 +112,15 @@ class Moments(NamedTuple):
     activation: Activation
 
     def at(self, q: float) -> Moment:
-        """Return the expectations for z ~ N(0, q), q >= 0, to 1e-12 of their values.
+        """Return the expectations for z ~ N(0, q), q >= 0, with a relative error of 1e-12.
 
-        Between 1e-280 and 1e280 q counts as it is; beyond, as the nearer of the two.
+        A q outside 1e-280 to 1e280 is replaced by the nearer of the two.
         """
         if not q >= 0:
             raise ValueError(f"q must be >= 0, received {q}")
         z, weights = _nodes(min(max(q, _LEAST), _GREATEST), self.activation.kinks)
         values, slopes = self.activation(z), self.activation.derivative(z)
-        with np.errstate(over="ignore"):  # of a huge slope for negative numbers
+        with np.errstate(over="ignore"):  # a huge negative_slope may overflow
             squares = weights @ values**2, weights @ slopes**2
         return Moment(float(squares[0]), float(weights @ values), float(squares[1]))
 
@@ -162,7 +163,7 @@ def gain(activation: Any, q: float = 1.0, negative_slope: float | None = None) -
     if not 0 < q < math.inf:
         raise ValueError(f"q must be positive and finite, received {q}")
     function = find_activation(activation, negative_slope)
-    if function.name in LEAKY:  # the formula, without the errors of a sum
+    if function.name in LEAKY:  # the formula has no quadrature error
         slope = function.parameter or 0.0
         return math.sqrt(2 / (1 + slope * slope))
     return math.sqrt(q / moments(function).at(q).second)
@@ -172,10 +173,10 @@ def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
     """Return the gain that keeps the mean square of the activations at that of the inputs, 1.
 
     It is the g for which E[phi(g u)**2] = 1, u ~ N(0, 1).  For relu and leaky functions it is
-    :func:`gain`.  For gelu, silu and others :func:`gain` is a fixed point, too, but one from which
-    the variance moves away if it does not start there, and from inputs of mean square 1 it does
-    not; this one is a fixed point from which it starts.  Where no gain keeps the mean square at 1,
-    since the function is bounded (tanh, sigmoid) or 1 at 0, the result is :func:`gain`.
+    :func:`gain`.  For gelu, silu and others the fixed point of :func:`gain` is unstable, and inputs
+    of mean square 1 do not start at it; with this gain they start at a fixed point.  If no gain
+    keeps the mean square at 1, because the function is bounded (tanh, sigmoid) or is 1 at 0, the
+    result is :func:`gain`.
 
     Notes
     -----
@@ -198,7 +199,7 @@ def steady_gain(activation: Any, negative_slope: float | None = None) -> float:
 
 
 class Layers(NamedTuple):
-    """What layers do to the variance; element l of each array is layer l + 1.
+    """Standard deviations by layer; element l of each array belongs to layer l + 1.
 
     Attributes
     ----------
@@ -232,7 +233,7 @@ def layers(
     fan_out_over_fan_in: float = 1.0,
     negative_slope: float | None = None,
 ) -> Layers:
-    """Return what layers of infinite width do to the variance of activations and gradients.
+    """Return the standard deviations of activations and gradients in layers of infinite width.
 
     Parameters
     ----------
@@ -241,13 +242,14 @@ def layers(
     activation : str, callable, type, object or None
         As :func:`fastinit.initializers.for_activation` takes it.
     depth : int
-        Number of layers, each of a matrix and the activation function.
+        Number of layers; each is a matrix and the activation function.
     bias_variance : float
         Variance of the biases; their mean is 0.
     q0 : float
         Mean square of the inputs.
     fan_out_over_fan_in : float
-        For the gradient, whose variance the weights multiply by their variance times fan_out.
+        Ratio of the fans, for the gradient: a layer multiplies its variance by that of the weights
+        times fan_out.
     negative_slope : float, optional
         The slope of a leaky function for negative numbers.
 
@@ -263,7 +265,7 @@ def layers(
         q = weight_variance_times_fan_in * square + bias_variance
         moment = at(q)
         square = moment.second
-        # Where the numbers of float64 end, or all values are equal, so does the theory.
+        # The theory does not hold where float64 overflows or underflows, or all values are equal.
         if q > _GREATEST:
             q = square = math.inf
         elif q < _LEAST:
@@ -278,19 +280,19 @@ def layers(
     return Layers(np.sqrt(variance), np.sqrt(spread_), np.sqrt(squares), chis, back)
 
 
-# The gradient of a layer's weights is a product of its input and of the gradient that comes back.
-# Where one of the two differs by a factor between layers, so do the learning rates that suit them.
+# The gradient of a layer's weights is the product of its input and the gradient of its output.  If
+# one of the two differs by a factor between layers, so do the learning rates that suit them.
 # Learning rates are usually searched in steps of half a decade (1, 3, 10, ...): a larger factor
 # makes every choice wrong for some layers.
 _MOST = math.sqrt(10)
 
-# Numbers of float16 are subnormal below, and lose digits; above they are infinite.  A value beyond
-# three standard deviations is common in a layer of a thousand units.
+# Numbers of float16 below 2**-14 are subnormal and lose digits; above 65504 they are infinite.  A
+# layer of a thousand units usually has a value beyond three standard deviations.
 _SUBNORMAL, _INFINITE = 2.0**-14, 65504.0 / 3
 
 
 def _about(kind: str, levels: Array, order: range, span: str) -> list[str]:
-    """Return warnings on standard deviations by layer; ``order`` is the order of computation."""
+    """Return warnings about standard deviations by layer; ``order`` is the order of computation."""
     values = levels[order]
     if not np.isfinite(values).all():
         at = order[int(np.argmin(np.isfinite(values)))] + 1
@@ -325,13 +327,13 @@ def verdict(forward: ArrayLike, backward: ArrayLike) -> list[str]:
         Standard deviations of the activations, from the first layer to the last.
     backward : array_like
         Standard deviations of the gradients, from the first layer to the last; only their ratios
-        count, but that float16 is mentioned where they leave its range.
+        matter, except in the warning about the range of float16.
 
     Returns
     -------
     list of str
-        Empty where all is well: no layer differs from the first (for gradients, the last) by more
-        than a factor of sqrt(10), half a decade, the usual step of a search of learning rates.
+        Empty if no layer differs from the first (for gradients, the last) by more than a factor of
+        sqrt(10), half a decade, the usual step in a search of learning rates.
     """
     ahead, back = np.asarray(forward, float), np.asarray(backward, float)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What `explain` and `lsuv` report of a model, and the statistics that they share."""
+"""The reports of `explain` and `lsuv` on a model, and the statistics that they share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """The mean squared distance from the mean; NaN where a value is not finite."""
+        """The mean squared distance from the mean; NaN if a value is not finite."""
         return self._squares / self.count if self.count else float("nan")
 
     @property
@@ -125,8 +125,8 @@ class WeightStatistics:
 class OutputStatistics:
     """The output of a module or layer in one forward pass.
 
-    Where the output is a tuple, a dictionary or the like, its first tensor of floating-point
-    numbers counts that has a dimension.
+    If the output is a tuple, a dictionary or the like, this is its first tensor of floating-point
+    numbers that has a dimension.
 
     Attributes
     ----------
@@ -137,16 +137,16 @@ class OutputStatistics:
     shape : tuple of int
         Of the output of the first call.
     calls : int
-        How often it was called; the statistics are those of all its outputs.
+        Number of calls; the statistics are those of all its outputs.
     stddev : float
         Standard deviation of the output.
     gradient : float or None
-        Standard deviation of the gradient with respect to the output; None where no gradient
-        reaches it, or none was asked for.
+        Standard deviation of the gradient with respect to the output; None if no gradient reaches
+        it, or gradients were not requested.
     dead : float or None
         For a ReLU the fraction of its outputs that are 0 for all examples.
     has_weight : bool
-        Whether it has a weight with fans of its own, and is no embedding.
+        Whether it has a weight with fans of its own, and is not an embedding.
     """
 
     name: str
@@ -161,7 +161,7 @@ class OutputStatistics:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What a model starts with.  ``str()`` gives it as tables.
+    """The statistics of an initial model.  ``str()`` returns them as tables.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class ModelReport:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes, and the gains of weights, as JSON holds them: no NaN and Inf."""
+        """Return the attributes, and the gains of weights, for JSON, which has no NaN and Inf."""
         found = asdict(self)
         for values, weight in zip(found["weights"], self.weights, strict=True):
             values["gain"] = weight.gain
@@ -234,11 +234,11 @@ class ScaledWeight:
     name : str
         Its fully qualified name in PyTorch, its path in Keras.
     iterations : int
-        How often it was scaled.
+        Number of times that it was scaled.
     before, after : float
-        Standard deviation of its layer's output with the orthonormal weight, and in the end.
+        Standard deviations of its layer's output with the orthonormal weight, and at the end.
     scale : float
-        What the orthonormal weight was multiplied by.
+        The factor by which the orthonormal weight was multiplied.
     """
 
     name: str
@@ -250,7 +250,7 @@ class ScaledWeight:
 
 @dataclass(frozen=True)
 class LsuvReport:
-    """What LSUV has done to a model.  ``str()`` gives it as a table.
+    """The results of LSUV for a model.  ``str()`` returns them as a table.
 
     Attributes
     ----------
@@ -259,7 +259,7 @@ class LsuvReport:
     unconverged : tuple of str
         The names of those whose output's variance is not 1 within the tolerance.
     skipped : dict of str to str
-        The weights of layers that were to be set and are as they were, and why.
+        The selected weights that are unchanged, and the reasons.
     """
 
     weights: tuple[ScaledWeight, ...]
@@ -267,7 +267,7 @@ class LsuvReport:
     skipped: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as JSON holds them."""
+        """Return the attributes for JSON."""
         return {name: _finite(value) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
@@ -302,7 +302,7 @@ class WeightRecords:
         pieces: Iterable[Array],
         other_names: tuple[str, ...] = (),
     ) -> None:
-        """Add a weight from its values in C order, in pieces; none where it has no values."""
+        """Add a weight from its values in C order, in pieces, which may be none."""
         moments, head = Moments(), np.empty(0)
         for piece in pieces:
             if len(head) < _HEAD:
@@ -322,14 +322,14 @@ class WeightRecords:
         self.found.append(weight)
         with np.errstate(all="ignore"):
             length = float(np.sqrt(np.square(head).sum()))
-        # Weights that hold few values are made by a rule, and may well be alike: an identity, or
-        # the logarithms of 1, 2, 3, ... in each layer of a Mamba.
+        # Weights with few distinct values follow a rule and may be alike: an identity, or the
+        # logarithms of 1, 2, 3, ... in each layer of a Mamba.
         random = len(np.unique(head)) > max(_FEWEST, 3 * len(head) // 4) - 1
         if np.isfinite(length) and length > 0 and random:
             self._heads.append((weight, head / length))
 
     def warnings(self) -> list[str]:
-        """Return what is likely to be wrong with the weights."""
+        """Return warnings about likely faults of the weights."""
         texts = []
         broken = [weight.name for weight in self.found if _is_broken(weight)]
         if broken:
@@ -375,7 +375,7 @@ def output_warnings(
     weights: Sequence[WeightStatistics],
     activations: Sequence[tuple[str, Any]],
 ) -> list[str]:
-    """Return what is likely to be wrong with the outputs and their gradients.
+    """Return warnings about likely faults of the outputs and their gradients.
 
     ``activations`` are the model's activation functions: for each layer that has one the name, and
     what :func:`steady_gain` takes.
@@ -415,7 +415,7 @@ def output_warnings(
 
 
 def _through(group: list[OutputStatistics], normalized: bool) -> list[str]:
-    """Return warnings on what vanishes or explodes through layers; 0 and Inf are others' matter."""
+    """Return warnings about values that vanish or explode; other functions handle 0 and Inf."""
     forward = [output.stddev for output in group]
     reached = [(o.gradient, prod(o.shape[1:])) for o in group if o.gradient is not None]
     # Layers of different sizes should pass on the norm of the gradient of an example.
@@ -434,7 +434,7 @@ def _is_suspect(values: list[float], first: list[float], normalized: bool) -> bo
     """Return whether values may vanish or explode, relative to the first.
 
     In a network with normalization, residual connections add up the variances of n layers, and the
-    gradients that reach a layer differ by the square root of their number.  That is no fault.
+    gradients that reach a layer differ by the square root of their number.  This is not a fault.
     """
     if not values or not all(0 < value < inf for value in values):
         return False
@@ -443,11 +443,11 @@ def _is_suspect(values: list[float], first: list[float], normalized: bool) -> bo
 
 
 def _comparable(outputs: Sequence[OutputStatistics]) -> list[list[OutputStatistics]]:
-    """Return groups of layers whose outputs should have about one standard deviation.
+    """Return groups of layers whose outputs should have about the same standard deviation.
 
-    These are layers with weights whose names differ in numbers alone, such as ``h.0.mlp.up`` and
+    These are layers with weights whose names differ only in numbers, such as ``h.0.mlp.up`` and
     ``h.1.mlp.up``, or ``dense`` and ``dense_1``, but not ``fc1`` and ``fc2``.  The layers of one
-    block have different scales in most networks, and so has what residual connections add up.
+    block have different scales in most networks, and so have the sums of residual connections.
     """
     groups: dict[str, list[OutputStatistics]] = {}
     for output in outputs:
@@ -516,7 +516,7 @@ def _wrapped(text: str) -> str:
 
 
 def _shortened(text: str, width: int) -> str:
-    """Return the end of a name, which tells layers apart, where it is long."""
+    """Return a name, or its end, which distinguishes layers, if the name is long."""
     return text if len(text) <= width else f"...{text[len(text) - width + 3 :]}"
 
 

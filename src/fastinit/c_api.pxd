@@ -4,7 +4,7 @@ They need no header, no linking and no GIL.  The names, the types and what the f
 those of include/fastinit.h, which `fastinit.get_include()` finds.
 
 A fill returns 0 (FASTINIT_OK), or -1 if `poll` has stopped it; if `poll` has set an exception, as
-`fastinit_check_signals` does, Cython raises it there.
+`fastinit_check_signals` does, Cython raises it.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -88,5 +88,5 @@ cdef void fastinit_philox(
     const uint32_t *counter, const uint32_t *key, uint32_t *out
 ) noexcept nogil
 
-# A poll: see check_signals in fastinit_python.h.
+# This is a poll: see check_signals in fastinit_python.h.
 cdef int fastinit_check_signals() noexcept nogil

@@ -1,9 +1,9 @@
 # cython: language_level=3, freethreading_compatible=True
-"""The functions of fastinit.h for other Cython modules, which find them in c_api.pxd.
+"""Export the functions of fastinit.h to other Cython modules, which find them in c_api.pxd.
 
-There is nothing here to call from Python.  The functions are those of the table that
-fastinit_python.h describes.  The types of c_api.pxd are Cython's own, so that a user needs no
-header; here they become those of fastinit.h.
+Python code cannot call them.  The functions are those of the table that fastinit_python.h
+describes.  c_api.pxd declares its own types, so that its users need no header; this module converts
+them to those of fastinit.h.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

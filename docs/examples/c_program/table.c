@@ -28,6 +28,8 @@ int main(int count, char *arguments[])
         return fail("the arguments are ROWS COLUMNS FILE");
     const size_t rows = strtoull(arguments[1], NULL, 10),
                  columns = strtoull(arguments[2], NULL, 10);
+    if (!rows || !columns)
+        return fail("ROWS and COLUMNS must be numbers from 1 on");
     const size_t n = rows * columns;
     float *table = malloc(n * sizeof *table);
     if (!table)

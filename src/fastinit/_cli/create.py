@@ -33,8 +33,8 @@ earlier run has written a part of it, or all values are there.
 If NAME.npy is finished, --resume with all options, and --seed where values are random, finds that
 out and succeeds.  A NAME that begins with - goes last, after --.
 
-What made the file is kept in the metadata of a .safetensors file, and beside a .npy file, in
-NAME.npy.json: `fastinit verify` compares the file with it.
+The record of what made the file is in the metadata of a .safetensors file, or in NAME.npy.json,
+beside a .npy file: `fastinit verify` compares the file with it.
 """
 
 EPILOG = """\
@@ -57,7 +57,7 @@ def _misfit(wanted: str, text: str) -> argparse.ArgumentTypeError:
 
 
 def as_dimensions(text: str) -> list[int]:
-    """Return the shape that a text such as 1000x64 means."""
+    """Return the shape in a text such as 1000x64."""
     dims = text.replace(",", "x").split("x")
     # Python converts no more than 4300 digits; 20 are enough for all dimensions there are.
     if not all(d.isascii() and d.isdecimal() and len(d) <= 20 for d in dims):
@@ -158,7 +158,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
 
 
 def add_array_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which array a file holds; what is not given is left out."""
+    """Add the options that define the array of a file; options that are not given are left out."""
     suppress: dict[str, Any] = {"default": argparse.SUPPRESS}
     add = parser.add_argument
     add("--init", **suppress, help=", ".join(IN_PARTS))
@@ -193,7 +193,7 @@ def add_parser(commands: Any) -> None:
     add("--overwrite", action="store_true",
         help="replace NAME once all is written; without --resume NAME.partial, too")  # fmt: skip
     add("--no-record", dest="record", action="store_false",
-        help="write no NAME.npy.json, which says what made the file")  # fmt: skip
+        help="write no NAME.npy.json, the record of what made the file")  # fmt: skip
     add_threads(parser)
     add_progress(
         parser, "print nothing but errors; a random .npy file without a record needs --seed then"
@@ -202,7 +202,7 @@ def add_parser(commands: Any) -> None:
 
 
 def array_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that were given of those that say which array a file holds."""
+    """Return the given options that define the array of a file."""
     names = {"init", "shape", "dtype", "rows", "name", *PARAMETERS}
     return {name: value for name, value in vars(arguments).items() if name in names}
 

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser, quiet: str) -> None:
     """Add --progress and --quiet, of which only one can be given."""
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--progress", action="store_true",
-        help="show a progress bar even where stderr is no terminal")  # fmt: skip
+        help="show a progress bar even if stderr is not a terminal")  # fmt: skip
     shown.add_argument("--quiet", action="store_true", help=quiet)
 
 
@@ -38,7 +38,7 @@ class _NoProgress:
 def progress_bar(
     arguments: argparse.Namespace, target: Path, nbytes: int, done: int = 0
 ) -> Progress:
-    """Return a progress bar; it shows nothing where none is wanted or tqdm is missing."""
+    """Return a progress bar; it shows nothing if none is wanted or tqdm is missing."""
     shown = arguments.progress or (is_terminal(sys.stderr) and not arguments.quiet)
     if sys.stderr is None or not shown:
         return _NoProgress()
@@ -53,7 +53,7 @@ def progress_bar(
         return _NoProgress()
 
     class Bar(tqdm):  # type: ignore[type-arg]
-        monitor_interval = 0  # no thread watches it, because the system may refuse one
+        monitor_interval = 0  # 0 starts no monitor thread: the system may refuse one
 
     bar: Progress = Bar(
         total=nbytes,

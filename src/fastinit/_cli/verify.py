@@ -1,4 +1,4 @@
-"""The command `fastinit verify`: it compares files with what made them."""
+"""The command `fastinit verify`: it compares files with their records."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .._files.verify import Comparison
 
 DESCRIPTION = """\
-Make the values of each file again, in little memory, and compare every bit.  What made a file says
-its record: the metadata of a .safetensors file, or NAME.npy.json beside a .npy file.  With --init,
---shape and the other options of `fastinit create` these take its place, and the record is not read.
+Make the values of each file again, in little memory, and compare every bit.  The record of a file
+says what made it: the metadata of a .safetensors file, or NAME.npy.json beside a .npy file.  If you
+give --init, --shape and the other options of `fastinit create`, they replace the record.
 
-The exit code is 0 if all files are as recorded, 1 if values of one differ, and 2 if one cannot be
-compared: it has no record or a damaged one, another version of the stream made it, it is cut short,
-or its header says another shape or dtype.
+The exit code is 0 if all files are as recorded, 1 if values of a file differ, and 2 if a file
+cannot be compared: it has no record or a damaged one, another version of the stream made it, it is
+truncated, or its header has another shape or dtype.
 """
 
 EPILOG = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from .._disk import DISK_FULL
 from .._threads import get_num_threads
 from .decide import Action, Content, Found, Record, Request, decide, foreign
 from .errors import RefusedError
-from .job import Job, amount, draws_seed, job_of, resumed_job, takes_seed
+from .job import Job, amount, draws_seed, resumed_job, takes_seed, waiting_job
 from .locks import locked
 from .names import command_to_resume, partial_of, record_of, resolved
 from .partial import Partial, open_partial
-from .record import publish_record, read_record, remove_record, write_record
+from .record import check_waiting, publish_record, read_record, record_removed, write_record
 from .steps import is_same_file
 from .write import Progress, write_values
 
@@ -53,7 +53,7 @@ class Creation:
 
     @property
     def keeps_record(self) -> bool:
-        """Whether a file beside NAME will say what made it."""
+        """Whether a file beside NAME will contain the record."""
         return self.record and self.target.suffix == ".npy"
 
     def request(self, loses_seed: bool = False) -> Request:
@@ -73,7 +73,7 @@ class Creation:
 
     @property
     def must_tell_seed(self) -> bool:
-        """Whether a seed is drawn that neither the file nor a record will hold."""
+        """Whether a seed is drawn that neither the file nor a record will contain."""
         lost = self.target.suffix == ".npy" and not self.record
         return lost and draws_seed(self.options)
 
@@ -101,38 +101,28 @@ def _publish_waiting_record(creation: Creation) -> bool:
         return False
     if os.path.lexists(creation.path) or not file.exists():
         return False
-    # The lock is that of the run which made the file, as long as it runs.
+    # The run that made the file holds the lock until it ends.
     with open(file, "rb") as opened, locked(opened.fileno(), creation.path):
         if not os.path.lexists(waiting):
             return False
         if not creation.record:
             waiting.unlink()
             return True
-        job = _waiting_job(creation, file)
+        job = waiting_job(creation.target, file, file)
         if job is not None:
             publish_record(file)
         return job is not None
 
 
-def _waiting_job(creation: Creation, path: Path) -> Job | None:
-    """Return the job of NAME.json.partial if it is that of the file at a path."""
-    try:
-        recorded = read_record(partial_of(record_of(creation.file)))
-        job = job_of(creation.target, recorded) if recorded else None
-    except (FileNotFoundError, RefusedError):
-        return None
-    return job if job is not None and job.is_in(path) else None
-
-
 def _record_content(creation: Creation) -> Record:
-    """Return what has the name of the record."""
+    """Return what kind of file has the name of the record."""
     if creation.target.suffix != ".npy":
         return Record.ABSENT
     try:
         recorded = read_record(record_of(creation.file))
     except FileNotFoundError:
         return Record.ABSENT
-    except OSError:  # it cannot be read
+    except OSError:  # the file cannot be read
         return Record.FOREIGN
     return Record.FOREIGN if recorded is None else Record.OURS
 
@@ -208,6 +198,8 @@ def create(creation: Creation) -> str:
     action = _decide(creation, found)
     if action is Action.FINISHED:
         return f"{target} is finished already{_complete_record(creation)}"
+    if creation.keeps_record:
+        check_waiting(creation.file)
     job = None if action is Action.OPEN else Job(target, creation.options)
     with open_partial(path) as file:
         # The target is looked for again, since another run may have published it.
@@ -249,7 +241,7 @@ def _tell_seed(creation: Creation, job: Job) -> None:
 
 
 def _complete_record(creation: Creation) -> str:
-    """Write the record of a finished file if it lacks one; return what the report says of it."""
+    """Write the record of a finished file if it has none; return the report's words about it."""
     if not creation.keeps_record or not creation.options:
         return ""
     file, job = creation.file, Job(creation.target, creation.options)
@@ -268,15 +260,15 @@ def _complete_record(creation: Creation) -> str:
                 return ""
             write_record(file, job.asked)
             publish_record(file)
-    except OSError as error:  # the directory may be one that only others write
+    except OSError as error:  # the directory may not be writable
         return f"; its record cannot be written: {error.strerror}"
     return "; it had no record, and has one now"
 
 
 def _publish_complete(creation: Creation, file: Partial) -> str:
-    """Publish NAME.partial, which was complete; return the line to print about it."""
-    job = _waiting_job(creation, creation.path)
-    if creation.options:  # they have been compared with the file
+    """Publish a NAME.partial that is complete; return the line to print about it."""
+    job = waiting_job(creation.target, creation.file, creation.path)
+    if creation.options:  # the options have been compared with the file
         job = Job(creation.target, creation.options)
         if creation.keeps_record:
             write_record(creation.file, job.asked)
@@ -290,9 +282,9 @@ def _publish_complete(creation: Creation, file: Partial) -> str:
 def _publish(creation: Creation, file: Partial, has_record: bool = True) -> None:
     """Rename the complete file, then the record that has been written."""
     keeps = creation.keeps_record and has_record
-    if creation.target.suffix == ".npy" and not keeps:
-        remove_record(creation.file)
-    file.publish(creation.file, creation.overwrite)
+    drops = creation.target.suffix == ".npy" and not keeps
+    with record_removed(creation.file) if drops else nullcontext():
+        file.publish(creation.file, creation.overwrite)
     if keeps:
         publish_record(creation.file)
 

@@ -22,10 +22,10 @@ class Content(Enum):
 
 
 class Record(Enum):
-    """What has the name of the record."""
+    """The kind of file that has the name of the record."""
 
     ABSENT = auto()
-    OURS = auto()  # of a file that is there, or was
+    OURS = auto()  # the record of a file, which may be gone
     FOREIGN = auto()  # another program's, or damaged
 
 
@@ -51,7 +51,7 @@ class Request:
     decides_values: bool = False  # --init and --shape are given, and a seed where one is needed
     loses_seed: bool = False  # a seed is drawn, and would be neither printed nor written
     takes_seed: bool | None = None  # whether the initializer takes one; None: none is named
-    keeps_record: bool = True  # a file beside NAME will say what made it
+    keeps_record: bool = True  # a file beside NAME will contain the record
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Decision:
 
 
 def foreign(record: str) -> str:
-    """Return the message about a file that has the name of the record, and is none."""
+    """Return the message about a file that has the name of the record but is not a record."""
     return (
         f"{record} is no record that create has written: move it away, or add --no-record to "
         "write none"
@@ -98,7 +98,7 @@ def decide(request: Request, found: Found) -> Decision:
     if decision.action in (Action.BEGIN, Action.RESUME, Action.PUBLISH):
         if found.record_content is Record.FOREIGN and request.keeps_record:
             return _refuse(foreign(found.record))
-        # It may be all that is left of a seed.
+        # The record may be the only place that has the seed.
         if found.record_content is Record.OURS and not request.overwrite:
             return _refuse(f"{found.record} exists: --overwrite replaces it")
     return decision

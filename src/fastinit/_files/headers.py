@@ -72,12 +72,12 @@ ENCODERS: dict[str, Encoder] = {".npy": _encode_npy, ".safetensors": _encode_saf
 
 
 LARGEST_HEAD = 1 << 20  # bytes of a header, or of a trailer: a longer one is not ours
-MOST_DIMENSIONS = 64  # of an array of NumPy 2
+MOST_DIMENSIONS = 64  # NumPy 2 allows no more
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a file says."""
+    """The contents of the header of a file."""
 
     length: int  # bytes before the values
     dtype: str
@@ -88,7 +88,7 @@ class Header:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """Size of the whole file in bytes."""
         return self.length + prod(self.shape) * self.itemsize
 
 
@@ -131,14 +131,14 @@ def _dimensions(shape: Sequence[int]) -> Dimensions:
 
 
 def decode(suffix: str, head: bytes) -> Header | None:
-    """Return what the header at the beginning of a file says.
+    """Return the contents of the header at the beginning of a file.
 
-    None means that these bytes are no header, or none of a file with one array as this package
-    writes it.
+    None means that these bytes are not the header of a file with one array, as this package writes
+    it.
     """
     try:
         return {".npy": _decode_npy, ".safetensors": _decode_safetensors}[suffix](head)
-    except Exception:  # content that is no header can raise anything
+    except Exception:  # other content can raise anything
         return None
 
 

@@ -19,8 +19,9 @@ from ..initializers._catalog import CATALOG
 from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS, LARGEST_HEAD, MOST_DIMENSIONS, decode
+from .names import partial_of, record_of
 from .partial import LARGEST_ARRAY
-from .record import checksum
+from .record import checksum, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,7 @@ def _row_range(rows: tuple[int | None, int | None], count: int) -> tuple[int, in
 class Job:
     """The array to write; `asked` holds all options that matter, resolved.
 
-    `version` is that of the fastinit that has begun the file.
+    `version` is the version of fastinit that began the file.
     """
 
     def __init__(self, target: Path, options: Mapping[str, Any], version: str = VERSION) -> None:
@@ -123,6 +124,9 @@ class Job:
         self.source = self.lazy.source
         shape, dtype = self.lazy.shape, self.lazy.dtype
         first, end = _row_range(options.get("rows", (None, None)), shape[0])
+        self.is_part = (first, end) != (0, shape[0])
+        if self.is_part and draws_seed(options):
+            raise RefusedError("--rows needs --seed: the files of one array share its seed")
         self.shape = (end - first, *shape[1:])
         self.start = first * prod(shape[1:])
         self.nbytes = prod(self.shape) * dtype.itemsize
@@ -146,9 +150,11 @@ class Job:
         self.header = self._header_by(version)
 
     def __str__(self) -> str:
-        """Return shape, dtype and seed, as a report shows them."""
+        """Return rows, shape, dtype and seed, as a report shows them."""
         seed = f", seed {self.asked['seed']}" if "seed" in self.asked else ""
-        return f"{'x'.join(map(str, self.shape))} {self.lazy.dtype}{seed}"
+        first, end = self.asked["rows"]
+        rows = f"rows {first}:{end} of " if self.is_part else ""
+        return f"{rows}{'x'.join(map(str, self.lazy.shape))} {self.lazy.dtype}{seed}"
 
     def _header_by(self, version: str) -> bytes:
         """Return the header that a version of fastinit writes."""
@@ -213,18 +219,18 @@ def is_version(value: object) -> bool:
 
 
 def other_stream(recorded: Mapping[str, Any]) -> int | None:
-    """Return the version of the stream of a record if it is not this one."""
+    """Return the version of the stream of a record if it differs from this one, else None."""
     version = recorded.get("stream_version")
     return version if type(version) is int and version != STREAM_VERSION else None
 
 
 def job_of(target: Path, recorded: Mapping[str, Any]) -> Job | None:
-    """Return the job of a record; None if no run of this version of the stream writes such a one.
+    """Return the job of a record; None if this version of the stream never writes such a record.
 
     Raises
     ------
     RefusedError
-        What the record says cannot be made, such as bfloat16 without ml_dtypes.
+        The array of the record cannot be made, such as bfloat16 without ml_dtypes.
     """
     if not {"init", "shape", "stream_version"} <= recorded.keys():
         return None
@@ -240,6 +246,19 @@ def job_of(target: Path, recorded: Mapping[str, Any]) -> Job | None:
     except Exception:  # options that no run has written can raise anything
         return None
     return job if same else None
+
+
+def waiting_job(target: Path, file: Path, path: Path) -> Job | None:
+    """Return the job of a file's record that waits to be published, if the file at a path has it.
+
+    The path is that of the file, or of the file until it is complete.
+    """
+    try:
+        recorded = read_record(partial_of(record_of(file)))
+        job = job_of(target, recorded) if recorded else None
+    except (OSError, RefusedError):
+        return None
+    return job if job is not None and job.is_in(path) else None
 
 
 def _recorded_job(target: Path, recorded: Mapping[str, Any], path: Path) -> Job:

@@ -1,4 +1,4 @@
-"""The names of the files that belong to NAME, and of the command that goes on with them."""
+"""The names of the files that belong to NAME, and the command that resumes writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import RefusedError
 
 
 def resolved(target: Path) -> Path:
-    """Return the file that a name means: if it is a symbolic link, the file that it points to."""
+    """Return the target, or the file that it points to if it is a symbolic link."""
     if not target.is_symlink():
         return target
     file = Path(os.path.realpath(target))
@@ -20,7 +20,7 @@ def resolved(target: Path) -> Path:
 
 
 def partial_of(file: Path) -> Path:
-    """Return the name of a file until it is complete."""
+    """Return the name that a file has until it is complete."""
     return file.with_name(f"{file.name}.partial")
 
 

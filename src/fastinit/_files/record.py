@@ -1,17 +1,17 @@
 """The record of what made a file: in the metadata of a .safetensors file, beside a .npy file.
 
-A .npy file has no place for it that no loader minds.  NumPy refuses a header with other keys;
-stricter readers, such as those of Rust, refuse a comment in it; and those that compare the size of
-the file refuse bytes behind the values.  So the record of NAME.npy is a file of its own,
+A .npy file has no place for it that every loader accepts.  NumPy refuses a header with other keys;
+stricter readers, such as those written in Rust, refuse a comment in it; and those that compare the
+size of the file refuse bytes after the values.  So the record of NAME.npy is a separate file,
 NAME.npy.json.
 
 It is written as NAME.npy.json.partial before the trailer of NAME.npy.partial is cut off, and gets
-its name after NAME.npy has its own.  So what made the values is on the disk at every moment, and a
-record that has its name belongs to the file beside it.  A NAME.npy.json.partial without a
-NAME.npy.partial means that a run was killed between the two; the next one renames it.
+its name after NAME.npy has its own.  So what made the values is always on the disk, and a record
+that has its name belongs to the file beside it.  A NAME.npy.json.partial without a NAME.npy.partial
+means that a run was killed between the two; the next one renames it.
 
-A record is input that nobody has checked: it is JSON of a limited size, from which only the array
-that it describes is made, and nothing else.
+A record is untrusted input: it is JSON of a limited size, and is used only to make the array that
+it describes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import json
 import os
 import stat
 from binascii import crc32
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .decide import foreign
@@ -29,27 +29,28 @@ from .names import partial_of, record_of
 from .steps import follow, open_regular, sync_directory, write_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .headers import Header
 
-_LARGEST = 1 << 16  # bytes: a record has some hundred
+_LARGEST = 1 << 16  # bytes; a record has a few hundred
 _KEYS = frozenset({"init", "shape", "dtype", "rows", "stream_version", "fastinit_version",
                    "checksum"})  # fmt: skip
-# JSON has no such numbers, and no option has such a text.
+_BEGINNING = b'{\n  "init": '  # of every record
+# JSON cannot hold these numbers, and no option has one of these texts.
 _NOT_FINITE = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
-# In metadata all is text, and that of these stays what it is.
+# All metadata is text; the values of these keys stay text.
 _TEXTS = ("init", "dtype", "mode", "distribution", "fastinit_version", "checksum")
 
 
 def checksum(asked: Mapping[str, Any]) -> str:
-    """Return the CRC-32 of a record, by which one that was damaged or edited is told."""
+    """Return the CRC-32 of a record, which detects damage and edits."""
     return f"{crc32(json.dumps(asked, sort_keys=True).encode()):08x}"
 
 
 def encoded(asked: Mapping[str, Any]) -> bytes:
-    """Return the bytes of the record of what was asked for, one option a line."""
+    """Return the bytes of the record of the options, one option per line."""
     lines = []
     for name, value in {**asked, "checksum": checksum(asked)}.items():
         if isinstance(value, float) and str(value) in _NOT_FINITE:
@@ -59,7 +60,7 @@ def encoded(asked: Mapping[str, Any]) -> bytes:
 
 
 def decoded(text: bytes) -> dict[str, Any] | None:
-    """Return what was asked for by the bytes of a record; None if they are none."""
+    """Return the options in the bytes of a record; None if the bytes are not a record."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -75,13 +76,13 @@ def decoded(text: bytes) -> dict[str, Any] | None:
 
 
 def _checked(found: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a record without its checksum; None where that is wrong."""
+    """Return a record without its checksum; None if the checksum is wrong."""
     expected = found.pop("checksum", None)
     return found if checksum(found) == expected else None
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record in a file; None if the file holds none.
+    """Return the record in a file; None if the file is not a record.
 
     Raises
     ------
@@ -114,8 +115,42 @@ def record_in(header: Header) -> dict[str, Any] | None:
     return None if checked is None else {**checked, "name": header.name}
 
 
+def _is_waiting(path: Path) -> bool:
+    """Return whether a file is a record that waits to be published, or the beginning of one."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    with open(path, "rb") as file:
+        text = file.read(_LARGEST + 1)
+    # A loss of power may leave zeros, or a part.
+    is_begun = text.startswith(_BEGINNING) or not text.strip(b"\0")
+    return len(text) <= _LARGEST and is_begun
+
+
+def check_waiting(file: Path) -> None:
+    """Refuse where the record of a file cannot be written, before the values are.
+
+    Raises
+    ------
+    RefusedError
+        The name of the record is too long, or that of something else.
+    """
+    path = partial_of(record_of(file))
+    try:
+        is_ours = _is_waiting(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RefusedError(
+            f"{path}, the record until it is complete: {error.strerror}: add --no-record to write "
+            "none"
+        ) from None
+    if not is_ours:
+        raise RefusedError(foreign(str(path)))
+
+
 def write_record(file: Path, asked: Mapping[str, Any]) -> None:
-    """Write the record of a file; what is left is to publish_record()."""
+    """Write the record of a file under its partial name, for publish_record()."""
+    check_waiting(file)
     path = partial_of(record_of(file))
     fd = open_regular(path, 0o600)  # it gets the file's mode when it is published
     try:
@@ -128,7 +163,7 @@ def write_record(file: Path, asked: Mapping[str, Any]) -> None:
 
 
 def check_replaceable(record: Path) -> None:
-    """Refuse to replace what is no record."""
+    """Refuse to replace a file that is not a record."""
     with suppress(FileNotFoundError):
         if read_record(record) is None:
             raise RefusedError(foreign(str(record)))
@@ -139,6 +174,7 @@ def publish_record(file: Path) -> None:
     record = record_of(file)
     path = partial_of(record)
     check_replaceable(record)
+    os.lstat(path)  # where another run has published it, no empty file takes the record's place
     fd = open_regular(path)
     try:
         follow(fd, file)
@@ -148,10 +184,31 @@ def publish_record(file: Path) -> None:
     sync_directory(record)
 
 
-def remove_record(file: Path) -> None:
-    """Remove the record of a file that is about to be replaced by one without a record."""
+@contextmanager
+def record_removed(file: Path) -> Iterator[None]:
+    """Remove the record of a file that is replaced by one without a record.
+
+    Until the file is replaced the record waits: it may be all that is left of a seed, and it comes
+    back if the file cannot be replaced.
+    """
     record = record_of(file)
-    partial_of(record).unlink(missing_ok=True)
+    waiting = partial_of(record)
+    was_moved = False
+    with suppress(OSError):  # there is none, or its name would be too long
+        if _is_waiting(waiting):
+            waiting.unlink()
+    with suppress(OSError):
+        if read_record(record) is not None and not os.path.lexists(waiting):
+            os.replace(record, waiting)
+            was_moved = True
+    try:
+        yield
+    except BaseException:
+        if was_moved:
+            with suppress(OSError):
+                os.replace(waiting, record)
+        raise
     with suppress(FileNotFoundError):
-        if read_record(record) is not None:
-            record.unlink()
+        last = waiting if was_moved else record
+        if read_record(last) is not None:
+            last.unlink()

@@ -1,4 +1,4 @@
-"""Steps on the disk that partial files and records share."""
+"""File operations that partial files and records share."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def follow(fd: int, path: Path) -> None:
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         try:
             os.fchown(fd, old.st_uid, old.st_gid)
-        except OSError:  # only root gives a file away
+        except OSError:  # only root may change the owner
             mode &= 0o777
             try:
                 os.fchown(fd, -1, old.st_gid)
@@ -61,13 +61,13 @@ def follow(fd: int, path: Path) -> None:
                 mode &= ~stat.S_IRWXG  # these rights are not for another group
     elif stat.S_IMODE(new.st_mode) == mode:
         return
-    with suppress(OSError):  # a file system without modes
+    with suppress(OSError):  # some file systems have no modes
         os.fchmod(fd, mode)
     os.fsync(fd)
 
 
 def is_same_file(path: Path, target: Path) -> bool:
-    """Return whether both names are one file, as where a run was killed in publish()."""
+    """Return whether both names are the same file, as after a kill in publish()."""
     try:
         return os.path.samestat(os.lstat(path), os.lstat(target))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Compare the values of a file with what made them."""
+"""Compare the values of a file with those that its record describes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from .._kernels import STREAM_VERSION
 from .errors import RefusedError
 from .headers import LARGEST_HEAD, decode
-from .job import Job, amount, draws_seed, job_of, other_stream
+from .job import Job, amount, draws_seed, job_of, other_stream, waiting_job
 from .names import command_to_resume, partial_of, record_of, resolved
 from .record import read_record, record_in
 from .steps import is_same_file
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a file differs from what made it."""
+    """The difference between a file and the expected values."""
 
-    count: int  # of elements
+    count: int  # of elements that differ
     first: tuple[int, ...]  # the index of the first of them in the file's array
     found: str
     expected: str
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def _check_finished(target: Path, file: Path) -> None:
-    """Refuse what is no finished file."""
+    """Refuse a file that is not finished."""
     try:
         mode = os.stat(file).st_mode
     except FileNotFoundError:
@@ -76,10 +76,11 @@ def _check_finished(target: Path, file: Path) -> None:
 
 
 def _check_published(target: Path, file: Path) -> None:
-    """Refuse a file whose record was not published: another one may have its name."""
+    """Refuse a file whose record was not published: an older record may have its name."""
     partial = partial_of(file)
     is_replaced = os.path.lexists(partial) and not is_same_file(partial, file)
-    if os.path.lexists(partial_of(record_of(file))) and not is_replaced:
+    # A waiting record of other values was left by a run that has not replaced the file.
+    if not is_replaced and waiting_job(target, file, file) is not None:
         raise RefusedError(
             f"{target} was published, but a run was killed before it published the record: "
             f"{command_to_resume(target)} does that"
@@ -107,7 +108,7 @@ def _recorded(target: Path, file: Path, header: Header) -> tuple[dict[str, Any],
 
 
 def _recorded_job(target: Path, file: Path, header: Header) -> Job:
-    """Return the job of a file's record."""
+    """Return the job that a file's record describes."""
     recorded, where = _recorded(target, file, header)
     version = other_stream(recorded)
     if version is not None:
@@ -125,7 +126,13 @@ def _recorded_job(target: Path, file: Path, header: Header) -> Job:
 
 
 def _asked_job(target: Path, options: Mapping[str, Any]) -> Job:
-    """Return the job of options that are given."""
+    """Return the job that the options describe."""
+    for name in ("init", "shape"):
+        if name not in options:
+            raise RefusedError(
+                f"--{name} is missing: give all options of create, or none to compare with the "
+                "record"
+            )
     if draws_seed(options):
         raise RefusedError("--seed is required: the values are random")
     return Job(target, options)
@@ -146,8 +153,18 @@ def _check_header(target: Path, header: Header, size: int, job: Job, by: str) ->
         raise RefusedError(f"{target} is {what}: it has {size} bytes and not {header.size}")
 
 
+def _texts(found: Array, expected: Array) -> tuple[str, str]:
+    """Return texts for two arrays of one element that differ in their bits."""
+    texts = str(found[0]), str(expected[0])
+    if texts[0] != texts[1]:
+        return texts
+    # Such as two that are no number, or 2 as a bool.
+    bits = found.tobytes()[::-1].hex(), expected.tobytes()[::-1].hex()
+    return f"0x{bits[0]} ({texts[0]})", f"0x{bits[1]} ({texts[1]})"
+
+
 class _Differences:
-    """The differences that any number of threads find."""
+    """Collect the differences that any number of threads find."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._lock = job, Lock()
@@ -155,22 +172,23 @@ class _Differences:
         self._first: tuple[int, str, str] | None = None  # element, and its values
 
     def compare(self, found: Array, expected: Array, offset: int) -> None:
-        """Compare the values that begin at that byte, bit by bit."""
-        # Integers of eight bytes are compared in the least time.
+        """Compare the values that begin at byte `offset`, bit by bit."""
+        # Integers of eight bytes are the fastest to compare.
         word = np.uint64 if found.nbytes % 8 == 0 else np.uint8
         if np.array_equal(found.view(word), expected.view(word)):
             return
         each = found.view(np.uint8).reshape(-1, found.itemsize)
         differs = (each != expected.view(np.uint8).reshape(each.shape)).any(axis=1)
         at = int(differs.argmax())
-        first = offset // found.itemsize + at, str(found[at]), str(expected[at])
+        texts = _texts(found[at : at + 1], expected[at : at + 1])
+        first = offset // found.itemsize + at, *texts
         with self._lock:
             self._count += int(np.count_nonzero(differs))
             if self._first is None or first[0] < self._first[0]:
                 self._first = first
 
     def result(self) -> Difference | None:
-        """Return all that was found."""
+        """Return the difference, or None if there is none."""
         if self._first is None:
             return None
         element, found, expected = self._first
@@ -217,18 +235,18 @@ def verify(
     threads: int,
     start: Callable[[Job], Progress],
 ) -> Comparison:
-    """Compare a file with its record, or with options where some are given.
+    """Compare a file with its record, or with the options if any are given.
 
     Parameters
     ----------
     target : Path
         A .npy or .safetensors file.
     options : mapping
-        The options of `create` that made the file; none to take its record.
+        The options of `create` that made the file; empty to use its record.
     threads : int
-        Number of threads beside the calling one.
+        Number of threads in addition to the calling one.
     start : callable
-        It begins a progress bar for a job.
+        Function that returns a progress bar for a job.
 
     Raises
     ------
@@ -253,5 +271,5 @@ def verify(
         try:
             difference = _compare(job, opened, target, header.length, threads, progress)
         finally:
-            progress.close()  # the bar's line ends before any other begins
+            progress.close()  # this ends the bar's line before another begins
     return Comparison(job, by, difference)

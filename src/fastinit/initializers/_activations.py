@@ -60,15 +60,14 @@ def for_activation(
         variance is then 2 / (1 + negative_slope**2) / fan_in.
     gain : {"exact"}, optional
         ``"exact"``: the variance is gain**2 / fan_in with the gain that keeps the mean square of
-        the activations at 1, computed for the function; an object such as
-        ``torch.nn.LeakyReLU(0.2)`` or a layer of Keras is taken with the slope that it has.
-        Bounded functions, such as tanh and sigmoid, never reach 1; their gain keeps the variance of
-        the pre-activations at 1.
+        the activations at 1, computed for the function.  The slope of an object such as
+        ``torch.nn.LeakyReLU(0.2)`` or a layer of Keras is used.  Bounded functions, such as tanh
+        and sigmoid, never reach 1; their gain keeps the variance of the pre-activations at 1.
 
     Returns
     -------
     Initializer
-        VarianceScaling where ``negative_slope`` or ``gain`` is given.
+        A VarianceScaling if ``negative_slope`` or ``gain`` is given.
 
     Raises
     ------
@@ -76,18 +75,18 @@ def for_activation(
         An unknown activation, distribution or gain; a slope for a function that has none; an exact
         gain for a function that is not elementwise, such as softmax.
     TypeError
-        A slope that is no number.
+        A slope that is not a number.
 
     Notes
     -----
     Géron, Hands-On Machine Learning with Scikit-Learn, Keras & TensorFlow (2019), table 11-1, which
     says "ReLU and variants": here all that are the identity, or tend to it, on one side alone.
 
-    He's variance is right for relu.  Functions that are smaller than relu, such as gelu, silu and
-    mish, make the activations shrink with it: at infinite width, and from inputs of mean square 1,
+    He's variance is right for relu.  With functions that are smaller than relu, such as gelu, silu
+    and mish, it makes the activations shrink: at infinite width, and from inputs of mean square 1,
     their standard deviation is 0.83 after 20 layers of relu, 0.32 of mish, 0.037 of gelu and 0.0034
-    of silu.  That does not matter in a few layers, nor where normalization or residual connections
-    restore the scale; else take ``gain="exact"``.  :func:`fastinit.explain` shows the layers.
+    of silu.  This does not matter in a few layers, or where normalization or residual connections
+    restore the scale; otherwise use ``gain="exact"``.  :func:`fastinit.explain` shows the layers.
 
     He, Zhang, Ren & Sun, ICCV 2015, equation 15 (leaky functions); Poole et al., NeurIPS 2016,
     equation 3, solved for the variance of the weights (the exact gain).

@@ -1,4 +1,4 @@
-"""The maximal update parametrization: how variances and learning rates follow the width."""
+"""The maximal update parametrization: how variances and learning rates depend on the width."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Mup(NamedTuple):
-    """What the maximal update parametrization asks of one kind of weights.
+    """The maximal update parametrization of one kind of weights.
 
     Attributes
     ----------
     initializer : VarianceScaling
         Initializer of the weights.
     multiplier : float
-        The layer's output is multiplied by it.
+        Factor of the layer's output.
     sgd, adam : float
-        The learning rate of these weights is the one that suits the base width, times this, for
-        stochastic gradient descent and for Adam.
+        Factors of the learning rate that suits the base width, for stochastic gradient descent and
+        for Adam.
     """
 
     initializer: VarianceScaling
@@ -41,19 +41,19 @@ def mup(
     distribution: str = "truncated_normal",
     seed: Seed = None,
 ) -> Mup:
-    """Return the maximal update parametrization of weights: hyperparameters that keep at any width.
+    """Return the maximal update parametrization: an initializer and factors for any width.
 
-    Learning rates that are tuned on a network of ``base_width`` then suit one of ``width``.  At
-    ``base_width`` all factors are 1, and the initializer is VarianceScaling(scale).
+    Learning rates that are tuned at ``base_width`` then suit ``width``.  At ``base_width`` all
+    factors are 1, and the initializer is VarianceScaling(scale).
 
     Parameters
     ----------
     kind : {"input", "hidden", "output"}
         Which sizes of the weights grow with the width: of the outputs alone (input weights, and
-        all biases), of inputs and outputs (hidden weights), or of the inputs alone (output
-        weights).
+        all biases, which start at 0), of inputs and outputs (hidden weights), or of the inputs
+        alone (output weights).
     width, base_width : float
-        Width of the network, and of the one on which it was tuned; > 0.
+        Widths of the network and of the network that was tuned; > 0.
     scale : float
         Variance times fan_in at ``base_width``, > 0.
     distribution : {"truncated_normal", "untruncated_normal", "uniform", "normal"}
@@ -83,10 +83,11 @@ def mup(
     -----
     Yang, Hu et al., Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter
     Transfer, 2022 (arXiv:2203.03466), table 8, with its widths divided by the base widths.  The
-    variance of output weights does not depend on the width: fan_in there grows as r does.  A
-    transformer also needs 1 / d instead of 1 / sqrt(d) in its attention.  The rows of an embedding
-    are looked up, so that its fan_in is 1: use a distribution with a fixed standard deviation, and
-    the learning rates of input weights.
+    variance of output weights does not depend on the width: fan_in there grows as r does.  Biases
+    have the learning rates of input weights, and not their initializer, for which the fan_in of a
+    vector is its length: they start at 0.  A transformer also needs 1 / d instead of 1 / sqrt(d) in
+    its attention.  The rows of an embedding are looked up, so that its fan_in is 1: use a
+    distribution with a fixed standard deviation, and the learning rates of input weights.
 
     Examples
     --------
@@ -102,6 +103,8 @@ def mup(
         if not 0 < value < inf:
             raise ValueError(f"{name} must be a positive number, received {value}")
     ratio = wide / base
+    if not (0 < ratio < inf and 1 / ratio < inf):
+        raise ValueError(f"width / base_width must be a positive number, received {ratio}")
     variance = number("scale", scale)
     if kind == "output":
         initializer = VarianceScaling(variance * ratio, "fan_in", distribution, seed)

@@ -6,6 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, SupportsFloat
 
 from .._messages import shown
+from .._parameters import number
 from .._shapes import as_integer
 from ._random import RandomNormal
 from ._variance_scaling import VarianceScaling
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .._typing import Seed
 
 
+_MOST_LAYERS = 10**9  # so that all powers of it are numbers of float64
+
+
 def _layer_count(name: str, value: SupportsIndex, least: int = 1) -> int:
     try:
         count = as_integer(value)
@@ -23,6 +27,8 @@ def _layer_count(name: str, value: SupportsIndex, least: int = 1) -> int:
         raise TypeError(f"{name} must be an integer, received {shown(value)}") from None
     if count < least:
         raise ValueError(f"{name} must be at least {least}, received {shown(count)}")
+    if count > _MOST_LAYERS:
+        raise ValueError(f"{name} must be at most {_MOST_LAYERS}, received {shown(count)}")
     return count
 
 
@@ -32,8 +38,9 @@ def gpt2_residual(
     """Return GPT-2's initializer for the projections that write to the residual stream.
 
     It is N(0, (stddev / sqrt(2 n_layers))**2).  A transformer of n_layers blocks adds 2 n_layers
-    branches to the stream, the attention and the feed-forward network of each block.  This is for
-    the last matrix of each branch; the other weights have the standard deviation ``stddev``.
+    branches to the stream, the attention and the feed-forward network of each block.  Use this
+    initializer for the last matrix of each branch; the other weights have the standard deviation
+    ``stddev``.
 
     Parameters
     ----------
@@ -65,11 +72,14 @@ def gpt2_residual(
     True
     """
     count = _layer_count("n_layers", n_layers)
-    return RandomNormal(0.0, float(stddev) / sqrt(2 * count), seed)
+    spread = number("stddev", stddev)
+    if spread < 0:  # RandomNormal would name the quotient
+        raise ValueError(f"stddev must be >= 0, received {spread}")
+    return RandomNormal(0.0, spread / sqrt(2 * count), seed)
 
 
 class DeepNorm(NamedTuple):
-    """What DeepNorm asks of one stack of a transformer.
+    """The factors and the initializer of DeepNorm for one stack of a transformer.
 
     Attributes
     ----------
@@ -100,15 +110,15 @@ def deepnorm(
     encoder_layers, decoder_layers : int
         Numbers of layers N and M of the encoder and the decoder; 0 for a transformer without one.
     part : {"encoder", "decoder"}, optional
-        The stack that is asked for; may be left out where there is only one.
+        The stack to return the factors of; optional if there is only one.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         As for every initializer.
 
     Returns
     -------
     DeepNorm
-        One stack of n layers has alpha = (2 n)**(1/4), beta = (8 n)**(-1/4).  Where there are two,
-        the encoder has alpha = 0.81 (N**4 M)**(1/16), beta = 0.87 (N**4 M)**(-1/16), and the
+        A single stack of n layers has alpha = (2 n)**(1/4), beta = (8 n)**(-1/4).  If there are
+        two, the encoder has alpha = 0.81 (N**4 M)**(1/16), beta = 0.87 (N**4 M)**(-1/16), and the
         decoder alpha = (3 M)**(1/4), beta = (12 M)**(-1/4).
 
     Raises
@@ -152,8 +162,8 @@ def fixup(
 ) -> VarianceScaling:
     """Return Fixup's initializer for the weights inside residual branches.
 
-    It is He's normal distribution times L**(-1 / (2 m - 2)), for all layers of a branch but its
-    last, which starts at 0, as the classification layer does.
+    It is He's normal distribution times L**(-1 / (2 m - 2)), for all layers of a branch except the
+    last, which starts at 0 like the classification layer.
 
     Parameters
     ----------

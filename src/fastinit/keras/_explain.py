@@ -1,4 +1,4 @@
-"""Show what a model of Keras starts with: weights, activations and gradients."""
+"""Explain an initial Keras model: its weights, activations and gradients."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NORMALIZATIONS = (
 )
 _TRANSPOSED = (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose)
 _SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
-# The outputs of these are their inputs, up to the shape or to what dropout leaves out.
+# The outputs of these are their inputs, except for the shape or for what dropout sets to 0.
 _PASSING = (
     _layers.InputLayer,
     _layers.Identity,
@@ -71,7 +71,7 @@ _PASSING = (
 
 
 def _fans(layer: Any, name: str, shape: Dimensions) -> tuple[int, int] | None:
-    """Return fan_in and fan_out of a weight of a layer; None where it has none."""
+    """Return fan_in and fan_out of a weight of a layer; None if it has none."""
     if isinstance(layer, _NORMALIZATIONS):
         return None
     if isinstance(layer, _layers.Embedding):  # an id is an input of which one element is 1
@@ -117,7 +117,7 @@ def _is_relu(layer: Any) -> bool:
 
 @dataclass
 class _Layer:
-    """What is known of the outputs of a layer."""
+    """The statistics of the outputs of a layer."""
 
     name: str
     layer: Any
@@ -136,7 +136,7 @@ class _Layer:
                 self.alive = alive if self.alive is None else self.alive | alive
 
     def statistics(self) -> OutputStatistics:
-        """Return what the report shows."""
+        """Return the statistics for the report."""
         weighs = any(map(is_weight, own_variables(self.layer)))
         dead = 1 - float(self.alive.mean()) if self.alive is not None and self.alive.size else None
         return OutputStatistics(
@@ -158,7 +158,7 @@ class _Pass:
         self.model, self.inputs, self.training = model, inputs, training
         self.loss, self.seed = loss, seed
         self.found: dict[int, _Layer] = {}
-        # Each call of a layer: what is recorded, or None where it was in traced code.
+        # Each call of a layer has a record, or None if it was in traced code.
         self.calls: list[_Layer | None] = []
         self.tensors: list[Any] = []
         self._layers = [x for x in layers_of(model) if not isinstance(x, _PASSING)]
@@ -190,7 +190,7 @@ class _Pass:
         return None if number is None else keras.tree.flatten(output)[number]
 
     def forward(self, change: Callable[[Any], Any] = lambda tensor: tensor) -> Any:
-        """Run the model and record what has values; return whose gradient is propagated."""
+        """Run the model and record the outputs; return the tensor whose gradient is propagated."""
 
         def see(layer: Any, tensor: Any) -> Any:
             if not is_values(tensor):
@@ -218,7 +218,7 @@ class _Pass:
         return keras.ops.convert_to_tensor(values, goal.dtype)
 
     def run(self) -> str | None:
-        """Run the model and propagate a gradient back; return why there is none."""
+        """Run the model and propagate a gradient back, or return why there is none."""
         backend = keras.backend.backend()
         gradients = {
             "jax": self._in_jax,
@@ -298,22 +298,22 @@ def explain(
     loss: Callable[[Any], Any] | None = None,
     seed: Seed = 0,
 ) -> ModelReport:
-    """Return what a model starts with: weights, activations, gradients, and what is wrong.
+    """Return the statistics of initial weights, activations and gradients, and warn of faults.
 
-    For each weight of two dimensions or more that is no bias, the report has its fans and the
+    For each weight of two dimensions or more that is not a bias, the report has its fans and the
     statistics of its values.  With inputs, the model runs once, and a gradient is propagated back:
     for each layer the report has the standard deviations of its output, after its activation
     function, and of the gradient with respect to its output.
 
-    The model is as before afterwards: its weights, the running statistics of batch normalization,
+    Afterwards the model is as it was: its weights, the running statistics of batch normalization,
     and the state of Keras's generators.
 
     Parameters
     ----------
     model : keras.Model or keras.Layer
-        Functional, sequential or a subclass.  It must be built where there are no inputs.
+        Functional, sequential or a subclass.  It must be built if there are no inputs.
     inputs : tensor, array, or a structure of them, optional
-        What the model is called with: a batch.
+        The inputs of the model: a batch.
     training : bool
         Whether the model runs as in training, where batch normalization uses the statistics of the
         batch, and dropout drops.
@@ -322,7 +322,7 @@ def explain(
         propagated.  By default the gradient of the output is a sample of the standard normal
         distribution, so that all others are relative to it.
     seed : int, SeedGenerator or numpy.random.Generator, optional
-        For that sample, and for what the model draws meanwhile, such as dropout.
+        For that sample, and for what the model draws when it runs, such as dropout.
 
     Returns
     -------
@@ -333,14 +333,16 @@ def explain(
     Raises
     ------
     ValueError, TypeError
-        The model is not built and there are no inputs; there is a loss without inputs, or one of
-        another result; or an argument is of the wrong type.  What the model raises is raised.
+        The model is not built and there are no inputs; there is a loss without inputs, or its
+        result is not one element; or an argument is of the wrong type.  An exception of the model
+        is passed on.
 
     Notes
     -----
     Weights have Keras's layout, ``(*window, in, out)``; those of embeddings, transposed and
-    depthwise convolutions and of EinsumDense are told apart by their layers, and the groups of
-    convolutions count.  The fans of an embedding are (1, dim), as one row is selected.
+    depthwise convolutions and of EinsumDense are distinguished by their layers, and the groups of
+    convolutions are taken into account.  The fans of an embedding are (1, dim), as one row is
+    selected.
 
     The warnings are those of :func:`fastinit.torch.explain`.
 

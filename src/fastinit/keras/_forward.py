@@ -1,4 +1,4 @@
-"""Run a model once to look at what its layers return, and leave it as it was."""
+"""Run a model once to record the outputs of its layers, and restore it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def einsum_axes(equation: str, ndim: int) -> tuple[list[int], list[int]]:
 
 
 def check_model(model: Any) -> None:
-    """Raise where something is no model of Keras."""
+    """Raise if the argument is not a Keras model."""
     if not isinstance(model, keras.layers.Layer):
         raise TypeError(f"model must be a keras.Model or a layer, received {type_of(model)}")
 
@@ -51,12 +51,12 @@ def name_of(model: Any, layer: Any) -> str:
 
 
 def own_variables(layer: Any) -> list[Any]:
-    """Return the weights that a layer holds itself, not those of the layers in it."""
+    """Return the weights of a layer itself, not those of the layers in it."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 def is_weight(variable: Any) -> bool:
-    """Return whether a variable has two dimensions or more, and is no bias: some of these have."""
+    """Return whether a variable has two dimensions or more, as some biases do, and is not one."""
     return len(variable.shape) >= 2 and not variable.name.endswith("bias")
 
 
@@ -115,8 +115,7 @@ def replaced(
 ) -> Iterator[None]:
     """Replace an attribute of each layer by what ``make(layer, attribute)`` returns.
 
-    It is put into the dictionary of the instance: Keras and the backends would track what is
-    assigned.
+    It is put into the dictionary of the instance, since Keras and the backends track assignments.
     """
     missing = object()
     before = []
@@ -162,10 +161,10 @@ def _generators_of_torch(seed: int) -> Iterator[None]:
 
 @contextmanager
 def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
-    """Restore the variables that are not trained, and the states of Keras's generators, at the end.
+    """Restore the variables that are not trained, and the states of Keras's generators, at exit.
 
     Within the context the generators have states that the seed determines, so that dropout is the
-    same in every run.  ``but`` are variables that stay as they are then.
+    same in every run.  ``but`` are variables that are not restored.
     """
     kept_out = {id(variable) for variable in but}
     variables = [v for v in model.variables if not v.trainable and id(v) not in kept_out]
@@ -189,7 +188,7 @@ def as_before(model: Any, seed: int, but: Iterable[Any] = ()) -> Iterator[None]:
 
 
 def plain_paths(model: Any) -> dict[int, str]:
-    """Return the paths of a model's weights, which do not depend on what was made before.
+    """Return the paths of a model's weights, independent of the layers that were made before.
 
     Keras numbers the layers of a process that have no name: ``dense_7``.  Here those of the model
     are numbered, from 0 on.  The second weight of one path has the path ``"dense/kernel//1"``.

@@ -1,4 +1,4 @@
-"""Layer-sequential unit-variance initialization of Keras's models."""
+"""Layer-sequential unit-variance initialization of Keras models."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _LAYERS = (
 
 
 def _orthonormal(layer: Any, shape: Dimensions, seed: int, dtype: str) -> Array:
-    """Return a kernel whose matrix is orthonormal, or those of its groups or channels are."""
+    """Return a kernel whose matrix, or that of each group or channel, is orthonormal."""
     *inner, last = shape
     if isinstance(layer, keras.layers.EinsumDense):
         inputs, _ = einsum_axes(layer.equation, len(shape))
@@ -190,16 +190,17 @@ def lsuv(
     Parameters
     ----------
     model : keras.Model or keras.Layer
-        Functional, sequential or a subclass.  It runs once, and before that where it is not built.
+        Functional, sequential or a subclass.  It runs once, and once more before that if it is not
+        built.
     inputs : tensor, array, or a structure of them
-        What the model is called with: a batch of the data, or numbers that are distributed like it.
+        The inputs of the model: a batch of the data, or numbers with the same distribution.
     training : bool
         Whether the model runs as in training, where batch normalization uses the statistics of the
         batch, and dropout drops.
     tol : float
-        How far the variance may be from 1; between 0 and 1.
+        Greatest distance of the variance from 1; between 0 and 1.
     max_iter : int
-        How often a kernel is scaled at most.
+        Greatest number of times that a kernel is scaled.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         The kernel of a path has the seed ``derive_seed(seed, path)``, with the layers that Keras
         has named numbered from 0 on in this model.  Dropout and the like draw the same numbers for
@@ -218,8 +219,8 @@ def lsuv(
     -----
     UserWarning
         A variance is not 1 within the tolerance after ``max_iter`` iterations; a pattern matches no
-        kernel; or a selected kernel is as it was, as its layer was not called, or only in code that
-        the backend traces, or another layer has it, too.
+        kernel; or a selected kernel is unchanged, because its layer was not called, or only in code
+        that the backend traces, or another layer also has it.
 
     Raises
     ------
@@ -233,12 +234,12 @@ def lsuv(
     -----
     Mishkin & Matas, "All you need is a good init", ICLR 2016, algorithm 1.  The layers are Dense,
     EinsumDense, and the convolutions, also transposed and depthwise ones.  Each kernel is set at
-    the first call of its layer, when all before it are set, so one forward pass is enough.  A layer
-    that is called several times is set once, by its first call.  Each group of a convolution, and
-    each channel of a depthwise one, is a matrix of its own; the kernel of an EinsumDense is one of
-    its inputs and outputs; the others are flattened as by :func:`fastinit.orthogonal`.
+    the first call of its layer, after all kernels before it, so one forward pass is enough.  A
+    layer that is called several times is set once, by its first call.  Each group of a convolution,
+    and each channel of a depthwise one, is a separate matrix; the kernel of an EinsumDense is a
+    matrix of its inputs and outputs; other kernels are flattened as by :func:`fastinit.orthogonal`.
 
-    The running statistics of batch normalization and the state of Keras's generators are as before.
+    The running statistics of batch normalization and the state of Keras's generators are restored.
     The same seed and inputs give the same weights on one machine and backend; the scales depend on
     how the backend rounds.
     """

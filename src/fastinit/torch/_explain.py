@@ -1,4 +1,4 @@
-"""Show what a model starts with: its weights, and what they do to activations and gradients."""
+"""Explain an initial model: its weights, and their effect on activations and gradients."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _NORMALIZATIONS = tuple(
     for name in ("LayerNorm", "RMSNorm", "GroupNorm", "LocalResponseNorm", "CrossMapLRN2d")
     if hasattr(_nn, name)
 )
-# The outputs of these are their inputs, up to the shape or to what dropout leaves out.
+# The outputs of these are their inputs, except for the shape or for what dropout sets to 0.
 _PASSING = (_nn.Identity, _nn.Flatten, _nn.Unflatten, _nn.modules.dropout._DropoutNd)
 
 
 def _fans(module: Any, shape: Dimensions) -> tuple[int, int] | None:
-    """Return fan_in and fan_out of a parameter of a module; None where it has none."""
+    """Return fan_in and fan_out of a parameter of a module; None if it has none."""
     if isinstance(module, _NORMALIZATIONS):
         return None
     if isinstance(module, _EMBEDDINGS):  # an id is an input of which one element is 1
@@ -67,7 +67,7 @@ def _fans(module: Any, shape: Dimensions) -> tuple[int, int] | None:
 
 
 def _is_weight(name: str, parameter: Any) -> bool:
-    """Return whether a parameter has two dimensions or more, and is no bias: some of these have."""
+    """Return whether a parameter has two dimensions or more, as some biases do, and is not one."""
     return parameter is not None and parameter.ndim >= 2 and not name.endswith("bias")
 
 
@@ -85,7 +85,7 @@ def _weights(model: Any) -> WeightRecords:
 
 @dataclass
 class _Module:
-    """What is known of the outputs of a module."""
+    """The statistics of the outputs of a module."""
 
     name: str
     module: Any
@@ -107,7 +107,7 @@ class _Module:
             self.edges.append(torch.autograd.graph.get_gradient_edge(tensor))
 
     def statistics(self) -> OutputStatistics:
-        """Return what the report shows."""
+        """Return the statistics for the report."""
         weighs = "parametrizations" in self.module._modules or any(
             _is_weight(name, parameter) for name, parameter in self.module._parameters.items()
         )
@@ -157,7 +157,7 @@ class _Outputs:
 
     def _hook(self, name: str, module: Any) -> Callable[..., None]:
         def hook(_: Any, arguments: Any, output: Any) -> None:
-            # Checkpoints compute a part again while gradients are propagated.
+            # Checkpoints compute a part again in the backward pass.
             tensor = first_tensor(output) if self.open else None
             if tensor is not None:
                 with torch.no_grad():
@@ -210,22 +210,22 @@ def explain(
     loss: Callable[[Any], Any] | None = None,
     seed: Seed = 0,
 ) -> ModelReport:
-    """Return what a model starts with: weights, activations, gradients, and what is wrong.
+    """Return the statistics of initial weights, activations and gradients, and warn of faults.
 
-    For each parameter of two dimensions or more that is no bias, the report has its fans and the
-    statistics of its values.  With inputs, the model runs once, in the mode in which it is, and a
-    gradient is propagated back: for each module the report has the standard deviations of its
-    output and of the gradient with respect to its output.
+    For each parameter of two dimensions or more that is not a bias, the report has its fans and the
+    statistics of its values.  With inputs, the model runs once, in its current mode, and a gradient
+    is propagated back: for each module the report has the standard deviations of its output and of
+    the gradient with respect to its output.
 
-    The model is as before afterwards: its parameters, their ``grad``, its buffers, such as the
+    Afterwards the model is as it was: its parameters, their ``grad``, its buffers, such as the
     running statistics of batch norm, its modes, its hooks, and the state of PyTorch's generators of
     the CPU and of CUDA.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Its parameters may be on ``meta`` where there are no inputs; then they have shapes and fans
-        only.  Not sharded.
+        It must not be sharded.  Without inputs, its parameters may be on ``meta``; then the report
+        has only their shapes and fans.
     *inputs
         The positional arguments of the model, of any types: a batch.  They are copied.
     kwargs : mapping, optional
@@ -235,7 +235,7 @@ def explain(
         propagated.  By default the gradient of the output is a sample of the standard normal
         distribution, so that all others are relative to it.
     seed : int, SeedGenerator or numpy.random.Generator, optional
-        For that sample, and for what the model draws meanwhile, such as dropout.
+        For that sample, and for what the model draws when it runs, such as dropout.
 
     Returns
     -------
@@ -246,22 +246,22 @@ def explain(
     Raises
     ------
     ValueError, TypeError
-        The model is sharded, a parameter has no shape yet, or is on ``meta`` where there are
-        inputs; there is a loss without inputs, or one of another result; or an argument is of the
-        wrong type.  What the model raises is raised.
+        The model is sharded, a parameter has no shape yet, or is on ``meta`` although there are
+        inputs; there is a loss without inputs, or its result is not one element; or an argument is
+        of the wrong type.  An exception of the model is passed on.
 
     Notes
     -----
     Weights have PyTorch's layout, ``(out, in, *window)``, whatever the module, except for those of
     embeddings, transposed convolutions and the Conv1D of transformers; the groups of convolutions
-    count.  The fans of an embedding are (1, dim), as one row is selected.
+    are taken into account.  The fans of an embedding are (1, dim), as one row is selected.
 
-    The warnings are about NaN and Inf; weights of zeros; weights that hold the same random numbers,
-    as they do if one seed serves several layers; outputs that are all equal; ReLUs most of whose
+    The warnings are about NaN and Inf; weights that are all 0; weights with the same random
+    numbers, as several layers with one seed have; outputs that are all equal; ReLUs most of whose
     outputs are 0 for all examples; and activations and gradients that vanish or explode over the
-    layers whose names differ in numbers alone.  Of gradients the norm for one example is compared.
-    Where there are normalizations, what n layers add up to is no fault: a factor of sqrt(n) more is
-    allowed.
+    layers whose names differ only in numbers.  For gradients, the norms for one example are
+    compared.  In a network with normalization, the sum of n layers is not a fault: an additional
+    factor of sqrt(n) is allowed.
 
     The forward pass and the gradients take the memory of a step of training without an optimizer.
     Statistics are computed in pieces.

@@ -1,4 +1,4 @@
-"""Run a model once to look at what its modules return, and leave it as it was."""
+"""Run a model once to record the outputs of its modules, and restore it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_model(model: Any) -> None:
-    """Raise where a model cannot be looked at, before anything is changed."""
+    """Raise if a model cannot be inspected, before anything is changed."""
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, received {type_of(model)}")
     for name, tensor in named_tensors(model):
@@ -36,7 +36,7 @@ def check_model(model: Any) -> None:
 
 
 def check_values(model: Any) -> None:
-    """Raise where a model cannot be run, as a tensor of it has no values."""
+    """Raise if a model cannot run because one of its tensors has no values."""
     for name, tensor in named_tensors(model):
         if tensor.is_meta:
             raise ValueError(
@@ -47,7 +47,7 @@ def check_values(model: Any) -> None:
 def owners(model: Any) -> list[tuple[Any, list[tuple[str, Any]]]]:
     """Return each parameter once, with its names and the module of each name.
 
-    The parameters are in the order of the modules; the names of one are in alphabetical order.
+    The parameters are in the order of the modules; the names of each are in alphabetical order.
     """
     found: dict[int, tuple[Any, dict[str, Any]]] = {}
     for prefix, module in model.named_modules(remove_duplicate=False):
@@ -134,7 +134,7 @@ def run(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -
 
 
 def _eager() -> Any:
-    """Return a context in which what torch.compile has compiled runs as it is written."""
+    """Return a context in which code that torch.compile has compiled runs uncompiled."""
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
         return nullcontext()
     set_stance = getattr(torch.compiler, "set_stance", None)  # from PyTorch 2.6 on
@@ -146,7 +146,7 @@ def as_before(model: Any, seed: int) -> Iterator[None]:
     """Restore a model's buffers, modes and flags, and the state of generators, at the end.
 
     Within the context the generators are seeded, so that dropout is the same in every run, and
-    what torch.compile has compiled runs as it is written, so that hooks see it.
+    compiled code runs uncompiled, so that hooks are called.
     """
     modules = list(model.modules())
     modes = [module.training for module in modules]

@@ -1,4 +1,4 @@
-"""Layer-sequential unit-variance initialization of PyTorch's models."""
+"""Layer-sequential unit-variance initialization of PyTorch models."""
 
 from __future__ import annotations
 
@@ -135,23 +135,24 @@ def lsuv(
     Parameters
     ----------
     model : torch.nn.Module
-        Its parameters have values, and are not sharded.  It runs once, in the mode in which it is.
+        Its parameters must have values, and must not be sharded.  It runs once, in its current
+        mode.
     *inputs
-        The positional arguments of the model, of any types: a batch of the data, or numbers that
-        are distributed like it.  They are copied.
+        The positional arguments of the model, of any types: a batch of the data, or numbers with
+        the same distribution.  They are copied.
     kwargs : mapping, optional
         The keyword arguments of the model, such as ``{"input_ids": ids}``.
     tol : float
-        How far the variance may be from 1; between 0 and 1.
+        Greatest distance of the variance from 1; between 0 and 1.
     max_iter : int
-        How often a weight is scaled at most.
+        Greatest number of times that a weight is scaled.
     seed : int, SeedGenerator or numpy.random.Generator, optional
         The weight of a name has the seed ``derive_seed(seed, name)``.  Dropout and the like draw
         the same numbers for the same seed, too.
     include, exclude : sequence of str
         Patterns of whole names of weights, such as ``"*.mlp.*"``, as :func:`initialize` has them:
         the weights of linear layers and convolutions that match one of ``include``, and none of
-        ``exclude``, are set.  Of a weight that has several names one must match.
+        ``exclude``, are set.  If a weight has several names, one must match.
 
     Returns
     -------
@@ -162,28 +163,28 @@ def lsuv(
     -----
     UserWarning
         A variance is not 1 within the tolerance after ``max_iter`` iterations; a pattern matches no
-        weight; or a selected weight is as it was, as its layer was not called, it is computed from
-        other parameters, or a module that is no such layer has it, too.
+        weight; or a selected weight is unchanged, because its layer was not called, it is computed
+        from other parameters, or a module of another kind also has it.
 
     Raises
     ------
     ValueError
-        The output of a layer has variance 0 or is not finite; the model and the weights before are
-        then initialized in part.  No inputs, a sharded model, a tensor that is on ``meta`` or has
-        no shape yet, or an argument that is out of range.  Nothing is changed then.
+        The output of a layer has variance 0 or is not finite; the model is then initialized in
+        part.  No inputs, a sharded model, a tensor that is on ``meta`` or has no shape yet, or an
+        argument that is out of range.  Nothing is changed then.
     TypeError
         An argument is of the wrong type.
 
     Notes
     -----
     Mishkin & Matas, "All you need is a good init", ICLR 2016, algorithm 1.  The layers are
-    ``Linear``, the convolutions and the transposed ones, and the Conv1D of transformers.  Each
-    weight is set at the first call of its layer, when all before it are set, so one forward pass is
+    ``Linear``, the convolutions, also transposed ones, and the Conv1D of transformers.  Each weight
+    is set at the first call of its layer, after all weights before it, so one forward pass is
     enough.  A layer that is called several times, or whose weight several layers share, is set
-    once, by its first call.  Each group of a convolution is a matrix of its own; the others are
+    once, by its first call.  Each group of a convolution is a separate matrix; other weights are
     flattened as by :func:`fastinit.torch.init.orthogonal_`.
 
-    Buffers, modes, hooks and the state of PyTorch's generators are as before.  The same seed and
+    Buffers, modes, hooks and the state of PyTorch's generators are restored.  The same seed and
     inputs give the same weights on one machine; the scales depend on how PyTorch rounds.
     """
     how = plan(tol, max_iter, include, exclude)
