@@ -151,7 +151,7 @@ def test_headers_without_metadata_and_missing_headers(tmp_path):
         "\nexcept FileNotFoundError as error: print('error:', error)"
     )
     said = run_python(code, tmp_path, PYTHONPATH=str(tmp_path))
-    assert said.startswith(f"error: {tmp_path / 'fastinit' / 'include' / 'fastinit.h'} is not ther")
+    assert said.startswith(f"error: {tmp_path / 'fastinit' / 'include' / 'fastinit.h'} is missing")
 
 
 # What the package alone calls, and what only makes sense before its import.
