@@ -205,8 +205,11 @@ def test_killed_at_each_call(way, name):
     runs, found = run_at_each_call(name, STEPS, TEAR, 1, 0, way)
     assert runs > 14
     assert found["kept"] > 8
-    # With threads, the last of the values are written during one call more or less.
-    assert found["without a record"] in ((4, 5) if name == "a.npy" else (0,))
+    # Threads write the last of the values during one call more or less.
+    most = 5 if way == "new" else 4
+    assert (
+        4 <= found["without a record"] <= most if name == "a.npy" else not found["without a record"]
+    )
     assert found["known to be empty"] <= 4
 
 

@@ -308,13 +308,13 @@ def _report(found: Explanation) -> list[str]:
             lines.append(
                 f"  measured: activations of {len(measured)} networks of this width: median, range"
             )
-    wrapped = {"width": 79, "subsequent_indent": "  "}
     for warning in found.warnings:
-        lines += textwrap.wrap(f"! {warning}", **wrapped)  # type: ignore[arg-type]
+        lines += textwrap.wrap(f"! {warning}", 79, subsequent_indent="  ")
     if found.gain is not None:
         lines.append(f"gain that keeps the mean square: {found.gain:.4f}")
     if found.suggestion is not None:
-        lines += textwrap.wrap(f"suggestion: {_short(found.suggestion)}", **wrapped)  # type: ignore[arg-type]
+        suggestion = f"suggestion: {_short(found.suggestion)}"
+        lines += textwrap.wrap(suggestion, 79, subsequent_indent="  ")
     return lines
 
 
