@@ -3,8 +3,11 @@
 FASTINIT_PROGRAMS names a directory where those for this machine are already built.
 """
 
+import atexit
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -25,32 +28,63 @@ MACHINES = {
 _built = []  # directories that are removed at the end of the process
 
 
-def _build(*options, programs=()):
-    """Build these programs, or all, with this Python's Meson and Ninja, wherever the PATH goes."""
-    _built.append(TemporaryDirectory(prefix="fastinit-programs-"))
-    directory = _built[-1].name
-    scripts = sysconfig.get_path("scripts")
-    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
-    for command in (
-        [*meson, "setup", directory, str(ROOT), "-Dprograms=true", *options],
-        [*meson, "compile", "-C", directory, *programs],
-    ):
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return Path(directory) / "tests" / "c"
+class _Build:
+    """A build of these programs, or of all, with this Python's Meson and Ninja."""
+
+    def __init__(self, *options, programs=()):
+        _built.append(TemporaryDirectory(prefix="fastinit-programs-"))
+        self.directory = _built[-1].name
+        # Ninja is where Meson is, wherever the PATH goes.
+        scripts = sysconfig.get_path("scripts")
+        env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+        meson = shlex.join([sys.executable, "-m", "mesonbuild.mesonmain"])
+        setup = shlex.join(["setup", self.directory, str(ROOT), "-Dprograms=true", *options])
+        build = shlex.join(["compile", "-C", self.directory, *programs])
+        self.process = subprocess.Popen(
+            f"{meson} {setup} && {meson} {build}",
+            shell=True,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def stop(self):
+        """End it with its compilers, if it still runs."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+    def programs(self):
+        """Return the directory of the programs, when they are built."""
+        printed, _ = self.process.communicate()
+        assert self.process.returncode == 0, printed
+        return Path(self.directory) / "tests" / "c"
+
+
+_begun = []  # the build for this processor, if it was begun early
+
+
+def begin():
+    """Begin to build for this processor, which takes half a minute, while other tests run."""
+    if not _begun and "FASTINIT_PROGRAMS" not in os.environ:
+        _begun.append(_Build())
+        atexit.register(_begun[0].stop)
 
 
 @cache
 def native():
     """Return the emulator (none) and the directory of the programs for this processor."""
-    built = os.environ.get("FASTINIT_PROGRAMS")
-    return [], Path(built) if built else _build()
+    if built := os.environ.get("FASTINIT_PROGRAMS"):
+        return [], Path(built)
+    begin()
+    return [], _begun[0].programs()
 
 
 def variant(*options):
     """Return the same for a build of digest.c with other options of Meson."""
-    return [], _build(*options, programs=["digest"])
+    return [], _Build(*options, programs=["digest"]).programs()
 
 
 @cache
@@ -65,7 +99,7 @@ def emulated(machine):
     cross_file = Path(__file__).with_name("c") / f"{machine}.ini"
     # The words of mocked.c are those of test_words.py, for NEON.
     programs = ["digest", "mocked"] if machine == "aarch64" else ["digest"]
-    return [tools[1]], _build("--cross-file", str(cross_file), programs=programs)
+    return [tools[1]], _Build("--cross-file", str(cross_file), programs=programs).programs()
 
 
 def aarch64():

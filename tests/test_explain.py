@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import fastinit
-from fastinit import initializers
+from fastinit import _explain, initializers
 from fastinit.initializers._catalog import CATALOG
 
 SHAPES = {"identity": (40, 60), "delta_orthogonal": (3, 20, 30)}
@@ -258,6 +258,15 @@ def test_the_layers_that_are_measured(axes):
             x = x @ (w.T if axes == [-1] else w)
             x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
             assert found[draw, layer] == pytest.approx(x.std(dtype="float64"), rel=1e-5)
+
+
+def test_the_number_of_matrices_that_are_made_together_changes_nothing(monkeypatch):
+    measured = []
+    for matrices in (100, 3, 2, 0):
+        monkeypatch.setattr(_explain, "_TOGETHER", matrices * 4 * 24 * 24)
+        found = fastinit.explain("he_normal", (24, 24), activation="relu", depth=5, draws=2)
+        measured.append(found.measured)
+    assert all((other == measured[0]).all() for other in measured)
 
 
 def test_a_seed_of_the_initializer_stays():

@@ -333,7 +333,7 @@ class FakePrograms:
             f"print(Path({str(folder / 'text')!r}).read_text(), flush=True); time.sleep({seconds})"
         )
 
-    def source(self, stream):
+    def source(self, job):
         return [sys.executable, "-c", self._stream]
 
     def judge(self, job):
@@ -349,12 +349,12 @@ def test_a_job_that_is_cut_off_keeps_what_it_had(tmp_path, monkeypatch):
         kept.append(result)
 
     whole = FakePrograms(tmp_path, text, 0)
-    judges.run(job, whole, tmp_path, time.monotonic() + 60, keep)
+    judges.run(job, whole, tmp_path, lambda: False, keep)
     assert (kept[-1].size, kept[-1].complete) == ("2^28 bytes", True)
     kept.clear()
     slow = FakePrograms(tmp_path, text[: text.index("rng=", text.index("2^27"))], 60)
     began = time.monotonic()
-    judges.run(job, slow, tmp_path, began + 2, keep)
+    judges.run(job, slow, tmp_path, lambda: time.monotonic() > began + 2, keep)
     assert time.monotonic() < began + 30  # The judge would take a minute.
     assert (kept[-1].size, kept[-1].complete) == ("2^27 bytes", False)
 
@@ -377,6 +377,45 @@ def test_the_report_counts_the_largest_size_of_each_stream(tmp_path):
     records.append(record("tags", "PractRand", 30, "**FAIL**, 1 of 190 shown"))
     judges.write_report(tmp_path / "report.md", dict(enumerate(records)), "PractRand 0.95")
     assert "Failures: tags (PractRand)." in (tmp_path / "report.md").read_text()
+
+
+def test_tests_that_ran_one_by_one_are_one_row(tmp_path):
+    def record(test, verdict, anomalies=(), log2=33.0):
+        size = "8.00 GiB" if log2 else "-"
+        result = judges.Result(size, log2, verdict, list(anomalies), 7, bool(log2))
+        job = judges.Job("bits", "BigCrush", 0, test)
+        return {"job": job, "result": result, "date": f"2026-01-0{test}"}
+
+    records = [record(1, "all 2 within"), record(2, "1 of 3 outside", ["Gap p = 5.6e-4"])]
+    cut = record(3, "not finished, last: sknuth_Gap", log2=0)
+    for more, verdict in ([], "1 of 5 outside"), ([record(3, "all 1 within")], "1 of 6 outside"):
+        judges.write_report(tmp_path / "report.md", dict(enumerate(records + more)), "TestU01")
+        row = f"| bits | BigCrush, {2 + len(more)} of 106 tests | {16 + 8 * len(more)}.00 GiB "
+        row += f"| {verdict} | Gap p = 5.6e-4 | no | {14 + 7 * len(more)} |"
+        assert row in (tmp_path / "report.md").read_text()
+    judges.write_report(tmp_path / "report.md", dict(enumerate([*records, cut])), "TestU01")
+    text = (tmp_path / "report.md").read_text()
+    assert "| bits | BigCrush, 2 of 106 tests | 16.00 GiB | 1 of 5 outside |" in text
+    assert "read at the largest size of each: 5. Failures: none." in text
+    records.append(record(4, "**FAIL**, 1 of 2 outside", ["Run p = eps"]))
+    judges.write_report(tmp_path / "report.md", dict(enumerate(records)), "TestU01")
+    assert "Failures: bits (BigCrush)." in (tmp_path / "report.md").read_text()
+
+
+def test_each_part_of_a_stream_has_another_seed(tmp_path):
+    parts = [judges.Job("bits", "Crush"), *judges.each_test("bits", "Crush")[:2]]
+    programs_ = judges.Programs.__new__(judges.Programs)
+    programs_.stream, programs_.testu01 = program(), tmp_path
+    for k, job in enumerate(parts):
+        command = programs_.source(job)
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            words = np.frombuffer(process.stdout.read(4000), np.uint32)
+            process.kill()
+        seed = (SEED + k * MULTIPLIER) % 2**64
+        assert (words == fastinit.random_bits(1000, seed=seed)).all()
+    assert programs_.judge(parts[2]) == [str(tmp_path), "Crush", "2"]
+    refused = subprocess.run([program(), "seeds_sparse", "2"], stdout=subprocess.DEVNULL)
+    assert refused.returncode == 2
 
 
 def test_the_plan_names_each_stream():

@@ -1,14 +1,15 @@
 """Stream what the library makes into PractRand and TestU01, and write tests/judges/report.md.
 
-    python tests/judges/run.py --practrand DIR --testu01 DIR [--build DIR] [--minutes N]
+    python tests/judges/run.py --practrand DIR --testu01 DIR [--build DIR] [--minutes N] [--jobs N]
 
 DIR are folders with the sources of PractRand (0.94 or 0.95) and TestU01 (1.2.3), which are not part
 of this project.  They are built in copies, below the build directory, with the C and C++
 compilers.  The library's own program, stream.c, is built from this tree by Meson.
 
-The jobs of PLAN run one after the other.  The report is written after every result.  Jobs that
-are complete are not run again: the same command resumes where the last one ended, unless the build
-directory is removed.  A job that is cut off keeps the results that it had.
+The jobs of PLAN run in their order, one at a time or as many as --jobs says.  The report is written
+after every result.  Jobs that are complete are not run again: the same command resumes where the
+last one ended, unless the build directory is removed.  A job that is cut off keeps the results that
+it had.  Each test of Crush and BigCrush, which take hours, is a job with another seed.
 """
 
 import argparse
@@ -22,7 +23,9 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,10 +76,19 @@ class Job(NamedTuple):
     stream: str
     judge: str  # PractRand, or a battery of TestU01, perhaps with its words reversed
     log2: int = 0  # bytes for PractRand; the batteries of TestU01 read what they need
+    test: int = 0  # the number of the only test of the battery, which reads that part of the stream
 
     @property
     def name(self):
-        return f"{self.stream}-{self.judge.replace(' ', '_')}" + f"-{self.log2}" * bool(self.log2)
+        number = f"-{self.log2 or self.test}" if self.log2 or self.test else ""
+        return f"{self.stream}-{self.judge.replace(' ', '_')}{number}"
+
+
+TESTS = {"Crush": 96, "BigCrush": 106}
+
+
+def each_test(stream, battery):
+    return [Job(stream, battery, 0, 1 + i) for i in range(TESTS[battery.split()[0]])]
 
 
 # All streams at a small size come first, so that a run that is stopped has seen each of them.
@@ -89,12 +101,12 @@ PLAN = (
     *(Job(stream, "PractRand", 34) for stream in FIRST),
     *(Job(stream, "PractRand", 33) for stream in RELATED),
     *(Job(stream, "PractRand", 31) for stream in DERIVED),
-    Job("bits", "Crush"),
+    *each_test("bits", "Crush"),
     *(Job(stream, "PractRand", 36) for stream in FIRST[1:]),
     Job("bits", "PractRand", 38),
-    Job("bits", "BigCrush"),
-    Job("bits", "Crush reversed"),
-    *(Job(stream, "Crush") for stream in FIRST[1:]),
+    *each_test("bits", "BigCrush"),
+    *each_test("bits", "Crush reversed"),
+    *(job for stream in FIRST[1:] for job in each_test(stream, "Crush")),
 )
 
 LEAST_LOG2 = 27  # PractRand first shows results here, and then at each power of two
@@ -162,18 +174,19 @@ class Programs:
             new.rename(program)
         return program
 
-    def source(self, stream):
-        """Return the command that writes a stream."""
-        if stream in DERIVED:
-            return [sys.executable, str(HERE / "derived.py"), stream.removeprefix("derived_")]
-        return [str(self.stream), stream]
+    def source(self, job):
+        """Return the command that writes its stream."""
+        if job.stream in DERIVED:
+            return [sys.executable, str(HERE / "derived.py"), job.stream.removeprefix("derived_")]
+        return [str(self.stream), job.stream, *[str(job.test)] * bool(job.test)]
 
     def judge(self, job):
         """Return the command that reads it, or None if that judge is not there."""
         if job.judge == "PractRand":
             ends = ["-tlmin", str(LEAST_LOG2), "-tlmax", str(job.log2)]
             return self.practrand and [str(self.practrand), "stdin32", *ends]
-        return self.testu01 and [str(self.testu01), *job.judge.split()]
+        test = [str(job.test)] * bool(job.test)
+        return self.testu01 and [str(self.testu01), *job.judge.split(), *test]
 
 
 class Result(NamedTuple):
@@ -243,8 +256,8 @@ def _extreme(anomaly):
     return float(p) < 1e-10
 
 
-def run(job, programs, logs, until, keep):
-    """Run a job until it ends or the time is over; call keep with every new result."""
+def run(job, programs, logs, over, keep):
+    """Run a job until it ends or over() is true; call keep with every new result."""
     command = programs.judge(job)
     if not command:
         return
@@ -252,7 +265,7 @@ def run(job, programs, logs, until, keep):
     read = read_practrand if job.judge == "PractRand" else read_testu01
     began = time.monotonic()
     with log.open("w") as out:
-        source = subprocess.Popen(programs.source(job.stream), stdout=subprocess.PIPE)
+        source = subprocess.Popen(programs.source(job), stdout=subprocess.PIPE)
         judge = subprocess.Popen(command, stdin=source.stdout, stdout=out, stderr=out)
     source.stdout.close()
     before = None
@@ -267,7 +280,7 @@ def run(job, programs, logs, until, keep):
             if ended or result[:4] != before:
                 keep(job, result)
             before = result[:4]
-            if ended or time.monotonic() > until:
+            if ended or over():
                 return
     finally:
         for process in (judge, source):
@@ -314,9 +327,9 @@ What counts was fixed before the first run. PractRand's own "FAIL" is a failure.
 shows is listed; with its default threshold, the report of each size shows an anomaly of a good
 generator with a probability of about one in ten. The sizes of one stream hold each other's data,
 so that their anomalies are not independent. In TestU01 a p-value nearer than 1e-10 to 0 or 1 is a
-failure; those outside 0.001 to 0.999 are listed, and of the {smallcrush} p-values of SmallCrush
-{expected:.1f} are expected to be. A stream whose name begins with `control` is wrong by intention
-and must fail.
+failure; those outside 0.001 to 0.999 are listed, and of the {testu01} p-values of TestU01
+{expected:.1f} are expected to be. Each test of Crush and BigCrush reads a seed of its own. A stream
+whose name begins with `control` is wrong by intention and must fail.
 
 | stream | what it is |
 |---|---|
@@ -333,25 +346,57 @@ not complete was stopped, or is still running.
 """
 
 
-def write_report(path, results, judges):
-    rows, failed, values, small = [], [], 0, 0
-    longest = {}
-    for record in results.values():
+def joined(results):
+    """Return the results of the tests of a battery that ran one by one as one, for its row."""
+    sizes = [float(result.size.split()[0]) for result in results if result.log2]
+    anomalies = [anomaly for result in results for anomaly in result.anomalies]
+    number = sum(int(_NUMBER.search(result.verdict)[1]) for result in results if result.log2)
+    verdict = f"{len(anomalies)} of {number} outside" if anomalies else f"all {number} within"
+    verdict = f"**FAIL**, {verdict}" if any("FAIL" in r.verdict for r in results) else verdict
+    seconds = sum(result.seconds for result in results)
+    complete = all(result.complete for result in results)
+    size = f"{sum(sizes):.2f} GiB"
+    return Result(size, max(r.log2 for r in results), verdict, anomalies, seconds, complete)
+
+
+_NUMBER = re.compile(r"(?:no anomalies in|of|all) (\d+)")
+
+
+def by_row(records):
+    """Return [job, result, date, note] for each row of the report, in the order of their dates."""
+    rows, batteries = [], {}
+    for record in records:
         job, result = Job(*record["job"]), Result(*record["result"])
+        if job.test:
+            key = (job.stream, job.judge)
+            batteries.setdefault(key, []).append((job, result, record["date"]))
+        else:
+            rows.append([job, result, record["date"], ""])
+    for runs in batteries.values():
+        job, result = runs[0][0], joined([result for _, result, _ in runs])
+        done, tests = sum(result.complete for _, result, _ in runs), TESTS[job.judge.split()[0]]
+        result = result._replace(complete=done == tests)
+        rows.append([job, result, max(date for _, _, date in runs), f", {done} of {tests} tests"])
+    return sorted(rows, key=lambda row: row[2])
+
+
+def write_report(path, results, judges):
+    rows, failed, testu01, longest = [], [], 0, {}
+    for job, result, date, note in by_row(results.values()):
         anomalies = "; ".join(result.anomalies) or "none" if result.log2 else "-"
         complete = "yes" if result.complete else "no"
         rows.append(
-            f"| {job.stream} | {job.judge} | {result.size} | {result.verdict or '-'} | {anomalies} "
-            f"| {complete} | {result.seconds:.0f} | {record['date']} |"
+            f"| {job.stream} | {job.judge}{note} | {result.size} | {result.verdict or '-'} "
+            f"| {anomalies} | {complete} | {result.seconds:.0f} | {date} |"
         )
         if "FAIL" in result.verdict and job.stream not in CONTROLS:
             failed.append(f"{job.stream} ({job.judge})")
-        number = re.search(r"(?:no anomalies in|of|all) (\d+)", result.verdict)
+        number = _NUMBER.search(result.verdict)
         if number and job.stream not in CONTROLS:
             # The results of a smaller size of the same stream are not counted twice.
             key = (job.stream, job.judge)
             longest[key] = max(longest.get(key, 0), int(number[1]))
-        small += 15 * (job.judge.startswith("SmallCrush") and result.complete)
+            testu01 += int(number[1]) * (job.judge != "PractRand")
     values = sum(longest.values())
     sums = f"Test results read at the largest size of each: {values}. Failures: "
     sums += (", ".join(failed) or "none") + "."
@@ -360,8 +405,8 @@ def write_report(path, results, judges):
         stream=fastinit.STREAM_VERSION,
         judges=judges,
         machine=machine(),
-        smallcrush=small,
-        expected=small * 0.002,
+        testu01=testu01,
+        expected=testu01 * 0.002,
         streams="\n".join(f"| `{name}` | {text} |" for name, text in STREAMS.items()),
         rows="\n".join(rows),
         sums=sums,
@@ -378,6 +423,7 @@ def main():
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "judges")
     parser.add_argument("--report", type=Path, default=HERE / "report.md")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long")
+    parser.add_argument("--jobs", type=int, default=1, help="run so many at a time")
     parser.add_argument("--log2", type=int, default=64, help="leave out greater sizes than 2^LOG2")
     parser.add_argument("--streams", nargs="*", default=list(STREAMS), help="only these streams")
     arguments = parser.parse_args()
@@ -391,27 +437,39 @@ def main():
     judges, state = version(programs), build / "results.json"
     results = json.loads(state.read_text()) if state.exists() else {}
 
-    def keep(job, result):
-        old = results.get(job.name)
-        if old and Result(*old["result"]).log2 > result.log2:
-            return  # It was run before, and came further.
-        date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
-        results[job.name] = {"job": job, "result": result, "date": date}
-        new = state.with_suffix(".new")
-        new.write_text(json.dumps(results))
-        new.replace(state)
-        write_report(arguments.report, results, judges)
-        print(date, job.name, result.size, result.verdict, flush=True)
+    lock, stop = threading.Lock(), threading.Event()
 
-    # So that run() ends the processes that it has started.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    write_report(arguments.report, results, judges)
+    def keep(job, result):
+        with lock:
+            old = results.get(job.name)
+            if old and Result(*old["result"]).log2 > result.log2:
+                return  # It was run before, and came further.
+            date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
+            results[job.name] = {"job": job, "result": result, "date": date}
+            new = state.with_suffix(".new")
+            new.write_text(json.dumps(results))
+            new.replace(state)
+            write_report(arguments.report, results, judges)
+            print(date, job.name, result.size, result.verdict, flush=True)
+
     until = time.monotonic() + 60 * arguments.minutes
-    for job in PLAN:
+
+    def over():
+        return stop.is_set() or time.monotonic() > until
+
+    def do(job):
         done = job.name in results and Result(*results[job.name]["result"]).complete
         wanted = job.stream in arguments.streams and job.log2 <= arguments.log2
-        if wanted and not done and time.monotonic() < until:
-            run(job, programs, logs, until, keep)
+        if wanted and not done and not over():
+            run(job, programs, logs, over, keep)
+
+    # So that each run() ends the processes that it has started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: stop.set())
+    write_report(arguments.report, results, judges)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(do, PLAN))
+    sys.exit("stopped" if stop.is_set() else 0)
 
 
 if __name__ == "__main__":

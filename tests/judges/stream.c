@@ -15,6 +15,10 @@
  *   normal_keyed      the same of normals in rows of four, with keys that follow each other
  *   control_scale     the same of normals whose standard deviation is wrong by one in 256
  *
+ * `stream NAME PART`, where PART is a number from 1, writes the same of another seed, so that
+ * judges which read the parts do not see the same numbers.  The streams of many seeds have no
+ * parts.
+ *
  * `stream words LAW` reads float32 numbers and writes the 16 bits of each, as a uint16.
  *
  *
@@ -43,7 +47,7 @@
 
 enum { N = 1 << 16, CELLS = 1 << 16, KINDS = 5, SHIFT = 12, STARTS = 1 << (32 - SHIFT) };
 
-static const uint64_t SEED = 0x243F6A8885A308D3;       /* the fraction of pi */
+static uint64_t seed = 0x243F6A8885A308D3;             /* the fraction of pi */
 static const uint64_t MULTIPLIER = 0x9E3779B97F4A7C15; /* odd, so that products are distinct */
 
 static const fastinit_run alone = {1, NULL};
@@ -174,13 +178,13 @@ static void fill(int which, void *out, fastinit_type type, uint64_t start, size_
     const fastinit_spans spans = {&start, 1, n, 0};
     const law *l = &laws[which];
     if (which == UNIFORM)
-        fastinit_uniform(out, type, spans, SEED, l->lower, l->upper, alone);
+        fastinit_uniform(out, type, spans, seed, l->lower, l->upper, alone);
     else if (which == NORMAL)
-        fastinit_normal(out, type, spans, SEED, 0, stddev, alone);
+        fastinit_normal(out, type, spans, seed, 0, stddev, alone);
     else if (which == TRUNCATED)
-        fastinit_truncated(out, type, spans, SEED, 0, stddev, alone);
+        fastinit_truncated(out, type, spans, seed, 0, stddev, alone);
     else
-        fastinit_between(out, type, spans, SEED, 0, stddev, l->lower, l->upper, &windows[which],
+        fastinit_between(out, type, spans, seed, 0, stddev, l->lower, l->upper, &windows[which],
                          alone);
 }
 
@@ -208,7 +212,7 @@ static void write_normal_keyed(void)
         for (size_t i = 0; i < ROWS; i++)
             keys[i] = key + i;
         const fastinit_spans rows = {keys, ROWS, COLUMNS, 1};
-        fastinit_normal(floats, FASTINIT_F32, rows, SEED, 0, 1, alone);
+        fastinit_normal(floats, FASTINIT_F32, rows, seed, 0, 1, alone);
         for (size_t i = 0; i < N; i++)
             integrals[i] = word_of(&laws[NORMAL], floats[i], key * COLUMNS + i);
         write_all(integrals, sizeof integrals);
@@ -219,7 +223,7 @@ static void write_bits(void)
 {
     for (uint64_t start = 0;; start += N) {
         const fastinit_spans spans = {&start, 1, N, 0};
-        fastinit_bits(words, FASTINIT_U32, spans, SEED, alone);
+        fastinit_bits(words, FASTINIT_U32, spans, seed, alone);
         write_all(words, sizeof words);
     }
 }
@@ -240,7 +244,7 @@ static void write_tags(void)
         law_init(of_tag[n]);
     for (uint64_t start = 0;; start += COUNT) {
         const fastinit_spans spans = {&start, 1, COUNT, 0};
-        fastinit_bits(u32, FASTINIT_U32, spans, SEED, alone);
+        fastinit_bits(u32, FASTINIT_U32, spans, seed, alone);
         for (int n = 0; n < LAWS; n++) {
             fill(of_tag[n], f32[n], FASTINIT_F32, start, COUNT, 1);
             fill(of_tag[n], f64[n], FASTINIT_F64, start, COUNT, 1);
@@ -337,7 +341,7 @@ static void write_keys(uint64_t (*next)(void))
     for (;;) {
         for (size_t i = 0; i < N; i++)
             keys[i] = next();
-        fastinit_bits(words, FASTINIT_U32, rows, SEED, alone);
+        fastinit_bits(words, FASTINIT_U32, rows, seed, alone);
         write_all(words, sizeof words);
     }
 }
@@ -371,6 +375,10 @@ int main(int argc, char **argv)
         return 2;
 
     const char *name = argv[1];
+    if (argc == 3 && !strncmp(name, "seeds_", 6))
+        return 2;
+    if (argc == 3 && strcmp(name, "words"))
+        seed += strtoull(argv[2], NULL, 10) * MULTIPLIER;
     if (!strcmp(name, "bits"))
         write_bits();
     for (size_t i = 0; i < sizeof related / sizeof *related; i++)

@@ -1,6 +1,10 @@
-/* Run a battery of TestU01 over the 32-bit words that come from stdin: `testu01 BATTERY`, where
- * BATTERY is SmallCrush, Crush or BigCrush.  `testu01 BATTERY reversed` turns each word around,
- * because these batteries look at upper bits more than at lower ones. */
+/* Run a battery of TestU01 over the 32-bit words that come from stdin:
+ *
+ *     testu01 BATTERY [reversed] [TEST]
+ *
+ * BATTERY is SmallCrush, Crush or BigCrush.  TEST is the number of one of its tests, which alone is
+ * run.  `reversed` turns each word around, because these batteries look at upper bits more than at
+ * lower ones. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +14,7 @@
 #include "swrite.h"
 #include "unif01.h"
 
-enum { N = 1 << 14 };
+enum { N = 1 << 14, TESTS = 106 }; /* BigCrush has the most tests. */
 
 static uint32_t words[N];
 static unsigned long long read_so_far;
@@ -37,22 +41,30 @@ static unsigned int next(void)
 int main(int argc, char **argv)
 {
     static char name[] = "stdin";
-    const struct {
+    static const struct {
         const char *name;
         void (*run)(unif01_Gen *);
+        void (*run_some)(unif01_Gen *, int times[]);
     } batteries[] = {
-        {"SmallCrush", bbattery_SmallCrush},
-        {"Crush", bbattery_Crush},
-        {"BigCrush", bbattery_BigCrush},
+        {"SmallCrush", bbattery_SmallCrush, bbattery_RepeatSmallCrush},
+        {"Crush", bbattery_Crush, bbattery_RepeatCrush},
+        {"BigCrush", bbattery_BigCrush, bbattery_RepeatBigCrush},
     };
-    reversed = argc == 3 && !strcmp(argv[2], "reversed");
-    if (argc != 2 + reversed)
+    reversed = argc >= 3 && !strcmp(argv[2], "reversed");
+    const int test = argc == 3 + reversed ? atoi(argv[2 + reversed]) : 0;
+    if (argc != 2 + reversed + (test > 0) || test > TESTS)
         return 2;
     for (int i = 0; i < 3; i++) {
         if (!strcmp(argv[1], batteries[i].name)) {
             unif01_Gen *generator = unif01_CreateExternGenBits(name, next);
             setvbuf(stdout, NULL, _IOLBF, 0);
-            batteries[i].run(generator);
+            if (test) {
+                static int times[TESTS + 1]; /* by the number of the test */
+                times[test] = 1;
+                batteries[i].run_some(generator, times);
+            } else {
+                batteries[i].run(generator);
+            }
             unif01_DeleteExternGenBits(generator);
             printf("Words read: %llu\n", read_so_far);
             return 0;
