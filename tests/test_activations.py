@@ -32,6 +32,7 @@ TORCH = [
     *[torch.nn.Hardtanh(), torch.nn.Hardswish(), torch.nn.Hardsigmoid(), torch.tanh, torch.relu],
     *[torch.nn.functional.gelu, torch.nn.functional.leaky_relu, torch.nn.functional.elu],
     partial(torch.nn.functional.leaky_relu, negative_slope=0.3),
+    torch.nn.Identity(),
 ]
 KERAS = [
     *[keras.layers.LeakyReLU(), keras.layers.LeakyReLU(negative_slope=0.4)],
@@ -39,7 +40,7 @@ KERAS = [
     keras.layers.ReLU(negative_slope=0.1),
     *[getattr(keras.activations, name) for name in (*COMMON, "softsign", "linear")],
 ]
-JAX = [getattr(jax.nn, name) for name in (*COMMON, "soft_sign")]
+JAX = [getattr(jax.nn, name) for name in (*COMMON, "soft_sign", "identity")]
 JAX.append(partial(jax.nn.gelu, approximate=False))
 
 

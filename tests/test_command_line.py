@@ -237,6 +237,9 @@ def test_explain_passes_every_parameter(capsys):
         assert (
             capsys.readouterr().out == f"{fastinit.explain(initializer, shape, dtype='float64')}\n"
         )
+    for name in ("he_normal", "HeNormal"):
+        assert main(["explain", "--init", name, "--shape", "9x9"]) == 0
+        assert capsys.readouterr().out == f"{fastinit.explain('he_normal', (9, 9))}\n"
     slope = ["--activation", "leaky_relu", "--negative-slope", "0.5"]
     assert main(["explain", "--init", "he_normal", "--shape", "9x9", *slope]) == 0
     assert "leaky_relu (parameter 0.5)" in capsys.readouterr().out
@@ -246,7 +249,7 @@ def test_explain_passes_every_parameter(capsys):
     ("arguments", "message"),
     [
         ("--init nonsense", "unknown initializer 'nonsense': one of zeros, .+"),
-        ("--init HeNormal", "unknown initializer 'HeNormal': one of zeros, .+"),
+        ("--init he_norml", "unknown initializer 'he_norml': .+; did you mean 'he_normal'[?]"),
         ("--init zeros --stddev 1", "zeros has no --stddev; it has: none"),
         ("--init he_normal --gain 1", "he_normal has no --gain; it has: --input-axes .+"),
         ("--init stft", "unknown initializer .stft.: one of zeros, .+"),

@@ -257,6 +257,8 @@ ERRORS = [
     (["a.npy", "--resume"], "there is no a.npy.partial to go on with"),
     (["a.npz", *TABLE], "a.npz must end in .npy or .safetensors"),
     (["a.npy", *TABLE, "--init", "nonsense"], "unknown initializer 'nonsense'"),
+    (["a.npy", *TABLE, "--init", "he_norml"], "; did you mean 'he_normal'?"),
+    (["a.npy", *TABLE, "--init", "Initializer"], "unknown initializer 'Initializer'"),
     (["a.npy", "--init", "orthogonal", "--shape", "3x3"], "call fastinit.orthogonal()"),
     (["a.npy", *TABLE, "--gain", "2"], "truncated_normal has no --gain; it has: --mean --stddev"),
     (

@@ -269,6 +269,14 @@ def test_the_number_of_matrices_that_are_made_together_changes_nothing(monkeypat
     assert all((other == measured[0]).all() for other in measured)
 
 
+def test_small_things_of_reports():
+    text = str(fastinit.explain(initializers.Orthogonal(gain=0.0), (3, 3)))
+    assert "  bounds               0 to 0\n" in f"{text}\n"
+    for depth, layers in ((1, "1 layer"), (2, "2 layers")):
+        text = str(fastinit.explain("he_normal", (3, 3), activation="identity", depth=depth))
+        assert f"\nlinear, {layers}, inputs of mean square 1\n" in text
+
+
 def test_a_seed_of_the_initializer_stays():
     generator = fastinit.SeedGenerator(1)
     initializer = initializers.HeNormal(seed=generator)

@@ -171,6 +171,11 @@ def test_subclasses(cls):
     assert initializers.get(cls) == cls(1.0)
     with pytest.raises(ValueError, match="initializer must be one of zeros, ones"):
         initializers.get(config)
+    for name, near in (("heNormal", "HeNormal"), ("he_norml", "he_normal")):
+        with pytest.raises(ValueError, match=f"received '{name}'; did you mean '{near}'[?]$"):
+            initializers.get(name)
+    with pytest.raises(ValueError, match=r"received 'nonsense'$"):
+        initializers.get("nonsense")
 
 
 def test_subclasses_of_ours():
@@ -487,6 +492,7 @@ def test_arrays_as_identifiers():
     ("name", "expected"),
     [
         *[(None, "Glorot"), ("none", "Glorot"), ("linear", "Glorot"), ("tanh", "Glorot")],
+        *[("identity", "Glorot"), ("Identity", "Glorot")],
         *[("sigmoid", "Glorot"), ("logistic", "Glorot"), ("softmax", "Glorot"), ("relu", "He")],
         *[
             ("ReLU", "He"),
@@ -580,9 +586,11 @@ def test_for_activation_refuses():
         initializers.for_activation("tanh", negative_slope=0.1)
     with pytest.raises(ValueError, match="negative_slope must be finite"):
         initializers.for_activation("relu", negative_slope=float("nan"))
-    with pytest.raises(ValueError, match=r"one of none, linear, tanh.*selu, received 'maxout'"):
+    with pytest.raises(ValueError, match=r"None or one of linear, tanh.*selu, received 'maxout'"):
         initializers.for_activation("maxout")
-    with pytest.raises(ValueError, match="one of none"):
+    with pytest.raises(ValueError, match=r"one of linear.*received 'rleu'; did you mean 'relu'[?]"):
+        initializers.for_activation("rleu")
+    with pytest.raises(ValueError, match=r"one of linear.* received 3$"):
         initializers.for_activation(3)
     with pytest.raises(ValueError, match="distribution must be"):
         initializers.for_activation("relu", "gamma")

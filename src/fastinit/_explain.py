@@ -125,7 +125,7 @@ def _orthogonal(initializer: Orthogonal | DeltaOrthogonal, dims: Dimensions) -> 
         what, length = "orthogonal", max(math.prod(dims[:-1]), dims[-1])
     else:
         what, length = "delta orthogonal", dims[-1] * math.prod(dims[:-2])
-    return _Values(what, 0.0, gain / math.sqrt(length), -gain, gain)
+    return _Values(what, 0.0, gain / math.sqrt(length), 0.0 - gain, gain)  # never -0.0
 
 
 def _fans_and_values(
@@ -293,7 +293,8 @@ def _report(found: Explanation) -> list[str]:
     ]
     if found.activation is not None:
         slope = "" if found.negative_slope is None else f" (parameter {found.negative_slope:.4g})"
-        lines.append(f"{found.activation}{slope}, {found.depth} layers, inputs of mean square 1")
+        layers = "1 layer" if found.depth == 1 else f"{found.depth} layers"
+        lines.append(f"{found.activation}{slope}, {layers}, inputs of mean square 1")
     if found.layers is not None:
         head = f"  {'standard deviations':20}{'activations':>13}{'gradients':>13}"
         measured = found.measured

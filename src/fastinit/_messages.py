@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import reprlib
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MOST = 200  # characters
 _LARGEST = 1 << 1000  # larger integers are slow to print, and beyond 4300 digits Python refuses
@@ -59,3 +62,11 @@ def shown_text(text: object) -> str:
     """Return a text for a message, such as another library's message, shortened if it is long."""
     words = str(text)
     return words if len(words) <= _MOST else f"{words[: _MOST - 50]}...{words[-47:]}"
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, if one is near."""
+    from difflib import get_close_matches  # only here: its import takes milliseconds
+
+    near = get_close_matches(name[:100], names, n=1, cutoff=0.75) if isinstance(name, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""

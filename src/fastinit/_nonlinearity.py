@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._messages import shown
+from ._messages import did_you_mean, shown
 from ._parameters import number
 
 if TYPE_CHECKING:
@@ -294,10 +294,16 @@ _ALL = (
     Activation("squareplus", _squareplus, _squareplus_slope),
     Activation("sparse_plus", _sparse_plus, _sparse_plus_slope, (-1, 1)),
 )
-_ALIASES = {"none": "linear", "logistic": "sigmoid", "swish": "silu", "hard_swish": "hard_silu"}
+ALIASES = {
+    "none": "linear",
+    "identity": "linear",  # as PyTorch and JAX call it
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "hard_swish": "hard_silu",
+}
 
 ACTIVATIONS: dict[str, Activation] = {activation.name: activation for activation in _ALL}
-ACTIVATIONS |= {alias: ACTIVATIONS[name] for alias, name in _ALIASES.items()}
+ACTIVATIONS |= {alias: ACTIVATIONS[name] for alias, name in ALIASES.items()}
 
 # Each output of these functions depends on all inputs.
 NOT_ELEMENTWISE = ("softmax", "log_softmax", "sparsemax")
@@ -434,6 +440,7 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
     if found is None:
         raise ValueError(
             f"activation must be one of {', '.join(ACTIVATIONS)}, received {shown(identifier)}"
+            f"{did_you_mean(identifier, ACTIVATIONS)}"
         )
     options = {} if isinstance(identifier, Activation) else options_of(identifier)
     for name in _HAVE.get(found.name, ()):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._files.create import Creation, create
 from .._files.errors import RefusedError
 from .._files.headers import ENCODERS
-from .._files.job import IN_PARTS, parameters_of
+from .._files.job import IN_PARTS, initializer_name, parameters_of
 from .._files.locks import HAS_LOCKS
 from .output import say
 from .progress import add_options as add_progress
@@ -161,7 +161,7 @@ def add_array_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that define the array of a file; options that are not given are left out."""
     suppress: dict[str, Any] = {"default": argparse.SUPPRESS}
     add = parser.add_argument
-    add("--init", **suppress, help=", ".join(IN_PARTS))
+    add("--init", type=initializer_name, **suppress, help=", ".join(IN_PARTS))
     add("--shape", type=as_dimensions, **suppress,
         help="of the whole array, such as 1000x64 or 1000,64")  # fmt: skip
     add("--dtype", **suppress, help="float32 (the default), float64, float16, bfloat16; for "

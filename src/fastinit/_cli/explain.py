@@ -11,7 +11,7 @@ from typing import Any
 
 from .._explain import explain
 from .._files.errors import RefusedError
-from .._files.job import parameters_of
+from .._files.job import initializer_name, parameters_of, unknown_initializer
 from ..initializers._catalog import CATALOG
 from .create import PARAMETERS, as_dimensions
 
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     integer, number = PARAMETERS["seed"][0], PARAMETERS["stddev"][0]
     names = ", ".join(entry.name for entry in CATALOG if entry.name != "stft")
     add = parser.add_argument
-    add("--init", help=names)
+    add("--init", type=initializer_name, help=names)
     add("--shape", type=as_dimensions, help="shape of one layer, such as 1000x64")
     add("--model", metavar="MODULE:FUNCTION", help="use a model that this function returns")
     add("--dtype", help="float32 (the default), float64, float16, bfloat16")
@@ -80,7 +80,7 @@ def _of_initializer(arguments: argparse.Namespace) -> Any:
         raise RefusedError(f"without --model, this is required: {', '.join(missing)}")
     entries = {entry.name: entry for entry in CATALOG if entry.name != "stft"}
     if arguments.init not in entries:
-        raise RefusedError(f"unknown initializer {arguments.init!r}: one of {', '.join(entries)}")
+        raise unknown_initializer(arguments.init, entries)
     entry = entries[arguments.init]
     known = parameters_of(entry).keys() - {"seed"}
     given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS}

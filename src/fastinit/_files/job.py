@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._kernels import STREAM_VERSION, VERSION
+from .._messages import did_you_mean
 from .._seeds import key
 from .._sources import RangeSource
 from ..initializers._base import Initializer
-from ..initializers._catalog import CATALOG
+from ..initializers._catalog import CATALOG, CLASSES
 from ..initializers._orthogonal import Orthogonal
 from .errors import RefusedError
 from .headers import ENCODERS, LARGEST_HEAD, MOST_DIMENSIONS, decode
@@ -24,7 +25,7 @@ from .partial import LARGEST_ARRAY
 from .record import checksum, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from .._lazy import LazyArray
@@ -46,6 +47,18 @@ def parameters_of(entry: Entry) -> dict[str, Any]:
     """Return {name: default} of the parameters of an initializer; each is an option."""
     parameters = inspect.signature(entry.function).parameters.values()
     return {p.name: p.default for p in parameters if p.name not in ("shape", "dtype", "out")}
+
+
+def initializer_name(name: str) -> str:
+    """Return what the function of an initializer is called, given that or the name of its class."""
+    cls = CLASSES.get(name)
+    return next((entry.name for entry in CATALOG if entry.cls is cls), name)
+
+
+def unknown_initializer(name: str, names: Iterable[str]) -> RefusedError:
+    """Return the error of a name that is none of these."""
+    near = did_you_mean(name, names)
+    return RefusedError(f"unknown initializer {name!r}: one of {', '.join(names)}{near}")
 
 
 def takes_seed(options: Mapping[str, Any]) -> bool | None:
@@ -79,7 +92,7 @@ def _lazy(options: Mapping[str, Any]) -> tuple[LazyArray, dict[str, Any]]:
         )
     init = options["init"]
     if init not in _ENTRIES:
-        raise RefusedError(f"unknown initializer {init!r}: one of {', '.join(IN_PARTS)}")
+        raise unknown_initializer(init, IN_PARTS)
     if init not in IN_PARTS:
         raise RefusedError(
             f"{init} makes its array as a whole, not in parts: call fastinit.{init}()"

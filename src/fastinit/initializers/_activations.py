@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from .._messages import shown
-from .._nonlinearity import find_activation, name_of, plain
+from .._messages import did_you_mean, shown
+from .._nonlinearity import ALIASES, find_activation, name_of, plain
 from .._propagation import steady_gain
 from ._catalog import CLASSES
 from ._variance_scaling import VarianceScaling
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Glorot's suits functions that saturate on both sides, or are straight through the origin; He's
 # those that are straight on one side and flat, or nearly so, on the other.  Géron, Hands-On Machine
 # Learning, table 11-1.
-_GLOROT = """none linear tanh hard_tanh softsign sigmoid logistic hard_sigmoid sparse_sigmoid
-    softmax log_softmax sparsemax"""
+_GLOROT = """none linear identity tanh hard_tanh softsign sigmoid logistic hard_sigmoid
+    sparse_sigmoid softmax log_softmax sparsemax"""
 _HE = """relu relu6 leaky_relu prelu rrelu elu celu gelu silu swish hard_silu hard_swish mish
     softplus squareplus sparse_plus"""
 _FAMILIES = {
@@ -46,7 +46,7 @@ def for_activation(
     Parameters
     ----------
     name : str, callable or None
-        Glorot: none (also None), linear, tanh, hard_tanh, softsign, sigmoid, logistic,
+        Glorot: none (also None), linear, identity, tanh, hard_tanh, softsign, sigmoid, logistic,
         hard_sigmoid, sparse_sigmoid, softmax, log_softmax, sparsemax.  He: relu, relu6, leaky_relu,
         prelu, rrelu, elu, celu, gelu, silu, swish, hard_silu, hard_swish, mish, softplus,
         squareplus, sparse_plus.  LeCun: selu.  Case and underscores do not matter.  The name of a
@@ -102,7 +102,9 @@ def for_activation(
     text = name_of(name)
     family = _BY_PLAIN_NAME.get(plain(text))
     if family is None:
-        raise ValueError(f"name must be one of {', '.join(_FAMILIES)}, received {shown(name)}")
+        known = ", ".join(name for name in _FAMILIES if name not in ALIASES)
+        near = did_you_mean(name, _FAMILIES)
+        raise ValueError(f"name must be None or one of {known}, received {shown(name)}{near}")
     if not isinstance(distribution, str) or distribution not in ("normal", "uniform"):
         raise ValueError(f"distribution must be normal or uniform, received {shown(distribution)}")
     if gain is not None and not (isinstance(gain, str) and gain == "exact"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._buffers import as_array
-from .._messages import shown
+from .._messages import did_you_mean, shown
 from .._shapes import as_shape
 from ._catalog import CATALOG, CLASSES
 from ._constant import constant
@@ -117,7 +117,8 @@ def deserialize(
         name = config["class_name"]
         if isinstance(name, str) and name == "function":
             name = config.get("config")
-        raise ValueError(f"initializer must be one of {names}, received {shown(name)}")
+        near = did_you_mean(name, CLASSES)
+        raise ValueError(f"initializer must be one of {names}, received {shown(name)}{near}")
     if not isinstance(found, type):
         return found
     arguments = config.get("config")
