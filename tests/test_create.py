@@ -86,6 +86,16 @@ def test_equals_the_array_of_the_function(name, dtype):
     assert files() == kept("a.npy")
 
 
+def test_an_initializer_by_the_name_of_its_class(capsys):
+    """The record holds the name of the function, so that both names mean the same file."""
+    options = ["--shape", "30x4", "--seed", "3"]
+    assert main(["create", "a.npy", "--init", "HeNormal", *options]) == 0
+    assert np.array_equal(np.load("a.npy"), fastinit.he_normal((30, 4), seed=3))
+    assert json.loads(Path("a.npy.json").read_text())["init"] == "he_normal"
+    assert main(["create", "a.npy", "--init", "he_normal", *options, "--resume"]) == 0
+    assert "finished already" in capsys.readouterr().out
+
+
 def test_constants_of_other_dtypes():
     create("a.npy", "--init", "constant", "--value", 2**53 + 1, "--shape", 9, "--dtype", "int64")
     assert Path("a.npy").read_bytes() == saved(np.full(9, 2**53 + 1))
