@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -537,23 +538,36 @@ def test_a_model_loads_where_keras_has_the_class_and_takes_the_seed(tmp_path):
     assert run_python(WITHOUT, tmp_path / "model.keras", timeout=120) == "keras"
 
 
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda: initializers.HeNormal(seed=2**32),
-        lambda: initializers.HeNormal(seed=fastinit.SeedGenerator(1)),
-        lambda: initializers.StandardUniform(seed=1),
-        lambda: initializers.TruncatedNormal(lower=-1.0, seed=1),
-        lambda: initializers.VarianceScaling(mode="fan_geo_avg", seed=1),
-        lambda: fastinit.he_normal,
-    ],
-    ids=lambda made: inspect.getsource(made).strip()[8:-1],
-)
-def test_otherwise_keras_says_what_is_missing(made, tmp_path):
-    layer = keras.layers.Dense(4, kernel_initializer=made())
-    keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "model.keras")
-    with pytest.raises(AssertionError, match=r"(TypeError|ValueError).*(fastinit|lower|geo_avg)"):
-        run_python(WITHOUT, tmp_path / "model.keras", timeout=120)
+ERRORS_WITHOUT = """
+import sys
+sys.modules["fastinit"] = None
+import keras
+for path in sys.argv[1:]:
+    try:
+        keras.models.load_model(path)
+    except (TypeError, ValueError) as error:
+        print(type(error).__name__, *str(error).split())
+    else:
+        print("no error")
+"""
+
+
+def test_otherwise_keras_says_what_is_missing(tmp_path):
+    made = {
+        "fastinit": initializers.HeNormal(seed=2**32),
+        "fastinit.*SeedGenerator": initializers.HeNormal(seed=fastinit.SeedGenerator(1)),
+        "StandardUniform": initializers.StandardUniform(seed=1),
+        "lower": initializers.TruncatedNormal(lower=-1.0, seed=1),
+        "fan_geo_avg": initializers.VarianceScaling(mode="fan_geo_avg", seed=1),
+        "he_normal": fastinit.he_normal,
+    }
+    paths = [tmp_path / f"{number}.keras" for number in range(len(made))]
+    for path, initializer in zip(paths, made.values(), strict=True):
+        layer = keras.layers.Dense(4, kernel_initializer=initializer)
+        keras.Sequential([keras.Input((4,)), layer]).save(path)
+    errors = run_python(ERRORS_WITHOUT, *paths, timeout=120).splitlines()
+    for missing, error in zip(made, errors, strict=True):
+        assert re.search(rf"^(TypeError|ValueError) .*{missing}", error), (missing, error)
 
 
 def test_objects_of_the_user_come_first():
@@ -771,6 +785,9 @@ def test_model_parallel_makes_each_part_alone():
 # Results.
 
 
+@pytest.mark.skipif(
+    BACKEND != "jax", reason="one backend trains; the initial values are the same on all of them"
+)
 def test_a_network_learns_as_well_as_with_keras():
     """Train on the digits of scikit-learn, over ten seeds.
 
