@@ -186,6 +186,7 @@ LN_2 = float.fromhex("0x1.62e42fefa39efp-1")
 LN_2_HIGH = float.fromhex("0x1.62e42feep-1")
 LN_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 SQRT_HALF = float.fromhex("0x1.6a09e667f3bcdp-1")
+TAYLOR = [1 / math.factorial(k) for k in range(14)]
 
 
 def exp_minus(q):
@@ -194,7 +195,7 @@ def exp_minus(q):
     r = n * LN_2_HIGH - q + n * LN_2_LOW
     r2 = r * r
     r4 = r2 * r2
-    p = [1 / math.factorial(k) + r * (1 / math.factorial(k + 1)) for k in range(0, 14, 2)]
+    p = [TAYLOR[k] + r * TAYLOR[k + 1] for k in range(0, 14, 2)]
     q = [p[k] + r2 * p[k + 1] for k in (0, 2, 4)]
     return (q[0] + r4 * q[1] + r4 * r4 * (q[2] + r4 * p[6])) * 2.0**-n
 
@@ -418,6 +419,27 @@ def _step(real, x, fits, towards):
 HALVES = (np.float16, ml_dtypes.bfloat16)  # computed in float32, rounded by their own conversion
 
 
+@cache
+def _ends_of_uniform(result, minval, maxval):
+    """Return the least and the greatest value of a dtype."""
+    low = _step(result, minval, lambda y: y >= minval, math.inf)
+    high = _step(result, maxval, lambda y: y < maxval, -math.inf)
+    return (minval, minval) if minval == maxval else (min(low, high), high)
+
+
+@cache
+def _ends_of_truncated(result, mean, stddev, lower, upper):
+    """Return the same of a normal distribution between bounds."""
+    low, high = -math.inf, math.inf
+    if lower > -math.inf:
+        least = Fraction(mean) + Fraction(lower) * Fraction(stddev)
+        low = _step(result, float(least), lambda y: y >= least, math.inf)
+    if upper < math.inf:
+        greatest = Fraction(mean) + Fraction(upper) * Fraction(stddev)
+        high = _step(result, float(greatest), lambda y: y <= greatest, -math.inf)
+    return (high, low) if low > high else (low, high)
+
+
 def _held(value, low, high):
     value = value if value > low else low
     return value if value < high else high
@@ -451,11 +473,7 @@ def value_of(distribution, dtype, word, later, *parameters):
             u = real(word >> 1 | 1) * real(2.0**-31)
         else:
             u = real(word >> 11) * real(2.0**-53)
-        low = _step(result, minval, lambda y: y >= minval, math.inf)
-        high = _step(result, maxval, lambda y: y < maxval, -math.inf)
-        low, high = real(min(low, high)), real(high)
-        if minval == maxval:
-            low = high = real(minval)
+        low, high = map(real, _ends_of_uniform(result, minval, maxval))
         return result(_held(u * real(maxval - minval) + real(minval), low, high))
     mean, stddev, *bounds = parameters
     if tag == BETWEEN:
@@ -464,15 +482,8 @@ def value_of(distribution, dtype, word, later, *parameters):
         z = draw(tag, width, word, later).z
     value = real(z) * real(stddev) + real(mean)
     if tag in (TRUNCATED, BETWEEN):
-        lower, upper = bounds or (-2, 2)
-        low, high = real(-math.inf), real(math.inf)
-        if lower > -math.inf:
-            least = Fraction(mean) + Fraction(lower) * Fraction(stddev)
-            low = real(_step(result, float(least), lambda y: y >= least, math.inf))
-        if upper < math.inf:
-            greatest = Fraction(mean) + Fraction(upper) * Fraction(stddev)
-            high = real(_step(result, float(greatest), lambda y: y <= greatest, -math.inf))
-        value = _held(value, *((high, low) if low > high else (low, high)))
+        ends = _ends_of_truncated(result, mean, stddev, *(bounds or (-2, 2)))
+        value = _held(value, *map(real, ends))
     return result(value)
 
 

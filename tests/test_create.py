@@ -94,6 +94,8 @@ def test_an_initializer_by_the_name_of_its_class(capsys):
     assert json.loads(Path("a.npy.json").read_text())["init"] == "he_normal"
     assert main(["create", "a.npy", "--init", "he_normal", *options, "--resume"]) == 0
     assert "finished already" in capsys.readouterr().out
+    assert main(["create", "b.npy", "--init", "normal", *options]) == 0  # of Keras
+    assert json.loads(Path("b.npy.json").read_text())["init"] == "random_normal"
 
 
 def test_constants_of_other_dtypes():
@@ -268,6 +270,7 @@ ERRORS = [
     (["a.npz", *TABLE], "a.npz must end in .npy or .safetensors"),
     (["a.npy", *TABLE, "--init", "nonsense"], "unknown initializer 'nonsense'"),
     (["a.npy", *TABLE, "--init", "he_norml"], "; did you mean 'he_normal'?"),
+    (["a.npy", *TABLE, "--init", "HeNorml"], "; did you mean 'HeNormal'?"),
     (["a.npy", *TABLE, "--init", "Initializer"], "unknown initializer 'Initializer'"),
     (["a.npy", "--init", "orthogonal", "--shape", "3x3"], "call fastinit.orthogonal()"),
     (["a.npy", *TABLE, "--gain", "2"], "truncated_normal has no --gain; it has: --mean --stddev"),

@@ -171,7 +171,7 @@ def test_subclasses(cls):
     assert initializers.get(cls) == cls(1.0)
     with pytest.raises(ValueError, match="initializer must be one of zeros, ones"):
         initializers.get(config)
-    for name, near in (("heNormal", "HeNormal"), ("he_norml", "he_normal")):
+    for name, near in (("heNormal", "HeNormal"), ("HE_norml", "he_normal")):
         with pytest.raises(ValueError, match=f"received '{name}'; did you mean '{near}'[?]$"):
             initializers.get(name)
     with pytest.raises(ValueError, match=r"received 'nonsense'$"):
@@ -590,6 +590,8 @@ def test_for_activation_refuses():
         initializers.for_activation("maxout")
     with pytest.raises(ValueError, match=r"one of linear.*received 'rleu'; did you mean 'relu'[?]"):
         initializers.for_activation("rleu")
+    with pytest.raises(ValueError, match=r"received 'RLEU'; did you mean 'relu'[?]"):
+        initializers.for_activation("RLEU", gain="exact")
     with pytest.raises(ValueError, match=r"one of linear.* received 3$"):
         initializers.for_activation(3)
     with pytest.raises(ValueError, match="distribution must be"):

@@ -393,6 +393,9 @@ def test_tests_that_ran_one_by_one_are_one_row(tmp_path):
         row = f"| bits | BigCrush, {2 + len(more)} of 106 tests | {16 + 8 * len(more)}.00 GiB "
         row += f"| {verdict} | Gap p = 5.6e-4 | no | {14 + 7 * len(more)} |"
         assert row in (tmp_path / "report.md").read_text()
+    judges.write_report(tmp_path / "report.md", {3: cut}, "TestU01")
+    row = "| bits | BigCrush, 0 of 106 tests | - | not finished | - | no | 7 | 2026-01-03 |"
+    assert row in (tmp_path / "report.md").read_text()
     judges.write_report(tmp_path / "report.md", dict(enumerate([*records, cut])), "TestU01")
     text = (tmp_path / "report.md").read_text()
     assert "| bits | BigCrush, 2 of 106 tests | 16.00 GiB | 1 of 5 outside |" in text
@@ -403,10 +406,14 @@ def test_tests_that_ran_one_by_one_are_one_row(tmp_path):
 
 
 def test_each_part_of_a_stream_has_another_seed(tmp_path):
-    parts = [judges.Job("bits", "Crush"), *judges.each_test("bits", "Crush")[:2]]
+    parts = [judges.Job("bits", "SmallCrush"), *judges.each_test("bits", "Crush")[:2]]
+    parts.append(judges.each_test("bits", "BigCrush")[-1])
+    assert (
+        len({job.part for job in judges.PLAN if job.stream == "bits" and job.test}) == 96 * 2 + 106
+    )
     programs_ = judges.Programs.__new__(judges.Programs)
     programs_.stream, programs_.testu01 = program(), tmp_path
-    for k, job in enumerate(parts):
+    for k, job in zip((0, 1, 2, 2106), parts, strict=True):
         command = programs_.source(job)
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             words = np.frombuffer(process.stdout.read(4000), np.uint32)
@@ -414,8 +421,9 @@ def test_each_part_of_a_stream_has_another_seed(tmp_path):
         seed = (SEED + k * MULTIPLIER) % 2**64
         assert (words == fastinit.random_bits(1000, seed=seed)).all()
     assert programs_.judge(parts[2]) == [str(tmp_path), "Crush", "2"]
-    refused = subprocess.run([program(), "seeds_sparse", "2"], stdout=subprocess.DEVNULL)
-    assert refused.returncode == 2
+    for refused in ("seeds_sparse 2", "bits 0", "bits x", "bits 1 2"):
+        done = subprocess.run([program(), *refused.split()], stdout=subprocess.DEVNULL, timeout=60)
+        assert done.returncode == 2
 
 
 def test_the_plan_names_each_stream():

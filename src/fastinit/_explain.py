@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _DEPTH = 50  # of a network, unless it is given
 _INPUTS = 64  # of a measured network; results vary more with the matrices than with the inputs
 
-# The bytes of weights that are made together.
+# The bytes of a network's weights that are made together.
 _TOGETHER = 64 << 20
 
 # The least normal numbers by dtype character; smaller numbers have fewer digits, or are 0.
@@ -364,6 +364,7 @@ def _measure(
                     values = values @ (weights.T if transposed else weights)
                     values = activation(values).astype(np.float32)
                     found[draw, layer] = values.std(dtype=np.float64)
+                del matrices, weights  # before there are as many others
     return found
 
 

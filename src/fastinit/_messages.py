@@ -65,8 +65,13 @@ def shown_text(text: object) -> str:
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the nearest known one, if one is near."""
+    """Return the end of a message about an unknown name: the nearest known one, if one is near.
+
+    The case of letters does not matter.
+    """
     from difflib import get_close_matches  # only here: its import takes milliseconds
 
-    near = get_close_matches(name[:100], names, n=1, cutoff=0.75) if isinstance(name, str) else []
-    return f"; did you mean {near[0]!r}?" if near else ""
+    known = {known.lower(): known for known in names}
+    text = name[:100].lower() if isinstance(name, str) else ""
+    near = get_close_matches(text, known, n=1, cutoff=0.75)
+    return f"; did you mean {known[near[0]]!r}?" if near else ""

@@ -438,10 +438,9 @@ def find_activation(identifier: Any, negative_slope: Any = None) -> Activation:
         found = _BY_PLAIN_NAME.get(name)
         slope = slope_of(identifier, negative_slope)
     if found is None:
-        raise ValueError(
-            f"activation must be one of {', '.join(ACTIVATIONS)}, received {shown(identifier)}"
-            f"{did_you_mean(identifier, ACTIVATIONS)}"
-        )
+        known = ", ".join(name for name in ACTIVATIONS if name not in ALIASES)
+        near = did_you_mean(name_of(identifier), ACTIVATIONS)
+        raise ValueError(f"activation must be one of {known}, received {shown(identifier)}{near}")
     options = {} if isinstance(identifier, Activation) else options_of(identifier)
     for name in _HAVE.get(found.name, ()):
         if options.get(name, _ONLY[name]) != _ONLY[name]:

@@ -76,7 +76,12 @@ class Job(NamedTuple):
     stream: str
     judge: str  # PractRand, or a battery of TestU01, perhaps with its words reversed
     log2: int = 0  # bytes for PractRand; the batteries of TestU01 read what they need
-    test: int = 0  # the number of the only test of the battery, which reads that part of the stream
+    test: int = 0  # the number of the only test of the battery
+
+    @property
+    def part(self):
+        """Return the part of the stream that it reads: each test of each battery has its own."""
+        return self.test and 1000 * SPLIT.index(self.judge) + self.test
 
     @property
     def name(self):
@@ -84,11 +89,13 @@ class Job(NamedTuple):
         return f"{self.stream}-{self.judge.replace(' ', '_')}{number}"
 
 
-TESTS = {"Crush": 96, "BigCrush": 106}
+# The batteries whose tests run one by one, and how many they have.
+TESTS = {"Crush": 96, "Crush reversed": 96, "BigCrush": 106}
+SPLIT = list(TESTS)
 
 
 def each_test(stream, battery):
-    return [Job(stream, battery, 0, 1 + i) for i in range(TESTS[battery.split()[0]])]
+    return [Job(stream, battery, 0, 1 + i) for i in range(TESTS[battery])]
 
 
 # All streams at a small size come first, so that a run that is stopped has seen each of them.
@@ -153,8 +160,8 @@ class Programs:
         return program
 
     def _testu01(self, folder):
-        program = self.build / "testu01"
-        if not program.exists():
+        program, driver = self.build / "testu01", HERE / "testu01.c"
+        if not program.exists() or program.stat().st_mtime < driver.stat().st_mtime:
             copy = self.build / "testu01_sources"
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git"))
@@ -170,7 +177,7 @@ class Programs:
             ]
             new, compiler = program.with_suffix(".new"), os.environ.get("CC", "cc")
             flags = ["-O2", f"-I{copy / 'include'}"]
-            sh(compiler, *flags, "-o", new, HERE / "testu01.c", *libraries, "-lm")
+            sh(compiler, *flags, "-o", new, driver, *libraries, "-lm")
             new.rename(program)
         return program
 
@@ -178,7 +185,7 @@ class Programs:
         """Return the command that writes its stream."""
         if job.stream in DERIVED:
             return [sys.executable, str(HERE / "derived.py"), job.stream.removeprefix("derived_")]
-        return [str(self.stream), job.stream, *[str(job.test)] * bool(job.test)]
+        return [str(self.stream), job.stream, *[str(job.part)] * bool(job.part)]
 
     def judge(self, job):
         """Return the command that reads it, or None if that judge is not there."""
@@ -229,24 +236,26 @@ def read_practrand(text, job, seconds, ended):
     return Result(f"2^{log2:g} bytes" if log2 else "-", log2, verdict, anomalies, seconds, complete)
 
 
-_P_VALUE = re.compile(r"^ *\d+ +(.+?) {2,}(eps1?|1 - *eps1|1 - +[\d.e-]+|[\d.e-]+) *$", re.M)
+_P_VALUE = re.compile(r"^ *\d+ +(.+?) +(eps1?|1 - *eps1|1 - +[\d.e-]+|[\d.e-]+) *$", re.M)
 
 
 def read_testu01(text, job, seconds, ended):
     summary = text.partition("========= Summary results of")[2]
-    if not summary:
+    words = re.search(r"Words read: (\d+)", summary)
+    if not words:
         found = re.findall(r"^(\w+_\w+) test:", text, re.M)
         last = found[-1] if found else "nothing"
         return Result("-", 0.0, f"not finished, last: {last}", [], seconds, False)
-    read = int(re.search(r"Words read: (\d+)", summary)[1]) if "Words read" in summary else 0
+    read = int(words[1])
     number = re.search(r"Number of statistics: +(\d+)", summary)[1]
     table = summary.partition("p-value\n")[2]
     anomalies = [f"{test[1]} p = {test[2]}" for test in _P_VALUE.finditer(table)]
     failed = any("eps" in anomaly or _extreme(anomaly) for anomaly in anomalies)
     verdict = f"all {number} within" if not anomalies else f"{len(anomalies)} of {number} outside"
     verdict = f"**FAIL**, {verdict}" if failed else verdict
-    size = f"{4 * read / 2**30:.2f} GiB" if read else "-"
-    log2 = (4 * read).bit_length() - 1.0 if read else 0.0
+    if not anomalies and ("All tests were passed" not in summary or not int(number)):
+        verdict = "**FAIL**, the summary could not be read"
+    size, log2 = f"{4 * read / 2**30:.2f} GiB", (4 * read).bit_length() - 1.0
     return Result(size, log2, verdict, anomalies, seconds, ended)
 
 
@@ -264,12 +273,13 @@ def run(job, programs, logs, over, keep):
     log = logs / f"{job.name}.txt"
     read = read_practrand if job.judge == "PractRand" else read_testu01
     began = time.monotonic()
-    with log.open("w") as out:
-        source = subprocess.Popen(programs.source(job), stdout=subprocess.PIPE)
-        judge = subprocess.Popen(command, stdin=source.stdout, stdout=out, stderr=out)
-    source.stdout.close()
-    before = None
+    processes, before = [], None
     try:
+        source = subprocess.Popen(programs.source(job), stdout=subprocess.PIPE)
+        processes.append(source)
+        with source.stdout, log.open("w") as out:
+            judge = subprocess.Popen(command, stdin=source.stdout, stdout=out, stderr=out)
+        processes.append(judge)
         while True:
             try:
                 ended = judge.wait(timeout=LOOK_SECONDS) is not None
@@ -280,10 +290,14 @@ def run(job, programs, logs, over, keep):
             if ended or result[:4] != before:
                 keep(job, result)
             before = result[:4]
-            if ended or over():
+            if over():
+                return
+            if ended and judge.returncode and not result.complete:
+                raise RuntimeError(f"{job.name}: the judge failed, see {log}")
+            if ended:
                 return
     finally:
-        for process in (judge, source):
+        for process in reversed(processes):
             process.kill()
             process.wait()
 
@@ -320,8 +334,8 @@ python tests/judges/run.py --practrand DIR --testu01 DIR
 
 fastinit {version}, version {stream} of the stream. {judges}.
 
-Machine: {machine}. The judges ran at the lowest priority beside
-other work, so that the seconds are not measurements of speed.
+Machine: {machine}. The judges ran beside other work, so that the
+seconds are not measurements of speed.
 
 What counts was fixed before the first run. PractRand's own "FAIL" is a failure. Whatever else it
 shows is listed; with its default threshold, the report of each size shows an anomaly of a good
@@ -348,15 +362,17 @@ not complete was stopped, or is still running.
 
 def joined(results):
     """Return the results of the tests of a battery that ran one by one as one, for its row."""
-    sizes = [float(result.size.split()[0]) for result in results if result.log2]
-    anomalies = [anomaly for result in results for anomaly in result.anomalies]
-    number = sum(int(_NUMBER.search(result.verdict)[1]) for result in results if result.log2)
-    verdict = f"{len(anomalies)} of {number} outside" if anomalies else f"all {number} within"
-    verdict = f"**FAIL**, {verdict}" if any("FAIL" in r.verdict for r in results) else verdict
     seconds = sum(result.seconds for result in results)
-    complete = all(result.complete for result in results)
-    size = f"{sum(sizes):.2f} GiB"
-    return Result(size, max(r.log2 for r in results), verdict, anomalies, seconds, complete)
+    judged = [result for result in results if result.log2]
+    if not judged:
+        return Result("-", 0.0, "not finished", [], seconds, False)
+    anomalies = [anomaly for result in judged for anomaly in result.anomalies]
+    number = sum(int(_NUMBER.search(result.verdict)[1]) for result in judged)
+    verdict = f"{len(anomalies)} of {number} outside" if anomalies else f"all {number} within"
+    verdict = f"**FAIL**, {verdict}" if any("FAIL" in r.verdict for r in judged) else verdict
+    size = f"{sum(float(result.size.split()[0]) for result in judged):.2f} GiB"
+    log2 = max(result.log2 for result in judged)
+    return Result(size, log2, verdict, anomalies, seconds, len(judged) == len(results))
 
 
 _NUMBER = re.compile(r"(?:no anomalies in|of|all) (\d+)")
@@ -374,7 +390,7 @@ def by_row(records):
             rows.append([job, result, record["date"], ""])
     for runs in batteries.values():
         job, result = runs[0][0], joined([result for _, result, _ in runs])
-        done, tests = sum(result.complete for _, result, _ in runs), TESTS[job.judge.split()[0]]
+        done, tests = sum(result.complete for _, result, _ in runs), TESTS[job.judge]
         result = result._replace(complete=done == tests)
         rows.append([job, result, max(date for _, _, date in runs), f", {done} of {tests} tests"])
     return sorted(rows, key=lambda row: row[2])
@@ -461,7 +477,11 @@ def main():
         done = job.name in results and Result(*results[job.name]["result"]).complete
         wanted = job.stream in arguments.streams and job.log2 <= arguments.log2
         if wanted and not done and not over():
-            run(job, programs, logs, over, keep)
+            try:
+                run(job, programs, logs, over, keep)
+            except BaseException:
+                stop.set()  # The other threads end soon, and main() sees the error.
+                raise
 
     # So that each run() ends the processes that it has started.
     for number in (signal.SIGINT, signal.SIGTERM):

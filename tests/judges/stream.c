@@ -371,14 +371,17 @@ int main(int argc, char **argv)
         {"keys_sparse", write_keys, sparse},
         {"keys_permuted", write_keys, permuted},
     };
-    if (argc < 2 || fastinit_init() != FASTINIT_OK)
+    if (argc < 2 || argc > 3 || fastinit_init() != FASTINIT_OK)
         return 2;
 
     const char *name = argv[1];
-    if (argc == 3 && !strncmp(name, "seeds_", 6))
-        return 2;
-    if (argc == 3 && strcmp(name, "words"))
-        seed += strtoull(argv[2], NULL, 10) * MULTIPLIER;
+    if (argc == 3 && strcmp(name, "words")) {
+        char *end;
+        const uint64_t part = strtoull(argv[2], &end, 10);
+        if (!part || *end || !strncmp(name, "seeds_", 6))
+            return 2;
+        seed += part * MULTIPLIER;
+    }
     if (!strcmp(name, "bits"))
         write_bits();
     for (size_t i = 0; i < sizeof related / sizeof *related; i++)

@@ -14,7 +14,7 @@
 #include "swrite.h"
 #include "unif01.h"
 
-enum { N = 1 << 14, TESTS = 106 }; /* BigCrush has the most tests. */
+enum { N = 1 << 14, MOST_TESTS = 106 };
 
 static uint32_t words[N];
 static unsigned long long read_so_far;
@@ -45,21 +45,24 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(unif01_Gen *);
         void (*run_some)(unif01_Gen *, int times[]);
+        int tests;
     } batteries[] = {
-        {"SmallCrush", bbattery_SmallCrush, bbattery_RepeatSmallCrush},
-        {"Crush", bbattery_Crush, bbattery_RepeatCrush},
-        {"BigCrush", bbattery_BigCrush, bbattery_RepeatBigCrush},
+        {"SmallCrush", bbattery_SmallCrush, bbattery_RepeatSmallCrush, 10},
+        {"Crush", bbattery_Crush, bbattery_RepeatCrush, 96},
+        {"BigCrush", bbattery_BigCrush, bbattery_RepeatBigCrush, MOST_TESTS},
     };
     reversed = argc >= 3 && !strcmp(argv[2], "reversed");
-    const int test = argc == 3 + reversed ? atoi(argv[2 + reversed]) : 0;
-    if (argc != 2 + reversed + (test > 0) || test > TESTS)
+    const int one = argc == 3 + reversed;
+    char *end = "";
+    const long test = one ? strtol(argv[2 + reversed], &end, 10) : 0;
+    if (argc != 2 + reversed + one || *end || test < one)
         return 2;
     for (int i = 0; i < 3; i++) {
-        if (!strcmp(argv[1], batteries[i].name)) {
+        if (!strcmp(argv[1], batteries[i].name) && test <= batteries[i].tests) {
             unif01_Gen *generator = unif01_CreateExternGenBits(name, next);
             setvbuf(stdout, NULL, _IOLBF, 0);
-            if (test) {
-                static int times[TESTS + 1]; /* by the number of the test */
+            if (one) {
+                static int times[MOST_TESTS + 1]; /* by the number of the test */
                 times[test] = 1;
                 batteries[i].run_some(generator, times);
             } else {

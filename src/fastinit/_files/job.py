@@ -25,7 +25,7 @@ from .partial import LARGEST_ARRAY
 from .record import checksum, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from .._lazy import LazyArray
@@ -50,14 +50,14 @@ def parameters_of(entry: Entry) -> dict[str, Any]:
 
 
 def initializer_name(name: str) -> str:
-    """Return what the function of an initializer is called, given that or the name of its class."""
+    """Return what the function of an initializer is called, given any name that `get` knows."""
     cls = CLASSES.get(name)
     return next((entry.name for entry in CATALOG if entry.cls is cls), name)
 
 
-def unknown_initializer(name: str, names: Iterable[str]) -> RefusedError:
+def unknown_initializer(name: str, names: Collection[str]) -> RefusedError:
     """Return the error of a name that is none of these."""
-    near = did_you_mean(name, names)
+    near = did_you_mean(name, [other for other in CLASSES if initializer_name(other) in names])
     return RefusedError(f"unknown initializer {name!r}: one of {', '.join(names)}{near}")
 
 

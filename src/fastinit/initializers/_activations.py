@@ -103,7 +103,7 @@ def for_activation(
     family = _BY_PLAIN_NAME.get(plain(text))
     if family is None:
         known = ", ".join(name for name in _FAMILIES if name not in ALIASES)
-        near = did_you_mean(name, _FAMILIES)
+        near = did_you_mean(text, _FAMILIES)
         raise ValueError(f"name must be None or one of {known}, received {shown(name)}{near}")
     if not isinstance(distribution, str) or distribution not in ("normal", "uniform"):
         raise ValueError(f"distribution must be normal or uniform, received {shown(distribution)}")

@@ -117,7 +117,7 @@ def deserialize(
         name = config["class_name"]
         if isinstance(name, str) and name == "function":
             name = config.get("config")
-        near = did_you_mean(name, CLASSES)
+        near = did_you_mean(name, CLASSES.keys() - {"Initializer", "initializer"})
         raise ValueError(f"initializer must be one of {names}, received {shown(name)}{near}")
     if not isinstance(found, type):
         return found
