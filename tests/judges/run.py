@@ -105,6 +105,7 @@ PLAN = (
     Job("bits", "SmallCrush reversed"),
     *(Job(stream, "PractRand", 30) for stream in RELATED),
     *(Job(stream, "PractRand", 28) for stream in DERIVED),
+    *(Job(stream, "SmallCrush") for stream in DERIVED),
     *(Job(stream, "PractRand", 34) for stream in FIRST),
     *(Job(stream, "PractRand", 33) for stream in RELATED),
     *(Job(stream, "PractRand", 31) for stream in DERIVED),
