@@ -264,6 +264,9 @@ def test_a_button_copies_a_block_without_its_prompts(tab, address):
 
 
 def test_the_root_leads_to_the_first_page(tab, address):
+    # Without an icon the browser asks for /favicon.ico, sometimes before it goes on.
+    icon = re.search(r'<link rel="icon" href="([^"]+)">', (SITE / "index.html").read_text())
+    assert (SITE / icon[1]).exists()
     tab.goto(f"{address}/")
     tab.wait_for_url("**/docs/index.html")
     assert tab.locator("h1").inner_text().startswith("fastinit")
