@@ -785,11 +785,21 @@ def test_model_parallel_makes_each_part_alone():
 # Results.
 
 
-@pytest.mark.skipif(
-    BACKEND == "torch",
-    reason="its products of so small matrices take minutes on several threads of a busy machine; "
-    "the initial values are those of the other backends, which train",
-)
+@pytest.fixture
+def one_thread_of_torch():
+    """On several threads, products of so small matrices take minutes on a busy machine."""
+    if BACKEND != "torch":
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread_of_torch")
 def test_a_network_learns_as_well_as_with_keras():
     """Train on the digits of scikit-learn, over ten seeds.
 
